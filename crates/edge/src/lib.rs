@@ -1,0 +1,1 @@
+//! The life of a request at the edge, without IO or clock. Pure.

@@ -1,0 +1,37 @@
+//! The catalog as the edge reads it: prices and defaults by model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::glob;
+use crate::price::Prices;
+
+/// One version of the catalog, as `GET /v1/edge/catalog` answers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeCatalog {
+    /// The version; terms name it.
+    pub version: u64,
+    /// Models and flat-price operations; names are unique.
+    pub models: Vec<EdgeModel>,
+}
+
+/// A model, or a flat-price operation, with its prices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeModel {
+    /// The catalog's name for it: what the journal shows.
+    pub name: String,
+    /// Further names that mean it (patterns).
+    pub aliases: Vec<String>,
+    /// Unit prices, in micro-credits.
+    pub prices: Prices,
+    /// Output tokens to hold for when the request names no bound.
+    pub max_output_default: u64,
+}
+
+impl EdgeCatalog {
+    /// The model of that name: by exact name first, then by the aliases in the catalog's order.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&EdgeModel> {
+        let exact = self.models.iter().find(|model| model.name == name);
+        exact.or_else(|| self.models.iter().find(|model| glob::matches_any(&model.aliases, name)))
+    }
+}

@@ -1,0 +1,121 @@
+//! Meters: what is counted, and the counts of one request.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! meters {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What is counted. Token meters are disjoint: no token is in two of them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Meter { $($(#[$doc])* $name,)* }
+
+        impl Meter {
+            /// Every meter, in the order of the type.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name in catalogs, journal and API.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+meters! {
+    /// Requests admitted.
+    Requests = "requests",
+    /// Input tokens neither read from nor written to a cache.
+    InputTokens = "input_tokens",
+    /// Input tokens read from the provider's cache.
+    CachedTokens = "cached_tokens",
+    /// Input tokens written to the provider's cache (default lifetime).
+    CacheWriteTokens = "cache_write_tokens",
+    /// Audio tokens of the input.
+    AudioInputTokens = "audio_input_tokens",
+    /// Output tokens that are neither reasoning nor audio.
+    OutputTokens = "output_tokens",
+    /// Output tokens spent on reasoning.
+    ReasoningTokens = "reasoning_tokens",
+    /// Audio tokens of the output.
+    AudioOutputTokens = "audio_output_tokens",
+    /// Images delivered.
+    Images = "images",
+    /// Pages processed.
+    Pages = "pages",
+    /// Seconds of media.
+    Seconds = "seconds",
+    /// Characters.
+    Characters = "characters",
+}
+
+impl Meter {
+    /// The meter of that name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|meter| meter.as_str() == text)
+    }
+
+    /// The meter whose price stands in where the catalog prices this one not separately.
+    #[must_use]
+    pub const fn priced_as(self) -> Option<Self> {
+        match self {
+            Self::CachedTokens | Self::CacheWriteTokens | Self::AudioInputTokens => Some(Self::InputTokens),
+            Self::ReasoningTokens | Self::AudioOutputTokens => Some(Self::OutputTokens),
+            Self::Requests
+            | Self::InputTokens
+            | Self::OutputTokens
+            | Self::Images
+            | Self::Pages
+            | Self::Seconds
+            | Self::Characters => None,
+        }
+    }
+}
+
+/// The largest count that is believed: JSON's exact integers.
+pub const COUNT_MAX: u64 = (1 << 53) - 1;
+
+/// The counts of one request, by meter; absent means not counted.
+///
+/// JSON: an object of meter name to count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Usage(std::collections::BTreeMap<Meter, u64>);
+
+impl Usage {
+    /// No counts.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets one count.
+    pub fn set(&mut self, meter: Meter, count: u64) {
+        self.0.insert(meter, count);
+    }
+
+    /// The same with one count set.
+    #[must_use]
+    pub fn with(mut self, meter: Meter, count: u64) -> Self {
+        self.set(meter, count);
+        self
+    }
+
+    /// One count; 0 where it was not counted.
+    #[must_use]
+    pub fn get(&self, meter: Meter) -> u64 {
+        self.0.get(&meter).copied().unwrap_or(0)
+    }
+
+    /// The counts, by meter.
+    pub fn iter(&self) -> impl Iterator<Item = (Meter, u64)> + '_ {
+        self.0.iter().map(|(meter, count)| (*meter, *count))
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,133 @@
+//! What a plan compiles to for the edge: rates, buckets, classes, gates. Sent inside a snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::meter::Meter;
+
+/// The most buckets that an account's record holds.
+pub const BUCKETS_MAX: usize = 8;
+/// The most rates that an account's record holds.
+pub const RATES_MAX: usize = 4;
+
+/// What the edge enforces for an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The plan's name, as metrics and messages show it.
+    pub plan: String,
+    /// False: shadow mode; everything is decided, counted and logged, nothing is refused.
+    pub enforce: bool,
+    /// Token buckets, all of which a request must pass; at most [`RATES_MAX`].
+    pub rates: Vec<Rate>,
+    /// What is rationed by leases; at most [`BUCKETS_MAX`].
+    pub buckets: Vec<Bucket>,
+    /// Which buckets a request takes, by model; the first that matches decides.
+    pub classes: Vec<Class>,
+    /// Models that the plan does not open; the first that matches refuses.
+    pub gates: Vec<Gate>,
+    /// Upper bound for the output tokens that a request may ask for; requests that ask for more, or
+    /// for no bound, are sent upstream with this one.
+    pub max_tokens: Option<u64>,
+    /// Headers to send upstream: name, value.
+    pub forward: Vec<(String, String)>,
+    /// True: rates are not enforced (P10).
+    pub bypass_rates: bool,
+    /// What a refusal may tell the client.
+    pub help: Help,
+}
+
+/// A token bucket over time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Name, as refusals and `RateLimit` headers show it (`rpm`).
+    pub id: String,
+    /// What it counts.
+    pub meter: Meter,
+    /// The models that it counts (patterns).
+    pub models: Vec<String>,
+    /// Units per [`Rate::per_ms`].
+    pub amount: u64,
+    /// The period, in milliseconds.
+    pub per_ms: u64,
+    /// Units that may be taken at once after a rest.
+    pub burst: u64,
+    /// Whose requests share it.
+    pub scope: Scope,
+    /// True: this node is the only one that uses it and refills by itself.
+    pub sole: bool,
+}
+
+/// Whose requests share a rate or a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All keys of the account.
+    #[default]
+    Account,
+    /// Each key alone.
+    Key,
+}
+
+/// What one unit of a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Micro-credits at base price.
+    Credits,
+    /// A count of a meter that is known at admission, in millionths (one request = 1,000,000).
+    Count(Meter),
+}
+
+/// One scalar that the plan rations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// Name, with the window's key where it has one (`credits`, `requests/day/2026-11-20`).
+    pub id: String,
+    /// What a request takes of it.
+    pub unit: Unit,
+    /// Whose requests share it.
+    pub scope: Scope,
+    /// True: granted without bound (overage without a cap).
+    pub unlimited: bool,
+    /// Key classes that do not take of it (L11).
+    pub unless_auth_class: Vec<String>,
+}
+
+/// The models payable from the same pools, and what their requests take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Patterns of model names.
+    pub models: Vec<String>,
+    /// Ids of the buckets.
+    pub buckets: Vec<String>,
+}
+
+/// Models that are closed to the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Patterns of model names.
+    pub models: Vec<String>,
+    /// The feature that opens them, where it has a name.
+    pub feature: Option<String>,
+    /// Plans that open them, cheapest first.
+    pub unlocks: Vec<Unlock>,
+}
+
+/// A plan that would help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlock {
+    /// The plan's name.
+    pub plan: String,
+    /// Where to get it.
+    pub url: Option<String>,
+}
+
+/// What would help when credits are gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Help {
+    /// Where to buy credits.
+    pub top_up_url: Option<String>,
+    /// When the next included credits come (RFC 3339).
+    pub resets_at: Option<String>,
+    /// Plans with more included credits, cheapest first.
+    pub unlocks: Vec<Unlock>,
+}

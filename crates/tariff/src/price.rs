@@ -1,0 +1,78 @@
+//! The one price function: usage times unit prices, exact, rounded once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::meter::{COUNT_MAX, Meter, Usage};
+use crate::money::Micros;
+use crate::ratio::Ratio;
+
+/// Unit prices of one model or operation, in micro-credits per unit, at base price.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Prices(std::collections::BTreeMap<Meter, Ratio>);
+
+/// What a usage costs at base price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The exact price in micro-credits.
+    pub exact: Ratio,
+    /// The exact price, rounded half up, once.
+    pub rounded: Micros,
+}
+
+/// Why a usage has no price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PriceError {
+    /// A positive count of a meter that neither has a price nor a meter that stands in for it.
+    #[error("no price for {}", .0.as_str())]
+    Unpriced(Meter),
+    /// A count or the total is out of range.
+    #[error("the price is out of range")]
+    OutOfRange,
+}
+
+impl Prices {
+    /// Unit prices by meter, in micro-credits per unit.
+    pub fn new(prices: impl IntoIterator<Item = (Meter, Ratio)>) -> Self {
+        Self(prices.into_iter().collect())
+    }
+
+    /// The unit price of a meter, its own or that of the meter that stands in for it. A request has
+    /// the price 0 where the catalog names none: it is counted beside what it uses.
+    #[must_use]
+    pub fn unit(&self, meter: Meter) -> Option<Ratio> {
+        let own = self.0.get(&meter).copied();
+        let stand_in = || meter.priced_as().and_then(|other| self.0.get(&other).copied());
+        own.or_else(stand_in).or((meter == Meter::Requests).then_some(Ratio::ZERO))
+    }
+
+    /// The price of a usage.
+    ///
+    /// # Errors
+    /// [`PriceError::Unpriced`] for a positive count without a price (an unknown price is never
+    /// free), [`PriceError::OutOfRange`] for counts above 2^53 - 1 or a total beyond 64 bits.
+    pub fn charge(&self, usage: &Usage) -> Result<Charge, PriceError> {
+        let mut exact = Ratio::ZERO;
+        for (meter, count) in usage.iter().filter(|(_, count)| *count > 0) {
+            if count > COUNT_MAX {
+                return Err(PriceError::OutOfRange);
+            }
+            let unit = self.unit(meter).ok_or(PriceError::Unpriced(meter))?;
+            let line = unit.checked_mul(Ratio::whole(count)).ok_or(PriceError::OutOfRange)?;
+            exact = exact.checked_add(line).ok_or(PriceError::OutOfRange)?;
+        }
+        let rounded = exact.round_half_up().map(Micros).ok_or(PriceError::OutOfRange)?;
+        Ok(Charge { exact, rounded })
+    }
+
+    /// Whether there is any price at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The unit prices, by meter.
+    pub fn iter(&self) -> impl Iterator<Item = (Meter, Ratio)> + '_ {
+        self.0.iter().map(|(meter, unit)| (*meter, *unit))
+    }
+}

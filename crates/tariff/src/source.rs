@@ -1,0 +1,1 @@
+//! The catalog file: reading, validation, compilation. Native only.

@@ -1,0 +1,1 @@
+//! What tests, demo and bench stand on: a mock provider, Envoy, the ledger, stock clients.

@@ -1,0 +1,1 @@
+//! Incremental readers of requests and answers, and provider profiles. Pure.

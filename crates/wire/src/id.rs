@@ -1,0 +1,97 @@
+//! Identities on the wire: node, lane, key digest.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a text is no identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} lower-case hexadecimal digits")]
+pub struct IdError {
+    expected: usize,
+}
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $bytes]);
+
+        impl $name {
+            /// Reads the hexadecimal form.
+            ///
+            /// # Errors
+            /// [`IdError`] unless the text is exactly the right number of lower-case hexadecimal digits.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                let mut bytes = [0; $bytes];
+                decode_hex(text.as_bytes(), &mut bytes).ok_or(IdError { expected: $bytes * 2 })?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// One Envoy process: 128 random bits.
+    NodeId, 16
+}
+
+hex_id! {
+    /// SHA-256 of an API key: all that is ever stored or sent of it.
+    Digest, 32
+}
+
+/// One VM's sequence of settlements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Lane {
+    /// The node that the sequence began on.
+    pub node: NodeId,
+    /// The slot in the node's shared data.
+    pub slot: u32,
+    /// Raised with every VM that claims the slot.
+    pub incarnation: u32,
+}
+
+fn decode_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    let (pairs, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() || pairs.len() != bytes.len() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = (hex_digit(*high)? << 4) | hex_digit(*low)?;
+    }
+    Some(())
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => digit.checked_sub(b'0'),
+        b'a'..=b'f' => digit.checked_sub(b'a' - 10),
+        _ => None,
+    }
+}
