@@ -36,7 +36,8 @@ impl Ratio {
     pub fn parse_decimal(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || whole.len() > 18 || fraction.len() > 12 || !digits(whole) || !digits(fraction) {
+        if whole.is_empty() || whole.len() > 18 || fraction.len() > 12 || !digits(whole) || !digits(fraction)
+        {
             return None;
         }
         let den = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
@@ -120,7 +121,8 @@ impl Ord for Ratio {
         let (mut a, mut b) = (*self, *other);
         let mut flipped = false;
         loop {
-            let quotients = (a.num.checked_div(a.den).unwrap_or(0)).cmp(&b.num.checked_div(b.den).unwrap_or(0));
+            let quotients =
+                (a.num.checked_div(a.den).unwrap_or(0)).cmp(&b.num.checked_div(b.den).unwrap_or(0));
             let order = if flipped { quotients.reverse() } else { quotients };
             if order != Ordering::Equal {
                 return order;
