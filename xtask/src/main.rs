@@ -1,2 +1,80 @@
-//! xtask.
-fn main() {}
+//! The developer's commands: `cargo xtask <command>`.
+//!
+//! Every command works from a fresh clone and asks nothing: it builds what it needs, takes programs from the machine or
+//! fetches them into `target`, and says what it does on standard error.
+
+mod check;
+mod process;
+mod provision;
+mod stack;
+mod wasm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+/// Commands for working on bursar.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Cli {
+    /// Play the main job from end to end on a real Envoy, with a transcript and a table of checks.
+    Demo(stack::Demo),
+    /// Check everything: format, lints, unit, property and end-to-end tests.
+    Test(check::Suite),
+    /// Run ledger, upstream and Envoy until interrupted; one line of JSON says where they are.
+    Up(stack::Up),
+    /// Measure what the filter costs.
+    Bench(stack::Bench),
+    /// Build the filter for release into target/bursar.wasm.
+    Wasm {
+        /// The toolchain to build with.
+        #[arg(long, value_enum, default_value = "auto")]
+        toolchain: wasm::Choice,
+    },
+    /// Check the repository itself: paths in documents, leftovers, sizes (part of `test`).
+    Tidy,
+    /// Fetch something into target and print its path.
+    #[command(subcommand)]
+    Get(Get),
+}
+
+#[derive(Debug, Subcommand)]
+enum Get {
+    /// An Envoy.
+    Envoy {
+        /// The version, from 1.36 to 1.40.
+        version: Option<provision::envoy::Version>,
+    },
+    /// A Python with the clients of tests/clients/requirements.txt.
+    Python,
+}
+
+fn main() -> ExitCode {
+    match Workspace::find().and_then(|ws| start(&ws, Cli::parse())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            process::say(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does what is asked; false when it was done and found something wrong.
+fn start(ws: &Workspace, cli: Cli) -> Result<bool> {
+    match cli {
+        Cli::Demo(demo) => demo.start(ws)?,
+        Cli::Test(suite) => return Ok(suite.run(ws)),
+        Cli::Up(up) => up.start(ws)?,
+        Cli::Bench(bench) => bench.start(ws)?,
+        Cli::Wasm { toolchain } => drop(wasm::build(ws, toolchain)?),
+        Cli::Tidy => check::tidy(ws)?,
+        Cli::Get(Get::Envoy { version }) => println!("{}", provision::envoy::find(ws, version)?.display()),
+        Cli::Get(Get::Python) => println!("{}", provision::python::clients(ws)?.display()),
+    }
+    Ok(true)
+}

@@ -1,1 +1,39 @@
-//! The book-keeping core of the ledger: accounts, lots, terms, leases, the journal. Pure.
+//! The book-keeping core of the ledger: accounts, lots, terms, leases and the journal.
+//!
+//! Pure: no clock, no randomness, no IO. An account is the fold of its entries; commands look at
+//! the state and decide on entries, and nothing else changes an account. A store stands behind the
+//! trait [`Tx`]; the same commands run on SQLite, in memory and in a simulator. Rules named in the
+//! docs (M2, I1 …) are those of the project's rule list and protocol.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+pub mod account;
+pub mod amount;
+pub mod balance;
+pub mod calendar;
+pub mod command;
+pub mod draw;
+pub mod due;
+pub mod entry;
+pub mod error;
+pub mod fold;
+pub mod id;
+pub mod invariant;
+pub mod key;
+pub mod lease;
+pub mod limits;
+pub mod memory;
+pub mod posting;
+pub mod snapshot;
+pub mod sync;
+pub mod tx;
+
+#[cfg(feature = "suite")]
+pub mod suite;
+
+pub use account::{Account, Clip, Closing, Cycle, Lot, LotEnd, Soft, Term, TermPool, Totals};
+pub use entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release, Slice};
+pub use error::{Error, Refusal, StoreError};
+pub use id::AccountId;
+pub use key::Key;
+pub use lease::{Lease, Stated};
+pub use tx::{Counters, Feed, Incident, LaneState, Node, Now, Tx};

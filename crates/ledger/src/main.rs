@@ -1,2 +1,7 @@
 //! The `bursar` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ledger::cli::run()
+}

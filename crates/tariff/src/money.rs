@@ -68,13 +68,16 @@ impl Micros {
         if fraction.len() > 6 {
             return Err(MoneyError::TooFine);
         }
-        let whole: i64 = whole.parse().map_err(|_| MoneyError::OutOfRange)?;
-        let fraction: i64 = format!("{fraction:0<6}").parse().map_err(|_| MoneyError::NotDecimal)?;
-        let magnitude = whole
-            .checked_mul(Self::PER_CREDIT)
+        // In 128 bits, since the most negative amount has no positive counterpart in 64.
+        let whole: i128 = whole.parse().map_err(|_| MoneyError::OutOfRange)?;
+        let fraction: i128 = format!("{fraction:0<6}").parse().map_err(|_| MoneyError::NotDecimal)?;
+        whole
+            .checked_mul(Self::PER_CREDIT.into())
             .and_then(|micros| micros.checked_add(fraction))
-            .ok_or(MoneyError::OutOfRange)?;
-        Ok(Self(if negative { magnitude.checked_neg().ok_or(MoneyError::OutOfRange)? } else { magnitude }))
+            .and_then(|magnitude| if negative { magnitude.checked_neg() } else { Some(magnitude) })
+            .and_then(|micros| i64::try_from(micros).ok())
+            .map(Self)
+            .ok_or(MoneyError::OutOfRange)
     }
 }
 

@@ -1,4 +1,7 @@
 //! What a plan compiles to for the edge: rates, buckets, classes, gates. Sent inside a snapshot.
+//!
+//! Patterns for models are matched against the catalog's own name of a model, so after the name that
+//! the client wrote was looked up: an alias cannot slip past a gate or into another class.
 
 use serde::{Deserialize, Serialize};
 

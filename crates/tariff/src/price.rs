@@ -65,6 +65,21 @@ impl Prices {
         Ok(Charge { exact, rounded })
     }
 
+    /// Whether the prices fit 64 bits each when written over their common denominator, so that sums
+    /// of them over any believable counts stay within 128.
+    #[must_use]
+    pub fn is_portable(&self) -> bool {
+        let common = self.0.values().try_fold(Ratio::ONE, |common, unit| {
+            // The least common multiple of both denominators.
+            let den = Ratio::new(unit.parts().1, 1)?;
+            let (_, missing) = common.checked_div(den)?.parts();
+            common.checked_mul(Ratio::new(missing, 1)?)
+        });
+        let scaled = |unit: &Ratio| common?.checked_mul(*unit);
+        let fits = |ratio: Option<Ratio>| ratio.is_some_and(Ratio::is_portable);
+        fits(common) && self.0.values().all(|unit| fits(scaled(unit)))
+    }
+
     /// Whether there is any price at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

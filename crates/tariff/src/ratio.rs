@@ -2,14 +2,31 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A non-negative rational, always reduced, with a positive denominator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "(u64, u64)", into = "(u64, u64)")]
+///
+/// Its serialized form is the pair of numerator and denominator, of 64 bits each. Prices and factors
+/// of a valid catalog fit ([`Ratio::is_portable`]); any other ratio refuses to be serialized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "(u64, u64)")]
 pub struct Ratio {
     num: u128,
     den: u128,
+}
+
+/// Why a decimal was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Not of the form `digits[.digits]`.
+    #[error("not a plain decimal number such as 2.8")]
+    NotDecimal,
+    /// More than [`Ratio::FRACTION_DIGITS_MAX`] digits after the point.
+    #[error("more than 12 digits after the point")]
+    TooFine,
+    /// More than [`Ratio::WHOLE_DIGITS_MAX`] digits before the point.
+    #[error("out of range")]
+    OutOfRange,
 }
 
 impl Ratio {
@@ -31,18 +48,31 @@ impl Ratio {
         Self { num: value as u128, den: 1 }
     }
 
-    /// Reads a plain decimal such as `2.8` exactly; at most 12 digits after the point.
-    #[must_use]
-    pub fn parse_decimal(text: &str) -> Option<Self> {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || whole.len() > 18 || fraction.len() > 12 || !digits(whole) || !digits(fraction)
-        {
-            return None;
+    /// The most significant digits before the point of a decimal.
+    pub const WHOLE_DIGITS_MAX: usize = 18;
+    /// The most significant digits after the point of a decimal.
+    pub const FRACTION_DIGITS_MAX: usize = 12;
+
+    /// Reads a plain decimal such as `2.8` exactly.
+    ///
+    /// # Errors
+    /// [`DecimalError`] says what is wrong with the text; nothing is rounded.
+    pub fn parse_decimal(text: &str) -> Result<Self, DecimalError> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) {
+            return Err(DecimalError::NotDecimal);
         }
-        let den = 10_u128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-        let num = format!("{whole}{fraction}").parse::<u128>().ok()?;
-        Self::new(num, den)
+        let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+        if fraction.len() > Self::FRACTION_DIGITS_MAX {
+            return Err(DecimalError::TooFine);
+        }
+        if whole.len() > Self::WHOLE_DIGITS_MAX {
+            return Err(DecimalError::OutOfRange);
+        }
+        let num = format!("0{whole}{fraction}").parse().map_err(|_| DecimalError::OutOfRange)?;
+        let den = u32::try_from(fraction.len()).ok().and_then(|digits| 10_u128.checked_pow(digits));
+        den.and_then(|den| Self::new(num, den)).ok_or(DecimalError::OutOfRange)
     }
 
     /// The product; nothing on overflow.
@@ -92,8 +122,20 @@ impl Ratio {
     /// The nearest whole number, halves up; nothing where it does not fit.
     #[must_use]
     pub fn round_half_up(self) -> Option<i64> {
-        let doubled = self.num.checked_mul(2)?.checked_add(self.den)?;
-        i64::try_from(doubled.checked_div(self.den.checked_mul(2)?)?).ok()
+        let (whole, rest) = (self.num.checked_div(self.den)?, self.num.checked_rem(self.den)?);
+        // Asked without doubling, which could overflow: is the rest at least what is missing to one?
+        let up = rest >= self.den.checked_sub(rest)?;
+        i64::try_from(whole.checked_add(u128::from(up))?).ok()
+    }
+
+    /// Whether numerator and denominator fit 64 bits each, as the serialized form needs.
+    #[must_use]
+    pub fn is_portable(self) -> bool {
+        self.pair().is_some()
+    }
+
+    fn pair(self) -> Option<(u64, u64)> {
+        Some((u64::try_from(self.num).ok()?, u64::try_from(self.den).ok()?))
     }
 
     /// Whether it is zero.
@@ -152,10 +194,10 @@ impl TryFrom<(u64, u64)> for Ratio {
     }
 }
 
-impl From<Ratio> for (u64, u64) {
-    fn from(ratio: Ratio) -> Self {
-        // Catalog decimals have at most 18 + 12 digits; validation keeps them within 64 bits each.
-        (u64::try_from(ratio.num).unwrap_or(u64::MAX), u64::try_from(ratio.den).unwrap_or(u64::MAX))
+impl Serialize for Ratio {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pair = self.pair().ok_or_else(|| serde::ser::Error::custom("a ratio exceeds 64 bits"))?;
+        pair.serialize(serializer)
     }
 }
 

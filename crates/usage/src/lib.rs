@@ -1,1 +1,18 @@
-//! Incremental readers of requests and answers, and provider profiles. Pure.
+//! Incremental readers of requests and answers: what a body asks for and what an answer has cost.
+//!
+//! Pure: bytes in, facts out; no clock, no host calls, no IO. Everything works on pieces cut at any byte,
+//! in time linear in the bytes whatever the cuts, with memory per stream fixed by [`limits`]. The bytes are
+//! hostile: no input makes it panic. What a count costs is the business of `tariff`.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+pub mod chunk_filter;
+mod document;
+mod json;
+pub mod limits;
+pub mod request;
+pub mod response;
+mod sse;
+
+pub use chunk_filter::{Filtered, UsageChunkFilter};
+pub use request::{RequestError, RequestFacts, RequestScanner};
+pub use response::{Delivered, Dialect, Format, Reading, ResponseReader, Status};

@@ -95,3 +95,26 @@ fn hex_digit(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+/// A 64-bit tag of an identifier (FNV-1a): how a node's shared data names buckets and rates.
+///
+/// Never 0. Where a node no longer knows a bucket's id it writes the tag instead, as [`tagged`] does.
+#[must_use]
+pub fn tag(id: &str) -> u64 {
+    let hash = id.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    hash.max(1)
+}
+
+/// The wire form of a bucket that is known by its tag alone: `#` and 16 hexadecimal digits.
+#[must_use]
+pub fn tagged(tag: u64) -> String {
+    format!("#{tag:016x}")
+}
+
+/// Whether `name`, a bucket's id or the [`tagged`] form of one, means the bucket `id`.
+#[must_use]
+pub fn names_bucket(name: &str, id: &str) -> bool {
+    name == id || name.strip_prefix('#').is_some_and(|hex| u64::from_str_radix(hex, 16) == Ok(tag(id)))
+}

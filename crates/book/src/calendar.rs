@@ -1,0 +1,91 @@
+//! Calendar arithmetic on instants, in UTC.
+//!
+//! Instants are milliseconds since 1970. Periods are added from one anchor, never step by step, so
+//! that a short month clamps its own date and no later one (31 Jan, 28 Feb, 31 Mar; M5, L9).
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use tariff::Period;
+
+/// `times` periods after an instant; nothing beyond the calendar's range.
+#[must_use]
+pub fn after(anchor: i64, period: Period, times: u64) -> Option<i64> {
+    let count = |part: u32| i64::from(part).checked_mul(i64::try_from(times).ok()?);
+    let start: DateTime = Timestamp::from_millisecond(anchor).ok()?.to_zoned(TimeZone::UTC).datetime();
+    let months = start.checked_add(Span::new().try_months(count(period.months())?).ok()?).ok()?;
+    let days = months.checked_add(Span::new().try_days(count(period.days())?).ok()?).ok()?;
+    let seconds = days.checked_add(Span::new().try_seconds(count(period.seconds())?).ok()?).ok()?;
+    Some(seconds.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}
+
+/// How many whole periods lie between an anchor and an instant that is not before it.
+#[must_use]
+pub fn elapsed(anchor: i64, period: Period, instant: i64) -> u64 {
+    let begun = |times: u64| after(anchor, period, times).is_some_and(|start| start <= instant);
+    let mut high = 1_u64;
+    while begun(high) {
+        high = high.saturating_mul(2);
+    }
+    let mut low = high.wrapping_shr(1);
+    // `low` periods have elapsed, `high` have not.
+    while high.saturating_sub(low) > 1 {
+        let middle = low.saturating_add(high.saturating_sub(low).wrapping_shr(1));
+        if begun(middle) { low = middle } else { high = middle }
+    }
+    low
+}
+
+/// An instant as RFC 3339 in UTC; nothing beyond the calendar's range.
+#[must_use]
+pub fn rfc3339(instant: i64) -> Option<String> {
+    Timestamp::from_millisecond(instant).ok().map(|timestamp| timestamp.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> i64 {
+        text.parse::<Timestamp>().unwrap().as_millisecond()
+    }
+
+    fn months(anchor: &str, times: u64) -> String {
+        rfc3339(after(at(anchor), Period::MONTH, times).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn months_clamp_from_the_anchor_without_drift() {
+        assert_eq!(months("2026-01-31T10:00:00Z", 1), "2026-02-28T10:00:00Z");
+        assert_eq!(months("2026-01-31T10:00:00Z", 2), "2026-03-31T10:00:00Z");
+        assert_eq!(months("2026-01-31T10:00:00Z", 3), "2026-04-30T10:00:00Z");
+        assert_eq!(months("2026-08-31T00:00:00Z", 12), "2027-08-31T00:00:00Z");
+    }
+
+    #[test]
+    fn m5_a_year_after_29_february_is_28_february() {
+        assert_eq!(months("2028-02-29T12:00:00.25Z", 12), "2029-02-28T12:00:00.25Z");
+        assert_eq!(months("2028-02-29T12:00:00Z", 48), "2032-02-29T12:00:00Z");
+    }
+
+    #[test]
+    fn elapsed_is_the_inverse_of_after() {
+        let anchor = at("2024-01-31T06:30:00Z");
+        for period in ["P1M", "P7D", "PT30S", "P1M3DT5S"].map(|text| Period::parse(text).unwrap()) {
+            for times in [0, 1, 2, 11, 12, 13, 100, 777] {
+                let start = after(anchor, period, times).unwrap();
+                assert_eq!(elapsed(anchor, period, start), times, "{period} {times}");
+                assert_eq!(elapsed(anchor, period, start.saturating_add(999)), times, "{period} {times}");
+                if times > 0 {
+                    assert_eq!(elapsed(anchor, period, start.saturating_sub(1)), times.saturating_sub(1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn beyond_the_calendar_there_is_nothing() {
+        assert_eq!(after(i64::MAX, Period::MONTH, 1), None);
+        assert_eq!(after(0, Period::MONTH, u64::MAX), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Nodes: noticing them, closing those that went silent, and taking their leases home (protocol §5).
+
+use tariff::compile::CREDITS;
+use wire::{Health, NODE_OPEN_MS, NodeId};
+
+use super::{post, touch};
+use crate::entry::EntryKind;
+use crate::error::{Error, Refusal, StoreError};
+use crate::id::is_title;
+use crate::limits::{LABEL_MAX, NODES_OPEN_MAX};
+use crate::tx::{Node, Now, Tx};
+
+/// Notes a call of a node; gives whether it is open. An id that is not known becomes a node.
+///
+/// # Errors
+/// [`Refusal::Invalid`] for the label, [`Refusal::LimitReached`]; and where the store fails.
+pub fn note_call(tx: &mut impl Tx, now: Now, id: NodeId, label: &str, health: Health) -> Result<bool, Error> {
+    if !is_title(label, LABEL_MAX) {
+        return Err(Refusal::invalid("label", format!("must be at most {LABEL_MAX} printable bytes")).into());
+    }
+    match tx.node(id)? {
+        Some(node) if node.closed_at.is_some() => return Ok(false),
+        Some(_) => {}
+        None => {
+            if tx.count_open_nodes()? >= NODES_OPEN_MAX {
+                let max = u64::try_from(NODES_OPEN_MAX).unwrap_or(u64::MAX);
+                return Err(Refusal::LimitReached { resource: "nodes", max }.into());
+            }
+            let label = label.to_owned();
+            tx.put_node(Node { id, label, opened_at: now.wall, closed_at: None })?;
+        }
+    }
+    tx.note_call(id, now.up, health)?;
+    Ok(true)
+}
+
+/// Closes the nodes that have not called for [`NODE_OPEN_MS`] of ledger uptime.
+///
+/// # Errors
+/// Where the store fails.
+pub fn close_silent(tx: &mut impl Tx, now: Now) -> Result<Vec<NodeId>, StoreError> {
+    let allowed = i64::try_from(NODE_OPEN_MS).unwrap_or(i64::MAX);
+    let silent = tx.silent_nodes(now.up.saturating_sub(allowed))?;
+    let mut closed = Vec::new();
+    for mut node in silent {
+        node.closed_at = Some(now.wall);
+        closed.push(node.id);
+        tx.put_node(node)?;
+        let counters = tx.counters();
+        counters.nodes_closed = counters.nodes_closed.saturating_add(1);
+    }
+    Ok(closed)
+}
+
+/// Takes the leases of a closed node home, for at most so many accounts; gives how many there were.
+///
+/// # Errors
+/// Where the store fails.
+pub fn take_home(tx: &mut impl Tx, now: Now, node: NodeId, limit: usize) -> Result<usize, StoreError> {
+    let accounts = tx.accounts_of_node(node, limit)?;
+    for id in &accounts {
+        let Some(account) = tx.account(id.as_str())? else { continue };
+        let of_node = account.leases.iter().filter(|lease| lease.node == node && &*lease.bucket == CREDITS);
+        let lost = crate::amount::total(of_node.map(crate::lease::Lease::outstanding));
+        post(tx, id, now, [EntryKind::NodeClosed { node, lost }])?;
+        let counters = tx.counters();
+        counters.closed_leases = counters.closed_leases.saturating_add(lost.get().into());
+        touch(tx, id.as_str(), now)?;
+    }
+    Ok(accounts.len())
+}

@@ -1,0 +1,286 @@
+//! Entries: the journal's lines, append-only. Nothing else changes an account.
+//!
+//! Those that a customer's statement shows are chained by [`Entry::prev`]; leases, terms and cycles
+//! stand between them unchained. Amounts are micro-credits of the lots, not at base price, where
+//! nothing else is said.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tariff::{Micros, Usage};
+use wire::{AccountStatus, Lane, NodeId, Outcome, Take, UsageSource, UsageStatus, Used};
+
+use crate::account::{Clip, Cycle, LotEnd, Term};
+use crate::id::AccountId;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Rises with time, over all accounts.
+    pub id: u64,
+    /// The account.
+    pub account: AccountId,
+    /// The account's statement line before this one; 0 = none, or this is no statement line.
+    pub prev: u64,
+    /// When the ledger posted it.
+    pub at: i64,
+    /// What happened.
+    pub kind: EntryKind,
+}
+
+/// What an entry records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EntryKind {
+    /// The account began.
+    Opened {
+        /// When the customer joined.
+        created_at: i64,
+        /// The plan.
+        plan: Arc<str>,
+    },
+    /// The plan changed.
+    Plan {
+        /// The plan that was left.
+        from: Arc<str>,
+        /// The plan in force.
+        to: Arc<str>,
+    },
+    /// The standing changed.
+    Status {
+        /// The standing in force.
+        status: AccountStatus,
+    },
+    /// A term began.
+    Term {
+        /// The term.
+        term: Term,
+    },
+    /// A billing cycle began, or (absent) there is none.
+    Cycle {
+        /// The cycle.
+        cycle: Option<Cycle>,
+    },
+    /// Credits came.
+    Grant(Granted),
+    /// A lot ended; settlements of earlier terms may still draw it.
+    LotClosed {
+        /// The lot.
+        lot: u64,
+        /// Why.
+        end: LotEnd,
+    },
+    /// What a closed lot still had is gone.
+    LotEnded {
+        /// The lot.
+        lot: u64,
+        /// Its pool.
+        pool: Arc<str>,
+        /// Why.
+        end: LotEnd,
+        /// What it still had.
+        rest: Micros,
+    },
+    /// A request was charged.
+    Charge(Box<Charge>),
+    /// A request ended without a charge.
+    Release(Box<Release>),
+    /// A node may take more.
+    Leased {
+        /// The node.
+        node: NodeId,
+        /// The record's epoch.
+        epoch: u64,
+        /// The bucket.
+        bucket: Arc<str>,
+        /// How much more.
+        amount: Micros,
+    },
+    /// A node gave back what it had not used.
+    Returned {
+        /// The node.
+        node: NodeId,
+        /// The record's epoch.
+        epoch: u64,
+        /// The bucket.
+        bucket: Arc<str>,
+        /// In all, under this lease.
+        returned: Micros,
+    },
+    /// A node gave a record up.
+    LeaseClosed {
+        /// The node.
+        node: NodeId,
+        /// The record's epoch.
+        epoch: u64,
+        /// Used in all, by bucket; absent = nothing.
+        used: Vec<Used>,
+    },
+    /// A node was closed: its leases came home.
+    NodeClosed {
+        /// The node.
+        node: NodeId,
+        /// What it could still have taken of the credits, at base price.
+        lost: Micros,
+    },
+    /// A request was admitted below its need.
+    Clipped(Clip),
+}
+
+/// Credits that came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// The pool.
+    pub pool: Arc<str>,
+    /// Where they come from.
+    pub source: GrantSource,
+    /// How many.
+    pub amount: Micros,
+    /// What of them repaid debt at once (rule 15).
+    pub repaid: Micros,
+    /// When the lot ends; absent = never.
+    pub expires_at: Option<i64>,
+    /// Unique within the account and the source, for ever.
+    pub reference: String,
+}
+
+/// Where granted credits come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantSource {
+    /// The plan's cycle.
+    Plan,
+    /// The public API: a purchase, a gift.
+    Api,
+}
+
+/// A request that was charged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The lane that reported it.
+    pub lane: Lane,
+    /// Its number there.
+    pub seq: u64,
+    /// The request.
+    pub request: String,
+    /// The key's id.
+    pub key: String,
+    /// The term of its admission.
+    pub term: u64,
+    /// The model or flat-price operation it was charged as.
+    pub model: String,
+    /// The model that answered, where it was another.
+    pub answered_model: Option<String>,
+    /// The operation.
+    pub operation: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where the usage comes from.
+    pub source: Option<UsageSource>,
+    /// How sure the usage is.
+    pub status: Option<UsageStatus>,
+    /// What was used.
+    pub usage: Usage,
+    /// When it began, by the ledger's clock.
+    pub began_at: i64,
+    /// The node whose leases it took from.
+    pub holder: NodeId,
+    /// The record's epoch there.
+    pub epoch: u64,
+    /// What it took, as the node says; leases account with this.
+    pub takes: Vec<Take>,
+    /// The charge at base price.
+    pub base: Micros,
+    /// What of the price was not charged.
+    pub disputed: Micros,
+    /// What each lot paid, in draw order.
+    pub slices: Vec<Slice>,
+    /// What no lot could pay.
+    pub debt: Micros,
+    /// The sum of the slices and the debt (rule 9).
+    pub amount: Micros,
+}
+
+/// What one lot paid of a charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The lot.
+    pub lot: u64,
+    /// Its pool.
+    pub pool: Arc<str>,
+    /// How much.
+    pub amount: Micros,
+}
+
+/// A request that ended without a charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The lane that reported it.
+    pub lane: Lane,
+    /// Its number there.
+    pub seq: u64,
+    /// The request.
+    pub request: String,
+    /// The key's id.
+    pub key: String,
+    /// The model or flat-price operation it would have been charged as.
+    pub model: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The node whose leases it took from.
+    pub holder: NodeId,
+    /// The record's epoch there.
+    pub epoch: u64,
+    /// What it took, as the node says; leases account with this.
+    pub takes: Vec<Take>,
+    /// True: the request was charged before (I3).
+    pub duplicate: bool,
+}
+
+// === impl EntryKind ===
+
+impl EntryKind {
+    /// Whether a statement shows it.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        match self {
+            Self::Opened { .. }
+            | Self::Plan { .. }
+            | Self::Status { .. }
+            | Self::Grant(_)
+            | Self::Charge(_) => true,
+            Self::LotEnded { rest, .. } => *rest > Micros::ZERO,
+            Self::Term { .. }
+            | Self::Cycle { .. }
+            | Self::LotClosed { .. }
+            | Self::Release(_)
+            | Self::Leased { .. }
+            | Self::Returned { .. }
+            | Self::LeaseClosed { .. }
+            | Self::NodeClosed { .. }
+            | Self::Clipped(_) => false,
+        }
+    }
+
+    /// The name in the store.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Plan { .. } => "plan",
+            Self::Status { .. } => "status",
+            Self::Term { .. } => "term",
+            Self::Cycle { .. } => "cycle",
+            Self::Grant(_) => "grant",
+            Self::LotClosed { .. } => "lot_closed",
+            Self::LotEnded { .. } => "lot_ended",
+            Self::Charge(_) => "charge",
+            Self::Release(_) => "release",
+            Self::Leased { .. } => "leased",
+            Self::Returned { .. } => "returned",
+            Self::LeaseClosed { .. } => "lease_closed",
+            Self::NodeClosed { .. } => "node_closed",
+            Self::Clipped(_) => "clipped",
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! API keys as the book knows them: by digest alone.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wire::{Digest, KeyEntry};
+
+use crate::id::AccountId;
+
+/// The class of keys that nothing else is said of.
+pub const AUTH_CLASS_API: &str = "api";
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// SHA-256 of the key.
+    pub digest: Digest,
+    /// Its id, unique over all accounts.
+    pub id: Arc<str>,
+    /// The account it spends for.
+    pub account: AccountId,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Its class.
+    pub auth_class: Arc<str>,
+    /// The models it may use (patterns); absent = whatever the plan opens.
+    pub models: Option<Arc<[String]>>,
+    /// When it was made.
+    pub created_at: i64,
+    /// When it ends, where it does.
+    pub expires_at: Option<i64>,
+    /// When it was revoked, where it was.
+    pub revoked_at: Option<i64>,
+}
+
+impl Key {
+    /// Whether it opens anything.
+    #[must_use]
+    pub fn is_live(&self, now: i64) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// What a node is told of it.
+    #[must_use]
+    pub fn entry(&self) -> KeyEntry {
+        KeyEntry {
+            digest: self.digest,
+            account: self.account.clone().into(),
+            key_id: self.id.clone(),
+            auth_class: self.auth_class.clone(),
+            models: self.models.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+}

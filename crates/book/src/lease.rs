@@ -1,0 +1,94 @@
+//! Leases: what a node may still take from a bucket.
+//!
+//! Named by node, account, the record's epoch on the node, and bucket. Grants and returns are
+//! cumulative, so that lost, repeated and reordered messages are harmless.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tariff::Micros;
+use wire::NodeId;
+
+use crate::amount::less;
+
+/// What one node's record may take from one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The node.
+    pub node: NodeId,
+    /// The record's epoch.
+    pub epoch: u64,
+    /// The bucket.
+    pub bucket: Arc<str>,
+    /// Granted in all.
+    pub granted: Micros,
+    /// Given back in all.
+    pub returned: Micros,
+    /// Used in all, as far as settlements have come in.
+    pub settled: Micros,
+    /// Used in all, once the node has given the record up.
+    pub used: Option<Micros>,
+}
+
+/// What a node last said of one lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// The node.
+    pub node: NodeId,
+    /// The record's epoch.
+    pub epoch: u64,
+    /// The bucket.
+    pub bucket: Arc<str>,
+    /// Free there.
+    pub free: Micros,
+    /// Held by requests there.
+    pub held: Micros,
+}
+
+// === impl Lease ===
+
+impl Lease {
+    /// What may still be taken under it: settlements that will yet come draw at most this, but for
+    /// what requests use above their holds. Never below zero.
+    #[must_use]
+    pub fn outstanding(&self) -> Micros {
+        match self.used {
+            Some(used) => less(used, self.settled),
+            None => less(less(self.granted, self.returned), self.settled),
+        }
+    }
+
+    /// Whether nothing more can come of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.used.is_some_and(|used| self.settled >= used)
+    }
+
+    /// Whether it goes by that name.
+    #[must_use]
+    pub fn is(&self, node: NodeId, epoch: u64, bucket: &str) -> bool {
+        self.node == node && self.epoch == epoch && &*self.bucket == bucket
+    }
+}
+
+// === impl Stated ===
+
+impl Stated {
+    /// Whether it is about a lease.
+    #[must_use]
+    pub fn is_of(&self, lease: &Lease) -> bool {
+        self.names(lease.node, lease.epoch, &lease.bucket)
+    }
+
+    /// Whether it is about the lease of that name.
+    #[must_use]
+    pub fn names(&self, node: NodeId, epoch: u64, bucket: &str) -> bool {
+        self.node == node && self.epoch == epoch && &*self.bucket == bucket
+    }
+
+    /// Whether both are about the same lease.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.names(other.node, other.epoch, &other.bucket)
+    }
+}

@@ -1,0 +1,60 @@
+//! Every bound of the book, in one place.
+
+use tariff::Micros;
+
+/// The most micro-credits in one grant, hold or use: 9 × 10^9 credits. Sums of a thousand of them fit.
+pub const AMOUNT_MAX: Micros = Micros(1 << 53);
+/// The most micro-credits that an account is ever granted in all, and the most of its debt.
+pub const TOTAL_MAX: Micros = Micros(1 << 61);
+/// The most lots with something left.
+pub const LOTS_MAX: usize = 1_024;
+/// Exhausted lots kept for the balance beside those; older ones are in the journal alone.
+pub const LOTS_SPENT_KEPT: usize = 16;
+/// Terms kept for late settlements; those of older terms post under the oldest kept one.
+pub const TERMS_KEPT: usize = 256;
+/// Leases of one account on all nodes.
+pub const LEASES_MAX: usize = 1_024;
+/// Ended leases remembered per account, so that a want that was overtaken cannot revive one.
+pub const LEASES_ENDED_KEPT: usize = 32;
+/// Keys of one account, whatever the plan allows.
+pub const KEYS_MAX: usize = 10_000;
+/// Nodes open at a time.
+pub const NODES_OPEN_MAX: usize = 10_000;
+/// Closed nodes remembered.
+pub const NODES_CLOSED_KEPT: usize = 100_000;
+/// Changes kept for nodes that read late.
+pub const CHANGES_KEPT: u64 = 100_000;
+/// Changes in one answer.
+pub const CHANGES_PER_ANSWER: usize = 2_000;
+/// Cycles that are rolled one by one after a long rest; with more, only the last one is granted.
+pub const CYCLES_ROLLED_MAX: u64 = 24;
+/// Steps of due work in one command: far above what [`CYCLES_ROLLED_MAX`] and [`LOTS_MAX`] can need.
+pub const DUE_STEPS_MAX: usize = 4_096;
+/// How long a closed lot waits for settlements of its terms at most, in milliseconds.
+pub const LOT_CLOSING_MS: i64 = 3_600_000;
+/// How long a snapshot is good for, in milliseconds.
+pub const SNAPSHOT_VALID_MS: i64 = 60_000;
+/// When an asker that must wait for reports or returns asks again, in milliseconds.
+pub const WAIT_MS: u64 = 100;
+/// How long an account's askers are told to wait before they are refused, in milliseconds: two ticks.
+pub const WAIT_MS_MAX: i64 = 2_000;
+/// The least time between two recalls of one account, in milliseconds.
+pub const RECALL_MS: i64 = 500;
+/// Length of account ids, in bytes.
+pub const ACCOUNT_ID_MAX: usize = 64;
+/// Length of key ids, in bytes.
+pub const KEY_ID_MAX: usize = 64;
+/// Length of request ids, in bytes.
+pub const REQUEST_ID_MAX: usize = 128;
+/// Length of model names, in bytes.
+pub const MODEL_MAX: usize = 256;
+/// Length of operation names, in bytes.
+pub const OPERATION_MAX: usize = 64;
+/// Length of bucket ids, in bytes.
+pub const BUCKET_ID_MAX: usize = 128;
+/// Length of grants' references, in bytes.
+pub const REFERENCE_MAX: usize = 128;
+/// Length of nodes' labels, in bytes.
+pub const LABEL_MAX: usize = 253;
+/// What of a refused event is kept with the incident, in bytes.
+pub const INCIDENT_BODY_MAX: usize = 4_096;

@@ -1,0 +1,229 @@
+//! A store in memory: for tests and the simulator. What it holds is gone with it.
+//!
+//! It keeps the whole journal, so that an account can be folded anew at any moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tariff::Catalog;
+use wire::{Change, Digest, Health, Lane, NodeId};
+
+use crate::account::{Account, Soft};
+use crate::due;
+use crate::entry::{Entry, EntryKind, GrantSource};
+use crate::error::StoreError;
+use crate::id::AccountId;
+use crate::key::Key;
+use crate::limits::CHANGES_KEPT;
+use crate::tx::{Counters, Feed, Incident, LaneState, Node, Tx};
+
+/// The store; it is its own transaction, and nothing is ever rolled back.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The journal, in order of ids from 1.
+    pub journal: Vec<Entry>,
+    /// The accounts, as folded so far.
+    pub accounts: BTreeMap<AccountId, Account>,
+    /// Incidents, in order.
+    pub incidents: Vec<Incident>,
+    /// The change feed, in order of positions from 1.
+    pub changes: Vec<Change>,
+    /// What was counted.
+    pub counters: Counters,
+    keys: BTreeMap<Digest, Key>,
+    nodes: BTreeMap<NodeId, (Node, i64)>,
+    lanes: BTreeMap<Lane, LaneState>,
+    digests: BTreeMap<(Lane, u64), u64>,
+    charged: BTreeSet<(String, String)>,
+    catalogs: Vec<Arc<Catalog>>,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// An empty store under a catalog, as version 1.
+    #[must_use]
+    pub fn new(catalog: Catalog) -> Self {
+        Self { catalogs: vec![Arc::new(catalog)], ..Self::default() }
+    }
+
+    /// Puts the next version of the catalog in force.
+    pub fn publish(&mut self, catalog: Catalog) {
+        self.catalogs.push(Arc::new(catalog));
+    }
+
+    /// An account folded anew from the journal; equal to the kept one, or the book is wrong.
+    #[must_use]
+    pub fn rebuilt(&self, id: &str) -> Option<Account> {
+        let mut entries = self.journal.iter().filter(|entry| entry.account.as_str() == id).peekable();
+        let mut account = Account::empty(entries.peek()?.account.clone());
+        entries.for_each(|entry| account.apply(entry));
+        Some(account)
+    }
+}
+
+impl Tx for Memory {
+    fn lock(&mut self, _: Option<Lane>, _: &[&str]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn account(&mut self, id: &str) -> Result<Option<&Account>, StoreError> {
+        Ok(self.accounts.get(id))
+    }
+
+    fn soft(&mut self, id: &str) -> Result<Option<&mut Soft>, StoreError> {
+        Ok(self.accounts.get_mut(id).map(|account| &mut account.soft))
+    }
+
+    fn append(&mut self, account: &AccountId, at: i64, kind: EntryKind) -> Result<u64, StoreError> {
+        let id = count(self.journal.len()).saturating_add(1);
+        let folded = self.accounts.entry(account.clone()).or_insert_with(|| Account::empty(account.clone()));
+        let prev = if kind.is_line() { folded.last_line } else { 0 };
+        if let EntryKind::Charge(charge) = &kind {
+            self.charged.insert((account.to_string(), charge.request.clone()));
+        }
+        let entry = Entry { id, account: account.clone(), prev, at, kind };
+        folded.apply(&entry);
+        self.journal.push(entry);
+        Ok(id)
+    }
+
+    fn due(&mut self, now: i64, limit: usize) -> Result<Vec<AccountId>, StoreError> {
+        let is_due = |account: &&Account| due::next(account).is_some_and(|due| due <= now);
+        Ok(self.accounts.values().filter(is_due).map(|account| account.id.clone()).take(limit).collect())
+    }
+
+    fn key(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
+        Ok(self.keys.get(digest).cloned())
+    }
+
+    fn key_by_id(&mut self, account: &str, id: &str) -> Result<Option<Key>, StoreError> {
+        let is_it = |key: &&Key| key.account.as_str() == account && &*key.id == id;
+        Ok(self.keys.values().find(is_it).cloned())
+    }
+
+    fn count_keys(&mut self, account: &str, now: i64) -> Result<(u64, u64), StoreError> {
+        let of = || self.keys.values().filter(|key| key.account.as_str() == account);
+        Ok((count(of().filter(|key| key.is_live(now)).count()), count(of().count())))
+    }
+
+    fn put_key(&mut self, key: Key) -> Result<(), StoreError> {
+        self.keys.insert(key.digest, key);
+        Ok(())
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        Ok(self.nodes.get(&id).map(|(node, _)| node.clone()))
+    }
+
+    fn put_node(&mut self, node: Node) -> Result<(), StoreError> {
+        let called = self.nodes.get(&node.id).map_or(0, |(_, called)| *called);
+        self.nodes.insert(node.id, (node, called));
+        Ok(())
+    }
+
+    fn note_call(&mut self, id: NodeId, up: i64, _: Health) -> Result<(), StoreError> {
+        if let Some((_, called)) = self.nodes.get_mut(&id) {
+            *called = up;
+        }
+        Ok(())
+    }
+
+    fn silent_nodes(&mut self, since: i64) -> Result<Vec<Node>, StoreError> {
+        let is_silent = |(node, called): &&(Node, i64)| node.closed_at.is_none() && *called <= since;
+        Ok(self.nodes.values().filter(is_silent).map(|(node, _)| node.clone()).collect())
+    }
+
+    fn count_open_nodes(&mut self) -> Result<usize, StoreError> {
+        Ok(self.nodes.values().filter(|(node, _)| node.closed_at.is_none()).count())
+    }
+
+    fn accounts_of_node(&mut self, node: NodeId, limit: usize) -> Result<Vec<AccountId>, StoreError> {
+        let holds = |account: &&Account| account.leases.iter().any(|lease| lease.node == node);
+        Ok(self.accounts.values().filter(holds).map(|account| account.id.clone()).take(limit).collect())
+    }
+
+    fn lane(&mut self, lane: Lane) -> Result<LaneState, StoreError> {
+        Ok(self.lanes.get(&lane).copied().unwrap_or_default())
+    }
+
+    fn put_lane(
+        &mut self,
+        lane: Lane,
+        state: LaneState,
+        first: u64,
+        digests: &[u64],
+    ) -> Result<(), StoreError> {
+        self.lanes.insert(lane, state);
+        self.digests.extend((first..).zip(digests).map(|(seq, digest)| ((lane, seq), *digest)));
+        Ok(())
+    }
+
+    fn event_digest(&mut self, lane: Lane, seq: u64) -> Result<Option<u64>, StoreError> {
+        Ok(self.digests.get(&(lane, seq)).copied())
+    }
+
+    fn is_charged(&mut self, account: &str, request: &str) -> Result<bool, StoreError> {
+        Ok(self.charged.contains(&(account.to_owned(), request.to_owned())))
+    }
+
+    fn grant_entry(
+        &mut self,
+        account: &str,
+        source: GrantSource,
+        reference: &str,
+    ) -> Result<Option<Entry>, StoreError> {
+        let is_it = |entry: &&Entry| {
+            let of_account = entry.account.as_str() == account;
+            of_account
+                && matches!(&entry.kind, EntryKind::Grant(granted)
+                    if granted.source == source && granted.reference == reference)
+        };
+        Ok(self.journal.iter().find(is_it).cloned())
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        self.changes.push(change);
+        Ok(())
+    }
+
+    fn feed(&mut self, cursor: Option<u64>, limit: usize) -> Result<Feed, StoreError> {
+        let last = count(self.changes.len());
+        let floor = last.saturating_sub(CHANGES_KEPT);
+        let Some(cursor) = cursor else {
+            return Ok(Feed { cursor: last, ..Feed::default() });
+        };
+        if cursor > last || cursor < floor {
+            return Ok(Feed { cursor: last, reset: true, changes: Vec::new() });
+        }
+        let from = usize::try_from(cursor).unwrap_or(usize::MAX);
+        let changes: Vec<Change> = self.changes.iter().skip(from).take(limit).cloned().collect();
+        Ok(Feed { cursor: cursor.saturating_add(count(changes.len())), reset: false, changes })
+    }
+
+    fn incident(&mut self, incident: Incident) -> Result<(), StoreError> {
+        self.incidents.push(incident);
+        Ok(())
+    }
+
+    fn catalog(&mut self, version: u64) -> Result<Option<Arc<Catalog>>, StoreError> {
+        let index = usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX);
+        Ok(self.catalogs.get(index).filter(|_| version > 0).cloned())
+    }
+
+    fn catalog_version(&self) -> u64 {
+        count(self.catalogs.len())
+    }
+
+    fn generation(&self) -> &'static str {
+        "memory"
+    }
+
+    fn counters(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

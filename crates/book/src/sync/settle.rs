@@ -1,0 +1,231 @@
+//! Events as entries: settlements charge lots, and leases that a record gives up end.
+
+use tariff::Micros;
+use tariff::compile::CREDITS;
+use tariff::meter::COUNT_MAX;
+use wire::{Lane, LeaseClosed, NodeId, Outcome, Settle, Take};
+
+use super::charge::{self, Priced};
+use crate::account::Account;
+use crate::amount::less;
+use crate::command::{post, touch};
+use crate::draw::draw;
+use crate::entry::{Charge, EntryKind, Release};
+use crate::error::StoreError;
+use crate::id::{is_name, is_title};
+use crate::limits::{
+    AMOUNT_MAX, BUCKET_ID_MAX, KEY_ID_MAX, MODEL_MAX, OPERATION_MAX, REQUEST_ID_MAX, TOTAL_MAX,
+};
+use crate::tx::{Incident, Now, Tx};
+
+/// Who reports.
+#[derive(Clone, Copy)]
+pub struct Caller {
+    /// The node that sends.
+    pub node: NodeId,
+    /// Its wall clock at sending.
+    pub clock: i64,
+}
+
+/// Why an event was refused.
+pub type Refused = &'static str;
+
+/// Posts a settlement. A charge is posted however late it comes, under the term of its admission.
+pub fn settle(
+    tx: &mut impl Tx,
+    now: Now,
+    caller: Caller,
+    (lane, seq): (Lane, u64),
+    settle: &Settle,
+) -> Result<Result<(), Refused>, StoreError> {
+    if !is_sound(settle) {
+        return Ok(Err("invalid"));
+    }
+    let Some(account) = tx.account(&settle.account)? else { return Ok(Err("unknown_account")) };
+    let holder = holder(account, lane, caller, settle);
+    let id = account.id.clone();
+    let charged = matches!(settle.outcome, Outcome::Settled | Outcome::Lost);
+    let duplicate = charged && tx.is_charged(&settle.account, &settle.request)?;
+    let kind = if charged && !duplicate {
+        match charge(tx, now, caller, (lane, seq), holder, settle)? {
+            Some(charge) => EntryKind::Charge(Box::new(charge)),
+            None => return Ok(Err("unknown_term")),
+        }
+    } else {
+        EntryKind::Release(Box::new(release((lane, seq), holder, settle, duplicate)))
+    };
+    // A settlement does not change what nodes know of the account: no version to look after.
+    tx.append(&id, now.wall, kind)?;
+    count_overshoot(tx, settle);
+    if tx.account(id.as_str())?.is_some_and(Account::is_closing_lots) {
+        touch(tx, id.as_str(), now)?;
+    }
+    Ok(if duplicate { Err("duplicate_request") } else { Ok(()) })
+}
+
+fn charge(
+    tx: &mut impl Tx,
+    now: Now,
+    caller: Caller,
+    (lane, seq): (Lane, u64),
+    holder: NodeId,
+    settle: &Settle,
+) -> Result<Option<Charge>, StoreError> {
+    let account = tx.account(&settle.account)?;
+    let Some(term) = account.and_then(|account| account.term_of_settlement(settle.term)).cloned() else {
+        return Ok(None);
+    };
+    let Some(catalog) = tx.catalog(term.catalog)? else { return Ok(None) };
+    let priced = charge::price(&catalog, settle);
+    note_price(tx, now, (lane, seq), settle, &priced)?;
+    let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
+    // The debt is bounded as everything is; a request beyond it would take a million others.
+    let drawn = draw(account, &term, priced.exact);
+    let debt = drawn.debt.min(less(TOTAL_MAX, account.debt));
+    let drawn = crate::draw::Drawn { debt, ..drawn };
+    let counters = tx.counters();
+    counters.charged = counters.charged.saturating_add(drawn.amount().get().into());
+    counters.debt_charged = counters.debt_charged.saturating_add(drawn.debt.get().into());
+    counters.disputed = counters.disputed.saturating_add(priced.disputed.get().into());
+    Ok(Some(Charge {
+        lane,
+        seq,
+        request: settle.request.clone(),
+        key: settle.key.clone(),
+        term: settle.term,
+        model: settle.model.clone(),
+        answered_model: settle.answered_model.clone(),
+        operation: settle.operation.clone(),
+        outcome: settle.outcome,
+        source: settle.source,
+        status: settle.status,
+        usage: settle.usage.clone(),
+        began_at: began_at(now, caller, settle),
+        holder,
+        epoch: settle.lease,
+        takes: settle.takes.clone(),
+        base: less(priced.whole, priced.disputed),
+        disputed: priced.disputed,
+        amount: drawn.amount(),
+        slices: drawn.slices,
+        debt: drawn.debt,
+    }))
+}
+
+fn release((lane, seq): (Lane, u64), holder: NodeId, settle: &Settle, duplicate: bool) -> Release {
+    Release {
+        lane,
+        seq,
+        request: settle.request.clone(),
+        key: settle.key.clone(),
+        model: settle.model.clone(),
+        outcome: settle.outcome,
+        holder,
+        epoch: settle.lease,
+        takes: settle.takes.clone(),
+        duplicate,
+    }
+}
+
+/// Notes the end of a record's leases.
+pub fn close_lease(
+    tx: &mut impl Tx,
+    now: Now,
+    caller: Caller,
+    lane: Lane,
+    closed: &LeaseClosed,
+) -> Result<Result<(), Refused>, StoreError> {
+    let sound = closed.used.iter().all(|used| is_bucket(&used.bucket) && is_amount(used.used));
+    if !sound || closed.used.len() > tariff::policy::BUCKETS_MAX {
+        return Ok(Err("invalid"));
+    }
+    let Some(account) = tx.account(&closed.account)? else { return Ok(Err("unknown_account")) };
+    let of =
+        |node: NodeId| account.leases.iter().any(|lease| lease.node == node && lease.epoch == closed.lease);
+    let node = if of(lane.node) || !of(caller.node) { lane.node } else { caller.node };
+    let id = account.id.clone();
+    let kind = EntryKind::LeaseClosed { node, epoch: closed.lease, used: closed.used.clone() };
+    post(tx, &id, now, [kind])?;
+    if tx.account(id.as_str())?.is_some_and(Account::is_closing_lots) {
+        touch(tx, id.as_str(), now)?;
+    }
+    Ok(Ok(()))
+}
+
+/// The node whose leases a settlement took from: the lane's, unless only the caller has such a lease
+/// (a lane that outlived its node's id).
+fn holder(account: &Account, lane: Lane, caller: Caller, settle: &Settle) -> NodeId {
+    let of =
+        |node: NodeId| account.leases.iter().any(|lease| lease.node == node && lease.epoch == settle.lease);
+    if !of(lane.node) && of(caller.node) { caller.node } else { lane.node }
+}
+
+/// When a request began, by the ledger's clock: only distances of the node's clock are believed, and
+/// none into the future.
+fn began_at(now: Now, caller: Caller, settle: &Settle) -> i64 {
+    let ago = caller.clock.saturating_sub(settle.at).max(0);
+    now.wall.saturating_sub(ago).max(0)
+}
+
+fn note_price(
+    tx: &mut impl Tx,
+    now: Now,
+    event: (Lane, u64),
+    settle: &Settle,
+    priced: &Priced,
+) -> Result<(), StoreError> {
+    let stated = settle.takes.iter().find(|take| take.bucket == CREDITS);
+    if stated.is_some_and(|take| take.used != priced.whole) {
+        let counters = tx.counters();
+        counters.price_mismatches = counters.price_mismatches.saturating_add(1);
+    }
+    let incident = |code: &str, detail: String| Incident {
+        at: now.wall,
+        account: Some(settle.account.clone()),
+        event: Some(event),
+        code: code.to_owned(),
+        detail,
+    };
+    if let Some(problem) = &priced.problem {
+        tx.incident(incident("unpriced", format!("request {}: {problem}", settle.request)))?;
+    }
+    if priced.disputed > Micros::ZERO {
+        let detail = format!("request {}: {} beyond the bound", settle.request, priced.disputed);
+        tx.incident(incident("disputed", detail))?;
+    }
+    Ok(())
+}
+
+fn count_overshoot(tx: &mut impl Tx, settle: &Settle) {
+    let over = |take: &Take| less(take.used, take.held);
+    let over = settle.takes.iter().filter(|take| take.bucket == CREDITS).map(over);
+    let over = crate::amount::total(over);
+    let counters = tx.counters();
+    counters.overshoot = counters.overshoot.saturating_add(over.get().into());
+}
+
+/// Whether a settlement can be believed at all: names that can stand in the journal, no negative or
+/// oversized number.
+fn is_sound(settle: &Settle) -> bool {
+    let names = is_name(&settle.request, REQUEST_ID_MAX)
+        && is_name(&settle.key, KEY_ID_MAX)
+        && !settle.model.is_empty()
+        && is_title(&settle.model, MODEL_MAX)
+        && is_name(&settle.operation, OPERATION_MAX)
+        && settle.answered_model.as_ref().is_none_or(|model| is_title(model, MODEL_MAX));
+    let takes = settle.takes.len() <= tariff::policy::BUCKETS_MAX
+        && settle
+            .takes
+            .iter()
+            .all(|take| is_bucket(&take.bucket) && is_amount(take.held) && is_amount(take.used));
+    let counts = settle.usage.iter().all(|(_, count)| count <= COUNT_MAX);
+    names && takes && counts && (settle.source.is_some() || settle.usage.is_empty())
+}
+
+fn is_bucket(id: &str) -> bool {
+    is_name(id, BUCKET_ID_MAX)
+}
+
+fn is_amount(amount: Micros) -> bool {
+    (Micros::ZERO..=AMOUNT_MAX).contains(&amount)
+}

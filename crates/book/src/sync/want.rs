@@ -1,0 +1,391 @@
+//! Wants: how much a node is leased, and what its waiting requests are told (protocol §5).
+//!
+//! Waiting requests come first, in their order; what is plentiful is leased ahead by the sizing rule.
+//! Near zero each request gets its need and no more; idle leases of other nodes are called back; the
+//! very last of it goes to one request alone, below its need (M9).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tariff::compile::CREDITS;
+use tariff::{Admission, Micros};
+use wire::{
+    AccountStatus, Ask, Change, Denial, DenialCode, Grant, Need, NodeId, ParkedRequest, SyncResponse,
+    Verdict, VerdictKind, Want,
+};
+
+use crate::account::{Account, Clip};
+use crate::amount::{less, minus, plus, total};
+use crate::command::{post, touch};
+use crate::entry::EntryKind;
+use crate::error::StoreError;
+use crate::id::AccountId;
+use crate::lease::{Lease, Stated};
+use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_MS, WAIT_MS_MAX};
+use crate::snapshot;
+use crate::tx::{Now, Tx};
+
+/// Answers one want.
+pub fn answer(
+    tx: &mut impl Tx,
+    now: Now,
+    node: NodeId,
+    want: &Want,
+    answer: &mut SyncResponse,
+    asked: &mut BTreeSet<AccountId>,
+) -> Result<(), StoreError> {
+    touch(tx, &want.account, now)?;
+    let Some(account) = tx.account(&want.account)? else {
+        answer.verdicts.extend(want.requests.iter().map(|request| unknown(want, request)));
+        return Ok(());
+    };
+    let id = account.id.clone();
+    asked.insert(id.clone());
+    if !is_sound(want) || is_over(account, node, want) {
+        return Ok(());
+    }
+    for ask in &want.asks {
+        super::return_lease(tx, now, node, (&want.account, want.lease, &ask.bucket), ask.returned)?;
+    }
+    let Some(version) = tx.account(id.as_str())?.and_then(Account::term).map(|term| term.catalog) else {
+        return Ok(());
+    };
+    let admission = tx.catalog(version)?.map_or(Admission::Full, |catalog| catalog.exhaustion.admission);
+    state(tx, id.as_str(), node, want)?;
+    let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
+
+    let mut desk = Desk::new(account, node, want, admission, now.up);
+    if account.status == AccountStatus::Active {
+        desk.serve();
+    } else {
+        // The snapshot in the same answer says what the standing is: the node refuses by that.
+        desk.put_off();
+    }
+    let Desk { pots, verdicts, clip, recall, waits, .. } = desk;
+
+    let leased = pots.iter().filter(|pot| pot.granted > Micros::ZERO).map(|pot| EntryKind::Leased {
+        node,
+        epoch: want.lease,
+        bucket: pot.bucket.clone(),
+        amount: pot.granted,
+    });
+    let kinds: Vec<EntryKind> = leased.chain(clip.map(EntryKind::Clipped)).collect();
+    post(tx, &id, now, kinds)?;
+    note_wait(tx, id.as_str(), now, recall, waits)?;
+    let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
+    let is_plain = verdicts.is_empty();
+    answer.grants.extend(pots.iter().map(|pot| pot.grant(account, node, want)));
+    answer.verdicts.extend(verdicts.into_iter().map(|(request, kind)| Verdict {
+        account: want.account.clone(),
+        request,
+        version: account.version,
+        kind,
+    }));
+    if is_plain
+        && account
+            .leases
+            .iter()
+            .any(|lease| lease.is(node, want.lease, CREDITS) && lease.granted != lease.outstanding())
+    {
+        // A lease in use and nothing to explain: the node has the snapshot.
+        asked.remove(&id);
+    }
+    Ok(())
+}
+
+/// What of one bucket there is to give while a want is being served.
+struct Pot {
+    bucket: Arc<str>,
+    ask: Micros,
+    /// Not leased to anybody.
+    capacity: Micros,
+    /// Not leased to anybody before the want.
+    capacity_before: Micros,
+    /// Free on the node, beside what this want grants to named requests.
+    free: Micros,
+    /// Held on the node, with the requests that this want serves.
+    held: Micros,
+    /// Leased to the node before the want and neither free nor held there: reports are under way.
+    under_way: Micros,
+    /// The same for other records.
+    elsewhere: Elsewhere,
+    granted: Micros,
+    need_max: Micros,
+    exact: bool,
+}
+
+/// What other records than the asking one may still take.
+#[derive(Clone, Copy)]
+struct Elsewhere {
+    /// Held there, as their nodes last said.
+    held: Micros,
+    /// Idle on other nodes, or used there and not yet reported: a recall brings it home.
+    idle: Micros,
+    /// Of earlier records of the asking node: its reports bring it home.
+    under_way: Micros,
+}
+
+/// One want being served.
+struct Desk<'a> {
+    account: &'a Account,
+    node: NodeId,
+    want: &'a Want,
+    admission: Admission,
+    /// Nodes that share the account, the asking one included.
+    sharers: i64,
+    /// Askers have waited long enough: they are refused.
+    impatient: bool,
+    pots: Vec<Pot>,
+    verdicts: Vec<(String, VerdictKind)>,
+    clip: Option<Clip>,
+    recall: bool,
+    waits: bool,
+}
+
+// === impl Desk ===
+
+impl<'a> Desk<'a> {
+    fn new(account: &'a Account, node: NodeId, want: &'a Want, admission: Admission, up: i64) -> Self {
+        let mut sharers = account.holders();
+        sharers.push(node);
+        sharers.sort_unstable();
+        sharers.dedup();
+        let waited = account.soft.waiting_since.is_some_and(|since| up.saturating_sub(since) >= WAIT_MS_MAX);
+        // Only credits are rationed by lots; a bucket that is none of the account's has nothing.
+        let pots = want.asks.iter().filter(|ask| ask.bucket == CREDITS).take(1);
+        Self {
+            account,
+            node,
+            want,
+            admission,
+            sharers: i64::try_from(sharers.len()).unwrap_or(1).max(1),
+            impatient: waited,
+            pots: pots.map(|ask| Pot::new(account, node, want, ask)).collect(),
+            verdicts: Vec::new(),
+            clip: None,
+            recall: false,
+            waits: false,
+        }
+    }
+
+    fn serve(&mut self) {
+        let want = self.want;
+        for request in &want.requests {
+            if !self.serve_one(request) {
+                let kind = self.refuse(request);
+                self.verdicts.push((request.request.clone(), kind));
+            }
+        }
+        let is_short = !self.verdicts.is_empty();
+        let has_room = self.account.leases.len() < LEASES_MAX;
+        for pot in &mut self.pots {
+            pot.lease_ahead(self.sharers, is_short || !has_room);
+        }
+    }
+
+    fn put_off(&mut self) {
+        let waits =
+            self.want.requests.iter().map(|request| (request.request.clone(), VerdictKind::Wait(WAIT_MS)));
+        self.verdicts.extend(waits);
+    }
+
+    /// Grants what a request lacks of each bucket, or of none.
+    fn serve_one(&mut self, request: &ParkedRequest) -> bool {
+        let fits = request.needs.iter().all(|need| {
+            let pot = self.pots.iter().find(|pot| *pot.bucket == need.bucket);
+            pot.is_some_and(|pot| less(need.need, pot.free) <= pot.capacity)
+        });
+        if !fits {
+            return false;
+        }
+        for need in &request.needs {
+            if let Some(pot) = self.pots.iter_mut().find(|pot| *pot.bucket == need.bucket) {
+                pot.take(need.need, less(need.need, pot.free));
+            }
+        }
+        true
+    }
+
+    /// What a request is told that cannot be served.
+    fn refuse(&mut self, request: &ParkedRequest) -> VerdictKind {
+        let short = request.needs.iter().find_map(|need| {
+            let index = self.pots.iter().position(|pot| *pot.bucket == need.bucket)?;
+            let pot = self.pots.get(index)?;
+            (less(need.need, pot.free) > pot.capacity).then_some((index, need))
+        });
+        let Some((index, need)) = short else {
+            // A bucket that is none of the account's: the snapshot in the same answer says which are.
+            return VerdictKind::Wait(WAIT_MS);
+        };
+        let Some(pot) = self.pots.get_mut(index) else { return VerdictKind::Wait(WAIT_MS) };
+        let available = plus(pot.capacity, pot.free);
+        let in_flight = VerdictKind::Deny(Denial {
+            bucket: need.bucket.clone(),
+            code: DenialCode::InFlight,
+            available,
+            resets_at: snapshot::resets_at(self.account),
+        });
+        if pot.elsewhere.idle > Micros::ZERO {
+            self.recall = true;
+        }
+        let coming = plus(plus(pot.elsewhere.idle, pot.elsewhere.under_way), pot.under_way);
+        if coming > Micros::ZERO {
+            self.waits = true;
+            return if self.impatient { in_flight } else { VerdictKind::Wait(WAIT_MS) };
+        }
+        if plus(pot.held, pot.elsewhere.held) > Micros::ZERO {
+            return in_flight;
+        }
+        if available == Micros::ZERO {
+            return VerdictKind::Deny(snapshot::empty(self.account, available));
+        }
+        if self.admission == Admission::Full || request.needs.len() != 1 {
+            // Not `Empty`: a smaller request may well pass.
+            return in_flight;
+        }
+        // Nothing is held or under way anywhere: no clip can be open, and this request gets all (I9).
+        let clip = Clip {
+            request: request.request.clone(),
+            node: self.node,
+            lease: self.want.lease,
+            bucket: pot.bucket.clone(),
+            hold: available,
+        };
+        pot.take(available, pot.capacity);
+        self.clip = Some(clip);
+        VerdictKind::Clip(Need { bucket: need.bucket.clone(), need: available })
+    }
+}
+
+// === impl Pot ===
+
+impl Pot {
+    fn new(account: &Account, node: NodeId, want: &Want, ask: &Ask) -> Self {
+        let needs = want.requests.iter().flat_map(|request| &request.needs);
+        let needs = needs.filter(|need| need.bucket == ask.bucket).map(|need| need.need);
+        let lease = account.lease(node, want.lease, &ask.bucket);
+        let outstanding = lease.map_or(Micros::ZERO, Lease::outstanding);
+        // No more can be free there than the node may still take, whatever it says.
+        let free = ask.free.min(outstanding);
+        let capacity = account.capacity();
+        Self {
+            bucket: Arc::from(ask.bucket.as_str()),
+            ask: ask.ask,
+            capacity,
+            capacity_before: capacity,
+            free,
+            held: ask.held,
+            under_way: less(outstanding, plus(free, ask.held)),
+            elsewhere: Elsewhere::new(account, node, want.lease, &ask.bucket),
+            granted: Micros::ZERO,
+            need_max: needs.max().unwrap_or_default(),
+            exact: false,
+        }
+    }
+
+    /// One request takes its hold: what is free on the node, and so much more.
+    fn take(&mut self, hold: Micros, more: Micros) {
+        self.capacity = minus(self.capacity, more);
+        self.granted = plus(self.granted, more);
+        self.free = less(plus(self.free, more), hold);
+        self.held = plus(self.held, hold);
+    }
+
+    /// Leases ahead: `min(ask, available / (2 n))`, unless that is less than one need (protocol §5).
+    fn lease_ahead(&mut self, sharers: i64, is_short: bool) {
+        let share = self.capacity_before.get().checked_div(sharers.saturating_mul(2)).unwrap_or(0);
+        let share = Micros(share);
+        self.exact = share < self.need_max || share == Micros::ZERO;
+        if self.exact || is_short {
+            return;
+        }
+        let ahead = less(self.ask.min(share), self.granted).min(self.capacity);
+        self.capacity = minus(self.capacity, ahead);
+        self.granted = plus(self.granted, ahead);
+    }
+
+    fn grant(&self, account: &Account, node: NodeId, want: &Want) -> Grant {
+        let lease = account.lease(node, want.lease, &self.bucket);
+        Grant {
+            account: want.account.clone(),
+            lease: want.lease,
+            bucket: self.bucket.to_string(),
+            granted: lease.map_or(Micros::ZERO, |lease| lease.granted),
+            unleased: self.capacity,
+            exact: self.exact,
+        }
+    }
+}
+
+// === impl Elsewhere ===
+
+impl Elsewhere {
+    fn new(account: &Account, node: NodeId, epoch: u64, bucket: &str) -> Self {
+        let of_bucket = || account.leases.iter().filter(|lease| &*lease.bucket == bucket);
+        let held_of = |lease: &Lease| account.soft.held(lease).min(lease.outstanding());
+        let others = || of_bucket().filter(|lease| lease.node != node);
+        let earlier = of_bucket().filter(|lease| lease.node == node && lease.epoch != epoch);
+        let held = total(others().map(held_of));
+        Self {
+            held,
+            idle: minus(total(others().map(Lease::outstanding)), held),
+            under_way: total(earlier.map(Lease::outstanding)),
+        }
+    }
+}
+
+/// Remembers what the node says of its record.
+fn state(tx: &mut impl Tx, id: &str, node: NodeId, want: &Want) -> Result<(), StoreError> {
+    let Some(soft) = tx.soft(id)? else { return Ok(()) };
+    for ask in want.asks.iter().filter(|ask| ask.bucket == CREDITS) {
+        let bucket: Arc<str> = Arc::from(ask.bucket.as_str());
+        soft.state(Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held });
+    }
+    Ok(())
+}
+
+/// Remembers since when askers wait, and calls idle leases back, not too often.
+fn note_wait(tx: &mut impl Tx, id: &str, now: Now, recall: bool, waits: bool) -> Result<(), StoreError> {
+    let Some(soft) = tx.soft(id)? else { return Ok(()) };
+    let is_fresh = soft.waited_at.is_some_and(|last| now.up.saturating_sub(last) < WAIT_MS_MAX);
+    if waits {
+        soft.waiting_since = soft.waiting_since.filter(|_| is_fresh).or(Some(now.up));
+        soft.waited_at = Some(now.up);
+    } else if !is_fresh {
+        soft.waiting_since = None;
+    }
+    let is_due = soft.recalled_at.is_none_or(|last| now.up.saturating_sub(last) >= RECALL_MS);
+    if recall && is_due {
+        soft.recalled_at = Some(now.up);
+        tx.change(Change::Recall { account: id.to_owned() })?;
+    }
+    Ok(())
+}
+
+fn unknown(want: &Want, request: &ParkedRequest) -> Verdict {
+    let bucket = request.needs.first().map_or_else(|| CREDITS.to_owned(), |need| need.bucket.clone());
+    let denial = Denial { bucket, code: DenialCode::Empty, available: Micros::ZERO, resets_at: None };
+    Verdict {
+        account: want.account.clone(),
+        request: request.request.clone(),
+        version: 0,
+        kind: VerdictKind::Deny(denial),
+    }
+}
+
+/// Whether the record was given up already: this want was overtaken.
+fn is_over(account: &Account, node: NodeId, want: &Want) -> bool {
+    account.leases_ended.contains(&(node, want.lease))
+}
+
+/// Whether every amount is one: neither negative nor oversized.
+fn is_sound(want: &Want) -> bool {
+    let is_amount = |amount: Micros| (Micros::ZERO..=AMOUNT_MAX).contains(&amount);
+    let asks = want.asks.iter().all(|ask| {
+        // `returned` is cumulative.
+        is_amount(ask.ask) && is_amount(ask.free) && is_amount(ask.held) && ask.returned <= TOTAL_MAX
+    });
+    let needs = want.requests.iter().flat_map(|request| &request.needs);
+    let mut needs = needs.map(|need| need.need);
+    asks && needs.all(|need| is_amount(need) && need > Micros::ZERO)
+}

@@ -1,0 +1,261 @@
+//! What a VM knows of accounts and keys: snapshots, policies (shared between accounts), the key table.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tariff::{Help, Policy, Rate, Unit, glob};
+use wire::id::tag;
+use wire::{AccountStatus, Denial, Digest, KeyEntry, Snapshot};
+
+use crate::bounded::Bounded;
+use crate::limits::{ACCOUNTS_MAX, MISS_US, MISSES_MAX, POLICIES_MAX};
+
+/// An account as admission reads it.
+#[derive(Debug)]
+pub struct Account {
+    /// Its id.
+    pub id: Box<str>,
+    /// The snapshot's version.
+    pub version: u64,
+    /// The term that requests are admitted under.
+    pub term: u64,
+    /// The catalog version that the term prices by.
+    pub catalog: u64,
+    /// Its standing.
+    pub status: AccountStatus,
+    /// What the plan compiles to.
+    pub policy: Rc<Compiled>,
+    /// What a refusal may tell.
+    pub help: Help,
+    /// Buckets known to be empty.
+    pub deny: Vec<Denial>,
+    /// Until when it is good, in microseconds; past it the node refreshes but goes on.
+    pub fresh_until_us: u64,
+}
+
+/// A policy with what the hot path needs precomputed.
+#[derive(Debug)]
+pub struct Compiled {
+    /// As received, without the account's own help.
+    pub policy: Policy,
+    /// Tags of its buckets, in the same order.
+    pub tags: Vec<u64>,
+    /// `RateLimit-Policy` header, where there are rates.
+    pub rate_policy: String,
+}
+
+/// A bucket of a request's class.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassBucket<'a> {
+    /// Its tag.
+    pub tag: u64,
+    /// Its id.
+    pub id: &'a str,
+    /// What one unit is.
+    pub unit: Unit,
+}
+
+impl Compiled {
+    fn new(policy: Policy) -> Self {
+        let tags = policy.buckets.iter().map(|bucket| tag(&bucket.id)).collect();
+        let describe =
+            |rate: &Rate| format!("\"{}\";q={};w={}", rate.id, rate.amount, rate.per_ms.div_ceil(1_000));
+        let rate_policy = policy.rates.iter().map(describe).collect::<Vec<_>>().join(", ");
+        Self { policy, tags, rate_policy }
+    }
+
+    /// The buckets that a request for this model by a key of this class takes.
+    pub fn buckets<'a>(&'a self, model: &str, auth_class: &str) -> impl Iterator<Item = ClassBucket<'a>> {
+        let class = self.policy.classes.iter().find(|class| glob::matches_any(&class.models, model));
+        let ids: &[String] = class.map_or(&[], |class| &class.buckets);
+        let all = self.policy.buckets.iter().zip(&self.tags);
+        let exempt = |own: &tariff::Bucket| own.unless_auth_class.iter().any(|class| class == auth_class);
+        let of_class = all.filter(move |(bucket, _)| ids.contains(&bucket.id));
+        let taken: Vec<_> = of_class.filter(|(bucket, _)| !exempt(bucket)).collect();
+        taken.into_iter().map(|(bucket, tag)| ClassBucket { tag: *tag, id: &bucket.id, unit: bucket.unit })
+    }
+
+    /// The rates that count a request for this model; none where the plan bypasses them (P10).
+    pub fn rates<'a>(&'a self, model: Option<&'a str>) -> impl Iterator<Item = &'a Rate> {
+        let bypass = self.policy.bypass_rates;
+        let counts = move |rate: &&Rate| match model {
+            Some(model) => glob::matches_any(&rate.models, model),
+            None => rate.models.iter().any(|pattern| pattern == "*"),
+        };
+        self.policy.rates.iter().filter(move |_| !bypass).filter(counts)
+    }
+
+    /// The id of a bucket that a tag stands for.
+    #[must_use]
+    pub fn bucket_id(&self, tag: u64) -> Option<&str> {
+        let place = self.tags.iter().position(|own| *own == tag)?;
+        self.policy.buckets.get(place).map(|bucket| bucket.id.as_str())
+    }
+}
+
+/// The accounts that a VM knows.
+#[derive(Debug)]
+pub struct Accounts {
+    known: Bounded<Box<str>, Rc<Account>>,
+    policies: Bounded<String, Rc<Compiled>>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self { known: Bounded::new(ACCOUNTS_MAX), policies: Bounded::new(POLICIES_MAX) }
+    }
+}
+
+impl Accounts {
+    /// The account, if it is known.
+    pub fn fetch(&mut self, id: &str) -> Option<Rc<Account>> {
+        self.known.fetch(id).map(|account| Rc::clone(account))
+    }
+
+    /// Stores a snapshot; false where it is older than what is known (I11).
+    pub fn store(&mut self, mut snapshot: Snapshot, now_us: u64) -> bool {
+        if self.known.fetch(snapshot.account.as_str()).is_some_and(|known| known.version > snapshot.version) {
+            return false;
+        }
+        let help = std::mem::take(&mut snapshot.policy.help);
+        let policy = self.intern(snapshot.policy);
+        let id: Box<str> = snapshot.account.into();
+        let account = Account {
+            id: id.clone(),
+            version: snapshot.version,
+            term: snapshot.term,
+            catalog: snapshot.catalog,
+            status: snapshot.status,
+            policy,
+            help,
+            deny: snapshot.deny,
+            fresh_until_us: now_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000)),
+        };
+        self.known.insert(id, Rc::new(account));
+        true
+    }
+
+    /// Whether the account is known with a lower version.
+    pub fn is_older(&mut self, id: &str, version: u64) -> bool {
+        self.known.fetch(id).is_some_and(|known| known.version < version)
+    }
+
+    /// The ids of all accounts known here.
+    pub fn ids(&mut self) -> Vec<Box<str>> {
+        self.known.iter_mut().map(|(id, _)| id.clone()).collect()
+    }
+
+    fn intern(&mut self, policy: Policy) -> Rc<Compiled> {
+        // Policies differ by plan, not by account: their JSON is the key.
+        let key = serde_json::to_string(&policy).unwrap_or_default();
+        if let Some(known) = self.policies.fetch(key.as_str()) {
+            return Rc::clone(known);
+        }
+        let compiled = Rc::new(Compiled::new(policy));
+        self.policies.insert(key, Rc::clone(&compiled));
+        compiled
+    }
+}
+
+/// What a VM knows of a key.
+#[derive(Clone, Debug)]
+pub enum KeyState {
+    /// It exists.
+    Known(Arc<KeyEntry>),
+    /// The ledger said, within the last second, that it does not.
+    Unknown,
+    /// It must be looked up.
+    NotHere,
+}
+
+/// The keys that a VM knows.
+#[derive(Debug)]
+pub struct KeyTable {
+    known: Bounded<Digest, Arc<KeyEntry>>,
+    missed: Bounded<Digest, u64>,
+}
+
+impl KeyTable {
+    /// A table for at most `capacity` keys.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { known: Bounded::new(capacity), missed: Bounded::new(MISSES_MAX) }
+    }
+
+    /// What is known of a key.
+    pub fn fetch(&mut self, digest: &Digest, now_us: u64) -> KeyState {
+        if let Some(entry) = self.known.fetch(digest) {
+            return KeyState::Known(Arc::clone(entry));
+        }
+        match self.missed.fetch(digest) {
+            Some(until_us) if *until_us > now_us => KeyState::Unknown,
+            _ => KeyState::NotHere,
+        }
+    }
+
+    /// Stores what the ledger said of a key.
+    pub fn store(&mut self, entry: KeyEntry) {
+        self.missed.remove(&entry.digest);
+        self.known.insert(entry.digest, Arc::new(entry));
+    }
+
+    /// Remembers, for at most a second, that a key does not exist.
+    pub fn miss(&mut self, digest: Digest, now_us: u64) {
+        self.known.remove(&digest);
+        self.missed.insert(digest, now_us.saturating_add(MISS_US));
+    }
+
+    /// Forgets a key: the next request looks it up.
+    pub fn forget(&mut self, digest: &Digest) {
+        self.known.remove(digest);
+        self.missed.remove(digest);
+    }
+
+    /// Forgets all keys.
+    pub fn clear(&mut self) {
+        self.known.clear();
+        self.missed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(version: u64, plan: &str) -> Snapshot {
+        let policy = Policy { plan: plan.to_owned(), ..Policy::default() };
+        Snapshot {
+            account: "a".to_owned(),
+            version,
+            term: 1,
+            catalog: 1,
+            valid_for_ms: 1,
+            starts_in_ms: 0,
+            status: AccountStatus::Active,
+            policy,
+            deny: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn i11_a_lower_version_never_replaces_a_higher_one() {
+        let mut accounts = Accounts::default();
+        assert!(accounts.store(snapshot(2, "pro"), 0));
+        assert!(!accounts.store(snapshot(1, "starter"), 0));
+        assert_eq!(
+            accounts.fetch("a").map(|account| account.policy.policy.plan.clone()).as_deref(),
+            Some("pro")
+        );
+        assert!(accounts.is_older("a", 3) && !accounts.is_older("a", 2) && !accounts.is_older("b", 3));
+    }
+
+    #[test]
+    fn a_miss_is_remembered_for_a_second_at_most() {
+        let mut keys = KeyTable::new(4);
+        let digest = Digest([1; 32]);
+        assert!(matches!(keys.fetch(&digest, 0), KeyState::NotHere));
+        keys.miss(digest, 0);
+        assert!(matches!(keys.fetch(&digest, MISS_US - 1), KeyState::Unknown));
+        assert!(matches!(keys.fetch(&digest, MISS_US), KeyState::NotHere));
+    }
+}

@@ -1,0 +1,143 @@
+//! The answer's way to the client: usage is read from the bytes as they pass; nothing is held but, where the
+//! edge itself asked for a usage chunk, the unfinished last event.
+
+use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
+
+use crate::config::Dialect;
+use crate::edge::Edge;
+use crate::effect::{BodyEdit, HeaderEdit, Verdict};
+use crate::refuse;
+use crate::reply::credits;
+use crate::request::{Request, Stage};
+use crate::route::Operation;
+use crate::stream::ReadBody;
+
+/// What the answer's headers say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnswerHead<'a> {
+    /// `:status`.
+    pub status: u32,
+    /// `content-type`.
+    pub content_type: &'a [u8],
+    /// `content-encoding`.
+    pub content_encoding: &'a [u8],
+}
+
+impl Edge {
+    /// The answer's headers have come; `head` reads them, which costs host calls.
+    pub fn response_headers<'a>(&mut self, context: u32, head: impl FnOnce() -> AnswerHead<'a>) -> Verdict {
+        let Some(mut request) = self.requests.remove(&context) else {
+            return Verdict::go();
+        };
+        let mut verdict = Verdict::go();
+        match request.stage {
+            Stage::Forwarded => {
+                let head = head();
+                observe(&mut request, &head);
+                verdict.headers = told(&request, head.status);
+            }
+            // Its own local reply.
+            Stage::Refused | Stage::Passed => {}
+            Stage::Head | Stage::Body | Stage::Admission | Stage::Draining => {
+                let status = head().status;
+                request.answer.status = Some(status);
+                if status < 400 {
+                    let refusal = refuse::answered_early();
+                    request.body.ended = true;
+                    verdict = self.refuse(&mut request, refusal).map_or_else(Verdict::go, Verdict::reply);
+                } else {
+                    // Envoy's own refusal, or the upstream's: it passes, and there is nothing to charge.
+                    request.stage = Stage::Refused;
+                }
+                request.wait = None;
+            }
+        }
+        self.requests.insert(context, request);
+        verdict
+    }
+
+    /// A piece of the answer's body has come.
+    pub fn response_body(
+        &mut self,
+        context: u32,
+        size: usize,
+        end_of_stream: bool,
+        read: ReadBody<'_>,
+    ) -> Verdict {
+        let Some(request) =
+            self.requests.get_mut(&context).filter(|request| request.stage == Stage::Forwarded)
+        else {
+            return Verdict::go();
+        };
+        let answer = &mut request.answer;
+        answer.bytes = answer.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
+        let mut verdict = Verdict::go();
+        if answer.reader.is_none() || (size == 0 && !end_of_stream) {
+            return verdict;
+        }
+        let piece = if size == 0 { Vec::new() } else { read(0, size) };
+        if let Some(reader) = &mut answer.reader {
+            reader.feed(&piece);
+        }
+        let Some(filter) = &mut answer.filter else {
+            return verdict;
+        };
+        let mut replaced = match filter.push(&piece) {
+            Filtered::Unchanged => None,
+            Filtered::Replace(bytes) => Some(bytes),
+        };
+        if let Some(tail) = end_of_stream.then(|| filter.finish()).flatten() {
+            replaced.get_or_insert(piece).extend_from_slice(&tail);
+        }
+        if let Some(bytes) = replaced {
+            verdict.body = BodyEdit::Replace(size, bytes);
+        }
+        verdict
+    }
+}
+
+/// Chooses how to read the answer.
+fn observe(request: &mut Request, head: &AnswerHead<'_>) {
+    let answer = &mut request.answer;
+    answer.status = Some(head.status);
+    let Operation::Meter(Dialect::OpenaiChat) = request.operation else {
+        return;
+    };
+    answer.encoded =
+        !head.content_encoding.is_empty() && !head.content_encoding.eq_ignore_ascii_case(b"identity");
+    if answer.encoded {
+        return;
+    }
+    let begins =
+        |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
+    let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
+    answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
+    if request.body.usage_injected && format == Format::EventStream {
+        answer.filter = Some(UsageChunkFilter::new());
+    }
+}
+
+/// The headers for the client: at most five, all from what was known at admission, none on failures.
+fn told(request: &Request, status: u32) -> Vec<HeaderEdit> {
+    let mut edits = Vec::new();
+    if request.answer.filter.is_some() {
+        // The client hangs on a body that is shorter than announced.
+        edits.push(HeaderEdit::Remove("content-length".to_owned()));
+    }
+    let Some(hold) = request.hold.as_ref().filter(|_| status < 400) else {
+        return edits;
+    };
+    edits.push(HeaderEdit::Set("x-bursar-request-id", request.id.to_string()));
+    if let Some(remaining) = hold.remaining {
+        edits.push(HeaderEdit::Set("x-bursar-credits-remaining", credits(remaining)));
+    }
+    let policy = request.account.as_ref().map(|account| &account.policy.rate_policy);
+    if let (Some(limit), Some(policy)) = (&hold.rate_limit, policy) {
+        edits.push(HeaderEdit::Set("ratelimit-policy", policy.clone()));
+        edits.push(HeaderEdit::Set("ratelimit", limit.clone()));
+    }
+    if let Operation::Flat(_) = request.operation {
+        edits.push(HeaderEdit::Set("x-bursar-charge", credits(hold.credits)));
+    }
+    edits
+}

@@ -1,0 +1,251 @@
+//! The plugin's configuration: JSON, parsed once into validated types.
+
+use serde::Deserialize;
+
+use crate::limits::{BODY_LIMIT_DEFAULT, KEYS_MAX};
+
+/// How the plugin is configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the ledger is.
+    pub ledger: Ledger,
+    /// Whether request headers wait for admission.
+    pub headers: HeaderMode,
+    /// The node's label for people (a pod name).
+    #[serde(default)]
+    pub label: String,
+    /// False: shadow mode for everything; decided, counted and logged, nothing refused.
+    #[serde(default = "yes")]
+    pub enforce: bool,
+    /// Where the API key is looked for.
+    #[serde(default)]
+    pub credentials: Credentials,
+    /// Routes; the first that matches decides, the built-in ones come last.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// What becomes of requests that no route matches.
+    #[serde(default)]
+    pub unmatched: Unmatched,
+    /// The largest metered request body, in bytes; at most Envoy's buffer limit.
+    #[serde(default = "body_limit")]
+    pub body_limit_bytes: u64,
+    /// Prefix of the keys in shared data.
+    #[serde(default = "prefix")]
+    pub prefix: String,
+    /// Keys that each worker remembers.
+    #[serde(default = "keys_max")]
+    pub keys_max: usize,
+}
+
+/// Where the ledger is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// The `:authority` of the calls.
+    #[serde(default = "authority")]
+    pub authority: String,
+    /// The edge token.
+    #[serde(default)]
+    pub token: String,
+    /// How long a call may take, in milliseconds.
+    #[serde(default = "timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+/// Whether request headers wait for admission; must agree with the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderMode {
+    /// Headers wait for the body (`allow_on_headers_stop_iteration: true`).
+    Hold,
+    /// Headers go ahead, the body waits.
+    Stream,
+}
+
+/// Where the API key is looked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
+    /// Header names; `authorization` is read as a bearer token, the others as the key itself.
+    pub headers: Vec<String>,
+    /// Query parameter names.
+    pub query: Vec<String>,
+    /// True: the credential is sent upstream.
+    pub keep: bool,
+}
+
+/// One route of the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The exact path.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// The path's beginning.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Methods; empty = all.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// What to do.
+    pub action: RouteAction,
+}
+
+/// What a route does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteAction {
+    /// Let it pass without key, plan or charge.
+    Exempt,
+    /// Refuse it with 403.
+    Deny,
+    /// Charge the catalog's price of that operation, once per answered request.
+    Flat(String),
+    /// Read the usage out of the answer.
+    Meter(Dialect),
+}
+
+/// The API dialect of a metered route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `OpenAI`'s chat completions.
+    OpenaiChat,
+}
+
+/// What becomes of requests that no route matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unmatched {
+    /// Refused with 403.
+    #[default]
+    Deny,
+    /// Passed without key, plan or charge.
+    Exempt,
+    /// Charged the catalog's price of that operation.
+    Flat(String),
+}
+
+/// Why a configuration was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not JSON, an unknown or missing member, or a wrong type; with line and column.
+    #[error("plugin configuration: {0}")]
+    Json(String),
+    /// A value that makes no sense.
+    #[error("plugin configuration: {0}")]
+    Value(String),
+}
+
+impl Config {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the member and what is wrong with it.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        let config: Self =
+            serde_json::from_slice(json).map_err(|error| ConfigError::Json(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let fail = |text: &str| Err(ConfigError::Value(text.to_owned()));
+        if self.ledger.cluster.is_empty() {
+            return fail("ledger.cluster: must name an Envoy cluster");
+        }
+        if !(10..=30_000).contains(&self.ledger.timeout_ms) {
+            return fail("ledger.timeout_ms: must be 10 to 30000");
+        }
+        if self.credentials.headers.is_empty() && self.credentials.query.is_empty() {
+            return fail("credentials: needs at least one header or query parameter");
+        }
+        if self.credentials.headers.iter().any(|name| name.bytes().any(|b| b.is_ascii_uppercase())) {
+            return fail("credentials.headers: names must be in lower case");
+        }
+        if self.prefix.is_empty() || self.prefix.len() > 64 {
+            return fail("prefix: must have 1 to 64 characters");
+        }
+        if !(1..=1_000_000).contains(&self.keys_max) {
+            return fail("keys_max: must be 1 to 1000000");
+        }
+        if !(1..=268_435_456).contains(&self.body_limit_bytes) {
+            return fail("body_limit_bytes: must be 1 to 268435456");
+        }
+        for (n, route) in self.routes.iter().enumerate() {
+            if route.path.is_some() == route.prefix.is_some() {
+                return Err(ConfigError::Value(format!("routes[{n}]: needs either path or prefix")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        let headers = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+        Self { headers: headers.map(str::to_owned).to_vec(), query: Vec::new(), keep: false }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn body_limit() -> u64 {
+    BODY_LIMIT_DEFAULT
+}
+
+fn prefix() -> String {
+    "bursar".to_owned()
+}
+
+fn keys_max() -> usize {
+    KEYS_MAX
+}
+
+fn authority() -> String {
+    "ledger".to_owned()
+}
+
+fn timeout_ms() -> u64 {
+    1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, Unmatched};
+
+    const LEAST: &str = r#"{"ledger":{"cluster":"ledger"},"headers":"hold"}"#;
+
+    #[test]
+    fn the_least_configuration_is_enough() {
+        let config = Config::parse(LEAST.as_bytes()).expect("valid");
+        assert_eq!(
+            (config.unmatched, config.enforce, config.prefix.as_str()),
+            (Unmatched::Deny, true, "bursar")
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (json, expected) in [
+            ("", "EOF"),
+            (r#"{"headers":"hold"}"#, "missing field `ledger`"),
+            (r#"{"ledger":{"cluster":"l"},"headers":"later"}"#, "unknown variant `later`"),
+            (r#"{"ledger":{"cluster":"l"},"headers":"hold","enforced":true}"#, "unknown field `enforced`"),
+            (r#"{"ledger":{"cluster":""},"headers":"hold"}"#, "ledger.cluster"),
+            (r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"action":"deny"}]}"#, "routes[0]"),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","credentials":{"headers":["X-Key"]}}"#,
+                "lower case",
+            ),
+        ] {
+            let error = Config::parse(json.as_bytes()).expect_err(json).to_string();
+            assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One worker VM's state: everything that outlives a root context and a stream.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use hashbrown::{HashMap, HashSet};
+use tariff::EdgeCatalog;
+use wire::{Digest, Return};
+
+use crate::account::{Accounts, KeyTable};
+use crate::effect::Effect;
+use crate::lane::{LaneQueue, claim};
+use crate::limits::{CATALOGS_MAX, KEYS_MAX, LOOKUPS_PER_SECOND};
+use crate::metric::{Delta, Metrics};
+use crate::node::Node;
+use crate::pricing::Catalog;
+use crate::records::Records;
+use crate::request::Request;
+use crate::shared::{Keys, SharedData};
+use crate::sync::Flight;
+use crate::time::Now;
+
+/// One worker VM.
+#[derive(Debug)]
+pub struct Edge {
+    pub(crate) keys_in_shared: Keys,
+    pub(crate) records: Records,
+    pub(crate) node: Option<Node>,
+    pub(crate) lane: Option<LaneQueue>,
+    pub(crate) adopted: VecDeque<LaneQueue>,
+    pub(crate) keys: KeyTable,
+    pub(crate) accounts: Accounts,
+    pub(crate) catalogs: VecDeque<Rc<Catalog>>,
+    pub(crate) requests: HashMap<u32, Request>,
+    /// Contexts of parked requests, oldest first.
+    pub(crate) parked: VecDeque<u32>,
+    pub(crate) parked_by_account: HashMap<Box<str>, usize>,
+    pub(crate) lookups: LookupBudget,
+    /// Snapshots to fetch with the next sync.
+    pub(crate) refresh: HashSet<Box<str>>,
+    /// Accounts whose lease runs low.
+    pub(crate) low: HashSet<Box<str>>,
+    /// Leases given back, to be told with the next sync.
+    pub(crate) returns: Vec<Return>,
+    pub(crate) flight: Option<Flight>,
+    pub(crate) catalog_flight: Option<u64>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Clocks,
+    pub(crate) ledger: LedgerView,
+    queue: u32,
+    entropy: Entropy,
+}
+
+/// When things last happened, in microseconds on the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clocks {
+    pub last_request: u64,
+    pub last_sync: u64,
+    pub last_beat: u64,
+    pub last_adoption: u64,
+    pub last_idle_scan: u64,
+    pub retry_after: u64,
+}
+
+/// What is known of the ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LedgerView {
+    /// When the last answered call was sent; 0 = never.
+    pub answered_us: u64,
+    /// Calls failed since.
+    pub failures: u32,
+    pub generation: Option<String>,
+    pub cursor: Option<u64>,
+    /// The catalog version in force, as last told.
+    pub catalog: u64,
+    /// Accounts still to be looked at for idle leases.
+    pub idle_scan: Vec<Box<str>>,
+}
+
+/// Bounds look-ups of unknown keys per second.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LookupBudget {
+    second: u64,
+    used: u64,
+    pub wanted: VecDeque<Digest>,
+}
+
+impl LookupBudget {
+    /// Queues a look-up unless the second's budget is spent; true where it is under way.
+    pub fn ask(&mut self, digest: Digest, now_us: u64) -> bool {
+        if self.wanted.contains(&digest) {
+            return true;
+        }
+        let second = now_us / 1_000_000;
+        if self.second != second {
+            (self.second, self.used) = (second, 0);
+        }
+        if self.used >= LOOKUPS_PER_SECOND {
+            return false;
+        }
+        self.used = self.used.saturating_add(1);
+        self.wanted.push_back(digest);
+        true
+    }
+}
+
+/// Random identifiers from a seed that the host gives once.
+#[derive(Clone, Copy, Debug)]
+struct Entropy {
+    seed: [u8; 16],
+    count: u64,
+}
+
+impl Edge {
+    /// A VM's state: the queue that wakes it, 128 random bits, the prefix of its keys in shared data.
+    #[must_use]
+    pub fn new(prefix: &str, queue: u32, seed: [u8; 16]) -> Self {
+        let keys_in_shared = Keys::new(prefix);
+        Self {
+            records: Records::new(keys_in_shared.clone()),
+            keys_in_shared,
+            node: None,
+            lane: None,
+            adopted: VecDeque::new(),
+            keys: KeyTable::new(KEYS_MAX),
+            accounts: Accounts::default(),
+            catalogs: VecDeque::new(),
+            requests: HashMap::new(),
+            parked: VecDeque::new(),
+            parked_by_account: HashMap::new(),
+            lookups: LookupBudget::default(),
+            refresh: HashSet::new(),
+            low: HashSet::new(),
+            returns: Vec::new(),
+            flight: None,
+            catalog_flight: None,
+            effects: Vec::new(),
+            metrics: Metrics::default(),
+            clock: Clocks::default(),
+            ledger: LedgerView::default(),
+            queue,
+            entropy: Entropy { seed, count: 0 },
+        }
+    }
+
+    /// Takes what the core wants done.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Takes the changes for the host's metrics.
+    pub fn take_metrics(&mut self) -> Vec<Delta> {
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
+        let adopted = self.adopted.iter().map(LaneQueue::depth).sum::<usize>();
+        let depth = count(own.saturating_add(adopted));
+        self.metrics.flush(depth, count(self.parked.len()), count(self.requests.len()))
+    }
+
+    /// The number of requests that are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The queue that wakes this VM.
+    #[must_use]
+    pub fn queue(&self) -> u32 {
+        self.queue
+    }
+
+    /// A request id, unique for ever: the VM's random bits and a count.
+    pub(crate) fn next_id(&mut self) -> Box<str> {
+        self.entropy.count = self.entropy.count.saturating_add(1);
+        let seed = u128::from_be_bytes(self.entropy.seed);
+        format!("req_{seed:032x}{:08x}", self.entropy.count).into()
+    }
+
+    /// 128 bits for a node id, different at every call.
+    pub(crate) fn random(&mut self) -> [u8; 16] {
+        self.entropy.count = self.entropy.count.saturating_add(1);
+        let mut bytes = self.entropy.seed;
+        for (byte, count) in bytes.iter_mut().zip(self.entropy.count.to_be_bytes()) {
+            *byte ^= count;
+        }
+        bytes
+    }
+
+    /// The node's identity.
+    pub(crate) fn node(&mut self, shared: &dyn SharedData) -> Node {
+        if let Some(node) = self.node {
+            return node;
+        }
+        let random = self.random();
+        let node = Node::claim(shared, &self.keys_in_shared, random);
+        self.node = Some(node);
+        node
+    }
+
+    /// The VM's own lane, claimed when it is first needed; `None` where all slots are taken.
+    pub(crate) fn lane(&mut self, shared: &dyn SharedData, now: Now) -> Option<&mut LaneQueue> {
+        if self.lane.is_none() {
+            let node = self.node(shared);
+            self.lane = claim(shared, &self.keys_in_shared, node, self.queue, now.mono_us);
+        }
+        self.lane.as_mut()
+    }
+
+    /// Stores a catalog version.
+    pub(crate) fn store_catalog(&mut self, catalog: &EdgeCatalog) {
+        if self.catalogs.iter().any(|own| own.version == catalog.version) {
+            return;
+        }
+        while self.catalogs.len() >= CATALOGS_MAX {
+            self.catalogs.pop_front();
+        }
+        self.catalogs.push_back(Rc::new(Catalog::new(catalog)));
+    }
+
+    /// A catalog version, if it is here or in shared data.
+    pub(crate) fn catalog(&mut self, shared: &dyn SharedData, version: u64) -> Option<Rc<Catalog>> {
+        let known =
+            |catalogs: &VecDeque<Rc<Catalog>>| catalogs.iter().find(|own| own.version == version).cloned();
+        if let Some(catalog) = known(&self.catalogs) {
+            return Some(catalog);
+        }
+        let stored = shared.get(&self.keys_in_shared.catalog()).0?;
+        let stored: EdgeCatalog =
+            serde_json::from_slice(&stored).ok().filter(|c: &EdgeCatalog| c.version == version)?;
+        self.store_catalog(&stored);
+        known(&self.catalogs)
+    }
+}

@@ -1,0 +1,67 @@
+//! The request's headers, as far as the edge cares, read in one pass.
+
+/// What the request's headers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:path`, with the query.
+    pub path: &'a [u8],
+    /// `content-length`, where it is a number.
+    pub content_length: Option<u64>,
+    /// `content-encoding`, unless `identity`.
+    pub encoded: bool,
+    /// An upgrade or tunnel is asked for.
+    pub upgrade: bool,
+    /// Headers under the edge's own prefix, which clients may not send.
+    pub forged: Vec<&'a [u8]>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads name and value pairs; names are in lower case, as Envoy hands them out.
+    pub fn read(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut head = Self::default();
+        for (name, value) in pairs {
+            match name {
+                b":method" => {
+                    head.method = value;
+                    head.upgrade |= value == b"CONNECT";
+                }
+                b":path" => head.path = value,
+                b":protocol" | b"upgrade" => head.upgrade = true,
+                b"content-length" => head.content_length = decimal(value),
+                b"content-encoding" => {
+                    head.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
+                }
+                _ if name.starts_with(b"x-bursar-") => head.forged.push(name),
+                _ => {}
+            }
+        }
+        head
+    }
+}
+
+/// A plain decimal number.
+#[must_use]
+pub fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |sum, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+        sum.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_plain() {
+        assert_eq!(decimal(b"120"), Some(120));
+        for bad in ["", "-1", "+1", "1.0", "0x1", " 1", "99999999999999999999"] {
+            assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Lanes: a VM's slot in shared data, its numbered events, and the ring that keeps them beyond the VM.
+//!
+//! A slot's header says who owns it and when that VM was last heard of; a ring place holds one event with its
+//! incarnation and number, so that stale places are recognised and nothing needs erasing. The VM keeps a copy
+//! of what is not yet acknowledged; shared data is read back only when a silent lane is adopted.
+
+use std::collections::VecDeque;
+
+use wire::{Gap, Lane, NodeId};
+
+use crate::limits::{EVENT_BYTES_MAX, LANE_SILENT_US, RING, SLOTS};
+use crate::node::Node;
+use crate::shared::{ABSENT, Keys, SharedData};
+
+/// What a slot's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The node that the lane belongs to.
+    pub node: NodeId,
+    /// Raised by every VM that claims the slot.
+    pub incarnation: u32,
+    /// The queue that wakes its VM; 0 = none.
+    pub queue: u32,
+    /// When its VM was last heard of, in microseconds.
+    pub heard_us: u64,
+    /// The last acknowledged number.
+    pub acked: u64,
+    /// True: nothing is left to send; the slot may be claimed.
+    pub closed: bool,
+}
+
+/// A frozen event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its number.
+    pub seq: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A lane that this VM writes, or one that it adopted.
+#[derive(Clone, Debug)]
+pub struct LaneQueue {
+    /// The lane.
+    pub lane: Lane,
+    /// Queue of the VM that owns it.
+    queue: u32,
+    /// The number of the next event.
+    next: u64,
+    /// The last acknowledged number.
+    acked: u64,
+    /// Events that are not acknowledged.
+    pending: VecDeque<Frozen>,
+    /// Numbers that the ledger still expects and that are lost for good.
+    gap: Option<Gap>,
+    /// True: its VM is gone; it ends when all is acknowledged.
+    pub adopted: bool,
+}
+
+/// Why an event could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingError {
+    /// Everything in the ring is unacknowledged.
+    Full,
+    /// Larger than a ring place.
+    TooLarge,
+}
+
+/// Claims a free slot for a VM; `None` where all are taken.
+pub fn claim(shared: &dyn SharedData, keys: &Keys, node: Node, queue: u32, now_us: u64) -> Option<LaneQueue> {
+    for slot in 0..SLOTS {
+        let key = keys.slot(slot);
+        let (value, version) = shared.get(&key);
+        let old = value.as_deref().and_then(Header::decode);
+        if old.is_some_and(|old| !old.closed) {
+            continue;
+        }
+        let incarnation = old.map_or(0, |old| old.incarnation).saturating_add(1);
+        let header = Header { node: node.id, incarnation, queue, heard_us: now_us, acked: 0, closed: false };
+        if shared.set(&key, &header.encode(), Some(version.unwrap_or(ABSENT))).is_ok() {
+            let lane = Lane { node: node.id, slot, incarnation };
+            return Some(LaneQueue {
+                lane,
+                queue,
+                next: 1,
+                acked: 0,
+                pending: VecDeque::new(),
+                gap: None,
+                adopted: false,
+            });
+        }
+    }
+    None
+}
+
+/// Takes over a lane that has been silent for too long; `None` where there is none.
+pub fn adopt(shared: &dyn SharedData, keys: &Keys, own: Option<u32>, now_us: u64) -> Option<LaneQueue> {
+    for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
+        let key = keys.slot(slot);
+        let (value, version) = shared.get(&key);
+        // Slots are claimed in order: the first that was never used ends the search.
+        let mut header = value.as_deref().and_then(Header::decode)?;
+        if header.closed || now_us.saturating_sub(header.heard_us) < LANE_SILENT_US {
+            continue;
+        }
+        header.heard_us = now_us;
+        header.queue = 0;
+        if shared.set(&key, &header.encode(), version).is_err() {
+            continue;
+        }
+        let lane = Lane { node: header.node, slot, incarnation: header.incarnation };
+        let pending = read_ring(shared, keys, lane, header.acked);
+        let next = pending.back().map_or(header.acked, |last| last.seq).saturating_add(1);
+        return Some(LaneQueue {
+            lane,
+            queue: 0,
+            next,
+            acked: header.acked,
+            pending,
+            gap: None,
+            adopted: true,
+        });
+    }
+    None
+}
+
+/// The queue that wakes the VM of a slot.
+pub fn queue_of(shared: &dyn SharedData, keys: &Keys, slot: u32) -> Option<u32> {
+    let header = Header::decode(&shared.get(&keys.slot(slot)).0?)?;
+    Some(header.queue).filter(|queue| *queue != 0 && !header.closed)
+}
+
+fn read_ring(shared: &dyn SharedData, keys: &Keys, lane: Lane, acked: u64) -> VecDeque<Frozen> {
+    let mut pending = VecDeque::new();
+    let first = acked.saturating_add(1);
+    for seq in first..first.saturating_add(RING) {
+        let place = shared.get(&keys.ring(lane.slot, place_of(seq))).0;
+        let Some(bytes) = place.as_deref().and_then(|place| event_of(place, lane.incarnation, seq)) else {
+            break;
+        };
+        pending.push_back(Frozen { seq, bytes: bytes.to_vec() });
+    }
+    pending
+}
+
+impl LaneQueue {
+    /// The number that the next event will have.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many events are not acknowledged.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether another event would overwrite one that is not acknowledged.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.next.saturating_sub(self.acked) > RING
+    }
+
+    /// Keeps an event under the next number.
+    ///
+    /// # Errors
+    /// [`RingError`]; nothing was overwritten.
+    pub fn push(
+        &mut self,
+        shared: &dyn SharedData,
+        keys: &Keys,
+        freeze: impl FnOnce(u64) -> Vec<u8>,
+    ) -> Result<u64, RingError> {
+        if self.is_full() {
+            return Err(RingError::Full);
+        }
+        let seq = self.next;
+        let bytes = freeze(seq);
+        if bytes.len() > EVENT_BYTES_MAX {
+            return Err(RingError::TooLarge);
+        }
+        let mut place = Vec::with_capacity(bytes.len().saturating_add(12));
+        place.extend_from_slice(&self.lane.incarnation.to_le_bytes());
+        place.extend_from_slice(&seq.to_le_bytes());
+        place.extend_from_slice(&bytes);
+        // An unconditional set of one's own place cannot be stale.
+        let _ = shared.set(&keys.ring(self.lane.slot, place_of(seq)), &place, None);
+        self.pending.push_back(Frozen { seq, bytes });
+        self.next = seq.saturating_add(1);
+        Ok(seq)
+    }
+
+    /// The events that are not acknowledged, oldest first.
+    pub fn pending(&self) -> impl Iterator<Item = &Frozen> {
+        self.pending.iter()
+    }
+
+    /// Forgets what the ledger has acknowledged.
+    pub fn acknowledge(&mut self, last: u64) {
+        self.acked = self.acked.max(last.min(self.next.saturating_sub(1)));
+        self.gap = self.gap.filter(|gap| gap.to > self.acked);
+        while self.pending.front().is_some_and(|event| event.seq <= self.acked) {
+            self.pending.pop_front();
+        }
+    }
+
+    /// The ledger expects a number before the oldest event that is left: what lies between is lost.
+    pub fn expect(&mut self, expected: u64) {
+        let first = self.pending.front().map_or(self.next, |event| event.seq);
+        self.gap = (expected < first).then(|| Gap { from: expected, to: first.saturating_sub(1) });
+        self.acknowledge(expected.saturating_sub(1));
+    }
+
+    /// Numbers to declare as lost with the next batch.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        self.gap
+    }
+
+    /// Writes the header: still here, acknowledged so far. False where somebody else has taken the lane.
+    pub fn beat(&self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
+        let key = keys.slot(self.lane.slot);
+        let (value, version) = shared.get(&key);
+        let Some(mut header) = value.as_deref().and_then(Header::decode) else {
+            return false;
+        };
+        if header.incarnation != self.lane.incarnation || header.queue != self.queue {
+            return false;
+        }
+        header.heard_us = now_us;
+        header.acked = self.acked;
+        header.closed = self.adopted && self.pending.is_empty();
+        shared.set(&key, &header.encode(), version).is_ok()
+    }
+}
+
+impl Header {
+    const BYTES: usize = 16 + 4 + 4 + 8 + 8 + 1;
+
+    fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::BYTES);
+        out.extend_from_slice(&self.node.0);
+        out.extend_from_slice(&self.incarnation.to_le_bytes());
+        out.extend_from_slice(&self.queue.to_le_bytes());
+        out.extend_from_slice(&self.heard_us.to_le_bytes());
+        out.extend_from_slice(&self.acked.to_le_bytes());
+        out.push(u8::from(self.closed));
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (node, rest) = bytes.split_first_chunk::<16>()?;
+        let (incarnation, rest) = rest.split_first_chunk::<4>()?;
+        let (queue, rest) = rest.split_first_chunk::<4>()?;
+        let (heard_us, rest) = rest.split_first_chunk::<8>()?;
+        let (acked, rest) = rest.split_first_chunk::<8>()?;
+        let [closed] = rest else {
+            return None;
+        };
+        Some(Self {
+            node: NodeId(*node),
+            incarnation: u32::from_le_bytes(*incarnation),
+            queue: u32::from_le_bytes(*queue),
+            heard_us: u64::from_le_bytes(*heard_us),
+            acked: u64::from_le_bytes(*acked),
+            closed: *closed != 0,
+        })
+    }
+}
+
+fn place_of(seq: u64) -> u64 {
+    seq.checked_rem(RING).unwrap_or_default()
+}
+
+fn event_of(place: &[u8], incarnation: u32, seq: u64) -> Option<&[u8]> {
+    let (own, rest) = place.split_first_chunk::<4>()?;
+    let (number, bytes) = rest.split_first_chunk::<8>()?;
+    (u32::from_le_bytes(*own) == incarnation && u64::from_le_bytes(*number) == seq).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+
+    const NODE: Node = Node { id: NodeId([7; 16]), generation: 1 };
+
+    fn setup() -> (Memory, Keys) {
+        (Memory::default(), Keys::new("t"))
+    }
+
+    #[test]
+    fn a_silent_lane_is_adopted_with_its_events_and_its_numbers() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        for n in 1..=3_u8 {
+            assert_eq!(lane.push(&memory, &keys, |_| vec![n]), Ok(u64::from(n)));
+        }
+        lane.acknowledge(1);
+        assert!(lane.beat(&memory, &keys, 1_000_000));
+        assert!(adopt(&memory, &keys, None, 3_999_999).is_none(), "it was heard of 3 s ago");
+        let adopted = adopt(&memory, &keys, None, 4_000_000).expect("silent");
+        assert_eq!(adopted.lane, lane.lane);
+        let events: Vec<_> = adopted.pending().map(|event| (event.seq, event.bytes.clone())).collect();
+        assert_eq!(events, [(2, vec![2]), (3, vec![3])]);
+        assert!(!lane.beat(&memory, &keys, 4_000_001), "the owner finds that it has lost the lane");
+    }
+
+    #[test]
+    fn an_adopted_lane_that_is_sent_frees_its_slot_for_the_next_incarnation() {
+        let (memory, keys) = setup();
+        claim(&memory, &keys, NODE, 5, 0).expect("slot").push(&memory, &keys, |_| vec![1]).expect("room");
+        let mut adopted = adopt(&memory, &keys, None, LANE_SILENT_US).expect("silent");
+        adopted.acknowledge(1);
+        assert!(adopted.beat(&memory, &keys, LANE_SILENT_US));
+        let next = claim(&memory, &keys, NODE, 6, LANE_SILENT_US).expect("slot");
+        assert_eq!((next.lane.slot, next.lane.incarnation), (0, 2));
+        assert_eq!(
+            read_ring(&memory, &keys, next.lane, 0).len(),
+            0,
+            "places of the last incarnation are stale"
+        );
+    }
+
+    #[test]
+    fn a_full_ring_refuses_and_overwrites_nothing() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        for _ in 0..RING {
+            lane.push(&memory, &keys, |_| vec![1]).expect("room");
+        }
+        assert!(lane.is_full());
+        assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Err(RingError::Full));
+        lane.acknowledge(1);
+        assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Ok(RING + 1));
+        assert_eq!(lane.depth() as u64, RING);
+    }
+
+    #[test]
+    fn slots_are_bounded_and_keys_recycled() {
+        let (memory, keys) = setup();
+        let lanes: Vec<_> = (0..=SLOTS).map(|_| claim(&memory, &keys, NODE, 1, 0).is_some()).collect();
+        assert_eq!(lanes.iter().filter(|claimed| **claimed).count(), SLOTS as usize);
+        assert_eq!(lanes.last(), Some(&false));
+    }
+}

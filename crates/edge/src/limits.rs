@@ -1,0 +1,73 @@
+//! Every bound of the edge in one place, with what it bounds.
+//!
+//! Per worker VM: keys 32,768 x ~0.2 KB = 6.5 MB, accounts 8,192 x ~0.5 KB = 4 MB, the ring's unsent events
+//! 8,192 x ~0.5 KB = 4 MB at worst. Per Envoy process (shared data): records 4,096 x 4 KB = 16 MB, rings
+//! 64 x 8,192 x ~0.5 KB, of which only the slots of living workers are ever filled.
+
+/// Keys that a VM remembers.
+pub const KEYS_MAX: usize = 32_768;
+/// Unknown keys that a VM remembers, each for [`MISS_US`].
+pub const MISSES_MAX: usize = 4_096;
+/// How long an unknown key is remembered, in microseconds.
+pub const MISS_US: u64 = 1_000_000;
+/// Accounts whose snapshot a VM remembers.
+pub const ACCOUNTS_MAX: usize = 8_192;
+/// Distinct policies that a VM keeps.
+pub const POLICIES_MAX: usize = 1_024;
+/// Catalog versions that a VM keeps.
+pub const CATALOGS_MAX: usize = 4;
+
+/// Values of account records in shared data; each holds [`RECORDS_PER_SHARD`].
+pub const SHARDS: u64 = 4_096;
+/// Records in one value.
+pub const RECORDS_PER_SHARD: usize = 5;
+/// Tries of one compare-and-swap before the request is refused as overloaded.
+pub const SWAP_TRIES: usize = 256;
+/// Tries of one compare-and-swap where the outcome must not be lost (settling, grants).
+pub const SWAP_TRIES_MUST: usize = 16_384;
+
+/// Worker slots in shared data.
+pub const SLOTS: u32 = 64;
+/// Events in one lane's ring.
+pub const RING: u64 = 8_192;
+/// The largest event, in bytes: one value of the ring.
+pub const EVENT_BYTES_MAX: usize = 4_096;
+/// A lane that is silent for this long is adopted, in microseconds.
+pub const LANE_SILENT_US: u64 = 3_000_000;
+
+/// Requests parked per account and VM.
+pub const PARKED_PER_ACCOUNT: usize = 256;
+/// Requests parked per VM.
+pub const PARKED: usize = 4_096;
+/// Requests parked for a key look-up per VM.
+pub const PARKED_LOOKUPS: usize = 512;
+/// How long a request waits for the ledger, in microseconds.
+pub const PARK_US: u64 = 1_000_000;
+/// Key look-ups per second and VM; beyond, unknown keys are refused with 503.
+pub const LOOKUPS_PER_SECOND: u64 = 2_000;
+
+/// Period of the root's tick, in milliseconds.
+pub const TICK_MS: u64 = 250;
+/// Period of the sync call while a VM is in use, in microseconds.
+pub const SYNC_US: u64 = 1_000_000;
+/// A VM that saw no request for this long does not sync, in microseconds.
+pub const IDLE_US: u64 = 60_000_000;
+/// Events that wait before a sync is sent ahead of its time.
+pub const EAGER_EVENTS: usize = 500;
+/// Bytes of events in one batch.
+pub const BATCH_BYTES_MAX: usize = 1_000_000;
+/// A lease unused for this long is returned, in microseconds.
+pub const LEASE_IDLE_US: u64 = 300_000_000;
+/// How long `in_flight` is remembered, in microseconds.
+pub const IN_FLIGHT_US: u64 = 250_000;
+
+/// Body bytes handed to the scanner at once.
+pub const SLICE: usize = 65_536;
+/// The default cap for metered request bodies, in bytes.
+pub const BODY_LIMIT_DEFAULT: u64 = 1_048_576;
+/// The longest API key, in bytes.
+pub const KEY_BYTES_MAX: usize = 256;
+/// The longest path that routes are matched against, in bytes.
+pub const PATH_BYTES_MAX: usize = 8_192;
+/// Plans that metrics tell apart; the rest is counted as `other`.
+pub const METRIC_PLANS_MAX: usize = 64;

@@ -1,0 +1,487 @@
+//! The account's record: what all workers of a node share of one account, as a fixed binary layout.
+//!
+//! A record holds, per bucket, the cumulative lease (`granted`, `returned`), what was used and what is held;
+//! free = granted - returned - used - held. It is read and written whole, under compare-and-swap
+//! (`records.rs`); nothing here knows of shared data. Amounts are micro-units.
+
+use wire::NODE_ADMITS_MS;
+
+/// The longest account id.
+pub const ACCOUNT_BYTES: usize = 64;
+/// Buckets of one record.
+pub const CELLS: usize = tariff::policy::BUCKETS_MAX;
+/// Rates of one record.
+pub const RATES: usize = tariff::policy::RATES_MAX;
+/// Bytes of one encoded record.
+pub const RECORD_BYTES: usize = ACCOUNT_BYTES + 8 * HEADER_WORDS + 16 * RATES + 8 * CELL_WORDS * CELLS;
+const HEADER_WORDS: usize = 11;
+const CELL_WORDS: usize = 9;
+/// Horizon of the mean use, in microseconds (protocol: EWMA 30 s).
+const FLOW_US: u64 = 30_000_000;
+
+/// One account as a node holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The account's id.
+    pub account: String,
+    /// The node generation it belongs to; another one's records are void.
+    pub node: u64,
+    /// Names its leases: the instant of its creation, unique in the node.
+    pub epoch: u64,
+    /// The highest snapshot version applied.
+    pub version: u64,
+    /// When it was last used, in microseconds.
+    pub touched_us: u64,
+    /// Requests that hold something.
+    pub open: u64,
+    /// What is known to be gone.
+    pub denial: Option<Denied>,
+    /// Until when a refill is under way, in microseconds.
+    pub refill_us: u64,
+    /// Slots of the workers that wait for it.
+    pub waiting: u64,
+    /// True: near zero; what a request leaves over goes back at once.
+    pub exact: bool,
+    /// Rates in use: id's tag, when it would be full again.
+    pub rates: [(u64, u64); RATES],
+    /// Buckets in use.
+    pub cells: [Cell; CELLS],
+}
+
+/// One bucket of a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Tag of the bucket's id; 0 = unused.
+    pub tag: u64,
+    /// Granted in all.
+    pub granted: i64,
+    /// Given back in all.
+    pub returned: i64,
+    /// Used in all.
+    pub used: i64,
+    /// Held now.
+    pub held: i64,
+    /// Left at the ledger, as last stated.
+    pub unleased: i64,
+    /// Mean hold (EWMA 0.1 a request).
+    pub mean_hold: i64,
+    /// Mean use per second (EWMA 30 s).
+    pub flow: i64,
+    /// When `flow` was last brought up to date, in microseconds.
+    pub flow_us: u64,
+}
+
+/// A remembered refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Tag of the bucket.
+    pub tag: u64,
+    /// Why.
+    pub why: Why,
+    /// Until when it is remembered, in microseconds; `u64::MAX` = until a higher snapshot version.
+    pub until_us: u64,
+    /// What can still be spent, as stated.
+    pub available: i64,
+}
+
+/// Why a bucket gives nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing is left.
+    Empty,
+    /// What is left is held by other requests.
+    InFlight,
+    /// A window's cap is reached.
+    Limit,
+}
+
+/// What one request takes of one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Tag of the bucket.
+    pub tag: u64,
+    /// How much, at least 0.
+    pub amount: i64,
+}
+
+/// Why a take did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// The node does not have enough free.
+    Lease,
+    /// A remembered denial answers alone.
+    Denied(Denied),
+}
+
+impl Cell {
+    /// What can be taken now; negative where charges exceeded their holds.
+    #[must_use]
+    pub fn free(&self) -> i64 {
+        self.granted.saturating_sub(self.returned).saturating_sub(self.used).saturating_sub(self.held)
+    }
+
+    /// What clients see as remaining: the ledger's rest and the node's, less the node's spend since.
+    #[must_use]
+    pub fn remaining(&self) -> i64 {
+        self.unleased
+            .saturating_add(self.granted)
+            .saturating_sub(self.returned)
+            .saturating_sub(self.used)
+            .max(0)
+    }
+
+    /// How much the node likes to have free: 4 mean holds and 30 s of use.
+    #[must_use]
+    pub fn target(&self, now_us: u64) -> i64 {
+        let flow = decayed(self.flow, self.flow_us, now_us);
+        self.mean_hold.saturating_mul(4).saturating_add(flow.saturating_mul(30))
+    }
+
+    fn note_hold(&mut self, amount: i64, now_us: u64) {
+        let step = amount.saturating_sub(self.mean_hold) / 10;
+        self.mean_hold = if self.mean_hold == 0 { amount } else { self.mean_hold.saturating_add(step) };
+        self.flow = decayed(self.flow, self.flow_us, now_us).saturating_add(amount / 30);
+        self.flow_us = now_us;
+    }
+}
+
+impl Record {
+    /// An empty record.
+    #[must_use]
+    pub fn new(account: &str, node: u64, now_us: u64) -> Self {
+        Self {
+            account: account.to_owned(),
+            node,
+            epoch: now_us,
+            version: 0,
+            touched_us: now_us,
+            open: 0,
+            denial: None,
+            refill_us: 0,
+            waiting: 0,
+            exact: false,
+            rates: [(0, 0); RATES],
+            cells: [Cell::default(); CELLS],
+        }
+    }
+
+    /// The bucket of that tag.
+    #[must_use]
+    pub fn cell(&self, tag: u64) -> Option<&Cell> {
+        self.cells.iter().find(|cell| cell.tag == tag && tag != 0)
+    }
+
+    /// The bucket of that tag, taken into use where there is room.
+    pub fn cell_mut(&mut self, tag: u64) -> Option<&mut Cell> {
+        let at = self.cells.iter().position(|cell| cell.tag == tag);
+        let at = at.or_else(|| self.cells.iter().position(|cell| cell.tag == 0 || cell.is_spent()))?;
+        let cell = self.cells.get_mut(at)?;
+        if cell.tag != tag {
+            *cell = Cell { tag, ..Cell::default() };
+        }
+        Some(cell)
+    }
+
+    /// When the rate of that tag would be full again.
+    #[must_use]
+    pub fn rate(&self, tag: u64) -> u64 {
+        self.rates.iter().find(|(own, _)| *own == tag).map_or(0, |(_, full_us)| *full_us)
+    }
+
+    /// Stores when the rate of that tag would be full again; an unused or rested place is taken.
+    pub fn set_rate(&mut self, tag: u64, full_us: u64, now_us: u64) {
+        let own = self.rates.iter().position(|(other, _)| *other == tag);
+        let place =
+            own.or_else(|| self.rates.iter().position(|(other, full)| *other == 0 || *full <= now_us));
+        if let Some(cell) = place.and_then(|at| self.rates.get_mut(at)) {
+            *cell = (tag, full_us);
+        }
+    }
+
+    /// Takes all needs together, or none.
+    ///
+    /// # Errors
+    /// [`Short`] says what stands in the way; nothing was changed.
+    pub fn take(&mut self, needs: &[Need], now_us: u64) -> Result<(), Short> {
+        self.denied(needs, now_us).map_or(Ok(()), |denied| Err(Short::Denied(denied)))?;
+        let fits = |need: &Need| self.cell(need.tag).is_some_and(|cell| cell.free() >= need.amount);
+        if !needs.iter().all(|need| need.amount == 0 || fits(need)) {
+            return Err(Short::Lease);
+        }
+        self.hold(needs, now_us);
+        Ok(())
+    }
+
+    /// Notes a hold whether or not it is covered (shadow mode, clips).
+    pub fn hold(&mut self, needs: &[Need], now_us: u64) {
+        for need in needs {
+            if let Some(cell) = self.cell_mut(need.tag) {
+                cell.held = cell.held.saturating_add(need.amount);
+                cell.note_hold(need.amount, now_us);
+            }
+        }
+        self.open = self.open.saturating_add(1);
+        self.touched_us = now_us;
+    }
+
+    /// Ends a hold: `held` goes, `used` stays.
+    pub fn settle(&mut self, takes: &[(u64, i64, i64)], now_us: u64) {
+        let exact = self.exact;
+        for (tag, held, used) in takes {
+            if let Some(cell) = self.cell_mut(*tag) {
+                cell.held = cell.held.saturating_sub(*held).max(0);
+                cell.used = cell.used.saturating_add(*used);
+                if exact {
+                    cell.give_back();
+                }
+            }
+        }
+        self.open = self.open.saturating_sub(1);
+        self.touched_us = now_us;
+    }
+
+    /// A remembered denial that speaks about one of the needs.
+    #[must_use]
+    pub fn denied(&self, needs: &[Need], now_us: u64) -> Option<Denied> {
+        let denied = self.denial.filter(|denied| denied.until_us > now_us)?;
+        needs.iter().any(|need| need.tag == denied.tag && need.amount > 0).then_some(denied)
+    }
+
+    /// Whether it may make room: nothing held, nobody waiting, all rate times past.
+    #[must_use]
+    pub fn evictable(&self, now_us: u64) -> bool {
+        let held = self.cells.iter().any(|cell| cell.held > 0);
+        self.open == 0
+            && !held
+            && self.refill_us <= now_us
+            && self.rates.iter().all(|(_, full)| *full <= now_us)
+    }
+
+    /// Whether it has not been used for so long that its node would have stopped admitting.
+    #[must_use]
+    pub fn at_rest(&self, now_us: u64) -> bool {
+        now_us.saturating_sub(self.touched_us) > NODE_ADMITS_MS.saturating_mul(1_000)
+    }
+}
+
+impl Cell {
+    /// Returns what is free to the ledger; true where something was.
+    pub fn give_back(&mut self) -> bool {
+        let free = self.free();
+        if free > 0 {
+            self.returned = self.returned.saturating_add(free);
+        }
+        free > 0
+    }
+
+    fn is_spent(&self) -> bool {
+        self.held == 0 && self.granted == 0 && self.used == 0
+    }
+}
+
+fn decayed(flow: i64, since_us: u64, now_us: u64) -> i64 {
+    let left = FLOW_US.saturating_sub(now_us.saturating_sub(since_us));
+    let product = i128::from(flow).saturating_mul(left.into());
+    i64::try_from(product.checked_div(FLOW_US.into()).unwrap_or(0)).unwrap_or(i64::MAX)
+}
+
+// === encoding ===
+
+impl Record {
+    /// The fixed binary form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(RECORD_BYTES);
+        out.extend_from_slice(self.account.as_bytes());
+        out.resize(ACCOUNT_BYTES, 0);
+        let denied = self.denial;
+        let why = denied.map_or(0, |denied| match denied.why {
+            Why::Empty => 1,
+            Why::InFlight => 2,
+            Why::Limit => 3,
+        });
+        let mut word = |value: u64| out.extend_from_slice(&value.to_le_bytes());
+        word(self.node);
+        word(self.epoch);
+        word(self.version);
+        word(self.touched_us);
+        word(self.open << 8 | u64::from(self.exact) << 7 | why);
+        word(denied.map_or(0, |denied| denied.tag));
+        word(denied.map_or(0, |denied| denied.until_us));
+        word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
+        word(self.refill_us);
+        word(self.waiting);
+        word(0);
+        for (tag, full_us) in self.rates {
+            word(tag);
+            word(full_us);
+        }
+        for cell in &self.cells {
+            word(cell.tag);
+            for amount in
+                [cell.granted, cell.returned, cell.used, cell.held, cell.unleased, cell.mean_hold, cell.flow]
+            {
+                word(amount.cast_unsigned());
+            }
+            word(cell.flow_us);
+        }
+        out
+    }
+
+    /// Reads the fixed binary form; nothing where the bytes are not one.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (account, rest) = bytes.split_at_checked(ACCOUNT_BYTES)?;
+        let (words, tail) = rest.as_chunks::<8>();
+        if !tail.is_empty() || bytes.len() != RECORD_BYTES {
+            return None;
+        }
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let mut word = || words.next();
+        let account = account.split(|b| *b == 0).next().and_then(|id| std::str::from_utf8(id).ok())?;
+        let (node, epoch, version, touched_us) = (word()?, word()?, word()?, word()?);
+        let flags = word()?;
+        let (tag, until_us, available) = (word()?, word()?, word()?.cast_signed());
+        let denial = |why| Some(Denied { tag, why, until_us, available });
+        let denial = match flags & 0x7F {
+            1 => denial(Why::Empty),
+            2 => denial(Why::InFlight),
+            3 => denial(Why::Limit),
+            _ => None,
+        };
+        let (refill_us, waiting, _) = (word()?, word()?, word()?);
+        let mut rates = [(0, 0); RATES];
+        for rate in &mut rates {
+            *rate = (word()?, word()?);
+        }
+        let mut cells = [Cell::default(); CELLS];
+        for cell in &mut cells {
+            *cell = Cell {
+                tag: word()?,
+                granted: word()?.cast_signed(),
+                returned: word()?.cast_signed(),
+                used: word()?.cast_signed(),
+                held: word()?.cast_signed(),
+                unleased: word()?.cast_signed(),
+                mean_hold: word()?.cast_signed(),
+                flow: word()?.cast_signed(),
+                flow_us: word()?,
+            };
+        }
+        let (open, exact) = (flags >> 8, flags & 0x80 != 0);
+        let account = account.to_owned();
+        Some(Self {
+            account,
+            node,
+            epoch,
+            version,
+            touched_us,
+            open,
+            denial,
+            refill_us,
+            waiting,
+            exact,
+            rates,
+            cells,
+        })
+    }
+}
+
+/// Whether encoded bytes are the record of that account and node generation, without decoding them.
+#[must_use]
+pub fn is_of(bytes: &[u8], account: &str, node: u64) -> bool {
+    let id = account.as_bytes();
+    let named = bytes.get(..id.len()) == Some(id)
+        && bytes.get(id.len()).is_none_or(|b| *b == 0 || id.len() == ACCOUNT_BYTES);
+    named && bytes.get(ACCOUNT_BYTES..ACCOUNT_BYTES + 8) == Some(node.to_le_bytes().as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TAG: u64 = 7;
+
+    fn with(granted: i64) -> Record {
+        let mut record = Record::new("acct", 1, 1_000);
+        record.cell_mut(TAG).expect("room").granted = granted;
+        record
+    }
+
+    #[test]
+    fn it_survives_its_encoding() {
+        let mut record = with(i64::MAX);
+        record.denial = Some(Denied { tag: 9, why: Why::InFlight, until_us: 5, available: -3 });
+        record.exact = true;
+        record.open = 3;
+        record.set_rate(4, 99, 0);
+        let bytes = record.encode();
+        assert_eq!(bytes.len(), RECORD_BYTES);
+        assert_eq!(Record::decode(&bytes), Some(record));
+        assert!(
+            is_of(&bytes, "acct", 1)
+                && !is_of(&bytes, "acc", 1)
+                && !is_of(&bytes, "acct2", 1)
+                && !is_of(&bytes, "acct", 2)
+        );
+    }
+
+    #[test]
+    fn all_buckets_are_taken_or_none() {
+        let mut record = with(100);
+        record.cell_mut(8).expect("room").granted = 5;
+        let before = record.clone();
+        let needs = [Need { tag: TAG, amount: 50 }, Need { tag: 8, amount: 6 }];
+        assert_eq!(record.take(&needs, 2_000), Err(Short::Lease));
+        assert_eq!(record, before);
+    }
+
+    #[test]
+    fn a_denial_speaks_only_of_its_bucket_and_time() {
+        let mut record = with(100);
+        record.denial = Some(Denied { tag: TAG, why: Why::Empty, until_us: 5_000, available: 0 });
+        let need = [Need { tag: TAG, amount: 1 }];
+        assert!(matches!(record.take(&need, 4_999), Err(Short::Denied(_))));
+        assert_eq!(record.take(&[Need { tag: TAG, amount: 0 }], 4_999), Ok(()));
+        assert_eq!(record.take(&need, 5_000), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn decode_never_fails_badly(bytes in proptest::collection::vec(any::<u8>(), 0..RECORD_BYTES + 2)) {
+            let _ = Record::decode(&bytes);
+            let _ = is_of(&bytes, "acct", 1);
+        }
+
+        /// I1 of the node: granted = free + held + used + returned, whatever happens in whatever order.
+        #[test]
+        fn granted_is_always_accounted_for(steps in proptest::collection::vec((0..4_u8, 0..1_000_i64, 0..1_500_i64), 0..200)) {
+            let mut record = with(0);
+            let mut open: Vec<i64> = Vec::new();
+            let mut now = 1_000;
+            for (kind, amount, used) in steps {
+                now += 1_000;
+                match kind {
+                    0 => record.cell_mut(TAG).expect("room").granted += amount,
+                    1 => {
+                        if record.take(&[Need { tag: TAG, amount }], now).is_ok() {
+                            open.push(amount);
+                        }
+                    }
+                    2 => {
+                        if let Some(held) = open.pop() {
+                            record.settle(&[(TAG, held, used.min(held))], now);
+                        }
+                    }
+                    _ => { record.cell_mut(TAG).expect("room").give_back(); }
+                }
+                let cell = record.cell(TAG).copied().unwrap_or_default();
+                prop_assert!(cell.free() >= 0);
+                prop_assert_eq!(cell.held, open.iter().sum::<i64>());
+                prop_assert_eq!(cell.granted, cell.free() + cell.held + cell.used + cell.returned);
+                prop_assert_eq!(record.open, open.len() as u64);
+            }
+        }
+    }
+}

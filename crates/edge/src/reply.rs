@@ -1,0 +1,300 @@
+//! Refusals: what the client is told, as an RFC 9457 problem with the API dialect's own error object inside.
+//!
+//! The status codes and codes are a documented contract (README, "What the client sees").
+
+use serde::Serialize;
+use tariff::{Micros, Unlock};
+
+use crate::route::Operation;
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// 401: no key, several keys, an unknown or revoked key.
+    InvalidApiKey,
+    /// 402: credits are gone.
+    InsufficientCredits,
+    /// 402: a cap that money lifts.
+    LimitReached,
+    /// 402: the plan does not open this model.
+    PlanRequired,
+    /// 403: the key may not use this model.
+    ForbiddenModel,
+    /// 403: the account is suspended or closed.
+    AccountSuspended,
+    /// 403: the path is not offered.
+    RouteDenied,
+    /// 429: a rate.
+    RateLimited,
+    /// 413: the body is above the cap.
+    RequestTooLarge,
+    /// 400: the body cannot be read where it must be.
+    InvalidRequest,
+    /// 400: the model is unknown or has no price.
+    UnknownModel,
+    /// 502: the upstream answered before admission.
+    UpstreamAnsweredEarly,
+    /// 503: the ledger is needed and cannot be reached.
+    LedgerUnavailable,
+    /// 503: a table or queue of the edge is full.
+    Overloaded,
+}
+
+impl Code {
+    /// Every code, in the order of the metrics.
+    pub const ALL: &[Self] = &[
+        Self::InvalidApiKey,
+        Self::InsufficientCredits,
+        Self::LimitReached,
+        Self::PlanRequired,
+        Self::ForbiddenModel,
+        Self::AccountSuspended,
+        Self::RouteDenied,
+        Self::RateLimited,
+        Self::RequestTooLarge,
+        Self::InvalidRequest,
+        Self::UnknownModel,
+        Self::UpstreamAnsweredEarly,
+        Self::LedgerUnavailable,
+        Self::Overloaded,
+    ];
+
+    /// The code in the body, in `RESPONSE_CODE_DETAILS` and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidApiKey => "invalid_api_key",
+            Self::InsufficientCredits => "insufficient_credits",
+            Self::LimitReached => "limit_reached",
+            Self::PlanRequired => "plan_required",
+            Self::ForbiddenModel => "forbidden_model",
+            Self::AccountSuspended => "account_suspended",
+            Self::RouteDenied => "route_denied",
+            Self::RateLimited => "rate_limited",
+            Self::RequestTooLarge => "request_too_large",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnknownModel => "unknown_model",
+            Self::UpstreamAnsweredEarly => "upstream_answered_early",
+            Self::LedgerUnavailable => "ledger_unavailable",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(self) -> u32 {
+        match self {
+            Self::InvalidApiKey => 401,
+            Self::InsufficientCredits | Self::LimitReached | Self::PlanRequired => 402,
+            Self::ForbiddenModel | Self::AccountSuspended | Self::RouteDenied => 403,
+            Self::RateLimited => 429,
+            Self::RequestTooLarge => 413,
+            Self::InvalidRequest | Self::UnknownModel => 400,
+            Self::UpstreamAnsweredEarly => 502,
+            Self::LedgerUnavailable | Self::Overloaded => 503,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::InvalidApiKey => "Invalid API key",
+            Self::InsufficientCredits => "Credits exhausted",
+            Self::LimitReached => "Limit reached",
+            Self::PlanRequired => "Not part of the plan",
+            Self::ForbiddenModel => "Model not allowed for this key",
+            Self::AccountSuspended => "Account suspended",
+            Self::RouteDenied => "Path not offered",
+            Self::RateLimited => "Rate limit exceeded",
+            Self::RequestTooLarge => "Request too large",
+            Self::InvalidRequest => "Invalid request",
+            Self::UnknownModel => "Unknown model",
+            Self::UpstreamAnsweredEarly => "Upstream answered early",
+            Self::LedgerUnavailable => "Metering unavailable",
+            Self::Overloaded => "Overloaded",
+        }
+    }
+
+    /// The `type` of `OpenAI`'s error object that its clients know for this kind of refusal.
+    const fn openai_type(self) -> &'static str {
+        match self {
+            Self::InsufficientCredits | Self::LimitReached | Self::PlanRequired => "insufficient_quota",
+            Self::RateLimited => "rate_limit_error",
+            Self::ForbiddenModel | Self::AccountSuspended | Self::RouteDenied => "permission_error",
+            Self::InvalidApiKey | Self::RequestTooLarge | Self::InvalidRequest | Self::UnknownModel => {
+                "invalid_request_error"
+            }
+            Self::UpstreamAnsweredEarly | Self::LedgerUnavailable | Self::Overloaded => "server_error",
+        }
+    }
+}
+
+/// A refusal with all that would help the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Help {
+    /// What ran out: `pool`, `limit`, `rate`, `gate`, `key`, `in_flight`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_source: Option<&'static str>,
+    /// What the request would have held, in credits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required: Option<String>,
+    /// What can be spent, in credits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub available: Option<String>,
+    /// Output tokens that `available` pays for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affordable_tokens: Option<u64>,
+    /// When waiting would help (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<String>,
+    /// Plans that would help, cheapest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unlocks: Vec<Unlock>,
+    /// Where to buy credits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_up_url: Option<String>,
+    /// The rates that were exceeded (IETF RateLimit draft: `violated-policies`).
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub code: Code,
+    /// The same for a person.
+    pub detail: String,
+    /// What would help.
+    pub help: Box<Help>,
+    /// Seconds until a retry makes sense; sent as `Retry-After`.
+    pub retry_after_s: Option<u64>,
+}
+
+/// A local reply as the host sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u32,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// For `RESPONSE_CODE_DETAILS`.
+    pub details: String,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u32,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(flatten)]
+    help: &'a Help,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OpenAiError<'a>>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'static str>,
+    code: &'static str,
+}
+
+impl Refusal {
+    /// A refusal without further help.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), help: Box::default(), retry_after_s: None }
+    }
+
+    /// The same with a `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds.max(1));
+        self
+    }
+
+    /// The reply to send, in the dialect of the operation.
+    #[must_use]
+    pub fn reply(&self, operation: &Operation, request: &str) -> Reply {
+        let error = match operation {
+            Operation::Meter(crate::config::Dialect::OpenaiChat) => Some(OpenAiError {
+                message: &self.detail,
+                r#type: self.code.openai_type(),
+                param: None,
+                code: self.code.as_str(),
+            }),
+            Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
+        };
+        let r#type = match self.code {
+            Code::RateLimited => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
+            code => format!("urn:bursar:problem:{}", code.as_str().replace('_', "-")),
+        };
+        let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
+        let problem = Problem { r#type, title, status, detail: &self.detail, code, help: &self.help, error };
+        let mut headers = vec![
+            ("content-type", "application/problem+json".to_owned()),
+            ("cache-control", "no-store".to_owned()),
+            ("x-bursar-request-id", request.to_owned()),
+        ];
+        if let Some(seconds) = self.retry_after_s {
+            headers.push(("retry-after", seconds.to_string()));
+        }
+        if self.code == Code::InvalidApiKey {
+            headers.push(("www-authenticate", "Bearer".to_owned()));
+        }
+        // A struct of strings and numbers always serialises.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        Reply { status, headers, body, details: format!("bursar_{code}") }
+    }
+}
+
+/// An amount as the API shows it.
+#[must_use]
+pub fn credits(amount: i64) -> String {
+    Micros(amount).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Dialect;
+
+    #[test]
+    fn a_402_says_what_would_help_and_never_when_to_retry() {
+        let mut refusal = Refusal::new(Code::InsufficientCredits, "Credits exhausted");
+        refusal.help.required = Some(credits(3_400_000));
+        refusal.help.available = Some(credits(0));
+        refusal.help.unlocks = vec![Unlock { plan: "pro".to_owned(), url: None }];
+        let reply = refusal.reply(&Operation::Meter(Dialect::OpenaiChat), "req_1");
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+        assert_eq!(reply.status, 402);
+        assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"));
+        assert_eq!(body["required"], "3.400000");
+        assert_eq!(body["available"], "0.000000");
+        assert_eq!(body["unlocks"][0]["plan"], "pro");
+        assert_eq!(body["error"]["code"], "insufficient_credits");
+        assert_eq!(body["error"]["type"], "insufficient_quota");
+    }
+
+    #[test]
+    fn plain_routes_have_no_error_object_and_503_says_when() {
+        let reply = Refusal::new(Code::LedgerUnavailable, "x").retry_after(0).reply(&Operation::Deny, "r");
+        let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+        assert!(body.get("error").is_none());
+        assert!(reply.headers.contains(&("retry-after", "1".to_owned())));
+        assert_eq!(reply.details, "bursar_ledger_unavailable");
+    }
+
+    #[test]
+    fn every_code_has_its_own_name() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+}

@@ -1,0 +1,182 @@
+//! One request as the edge knows it, from its headers to its settlement.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use usage::{RequestFacts, RequestScanner, ResponseReader, UsageChunkFilter};
+use wire::{Digest, KeyEntry, VerdictKind};
+
+use crate::account::Account;
+use crate::config::Config;
+use crate::pricing::Priced;
+use crate::record::Need;
+use crate::reply::{Code, Refusal};
+use crate::route::Operation;
+use crate::time::Now;
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Key and account are being found.
+    Head,
+    /// The body is being read.
+    Body,
+    /// Everything is read; gates, limits and hold decide.
+    Admission,
+    /// Refused; the reply is sent at the end of the body.
+    Draining,
+    /// On its way upstream, metered.
+    Forwarded,
+    /// On its way upstream, not metered (exempt, or shadow mode without a key).
+    Passed,
+    /// Ended by a local reply.
+    Refused,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    /// The configuration that it began with.
+    pub config: Rc<Config>,
+    /// Its id, unique for ever.
+    pub id: Box<str>,
+    /// When it began.
+    pub began: Now,
+    /// What it is.
+    pub operation: Operation,
+    /// How far it has come.
+    pub stage: Stage,
+    /// The key's digest.
+    pub digest: Option<Digest>,
+    /// What the key stands for.
+    pub key: Option<Arc<KeyEntry>>,
+    /// The account's snapshot that it was admitted under.
+    pub account: Option<Rc<Account>>,
+    /// The request body.
+    pub body: RequestBody,
+    /// What it waits for at the ledger.
+    pub wait: Option<Wait>,
+    /// Rates already taken in the header phase.
+    pub rates_taken: bool,
+    /// Shadow mode: what it would have been refused for.
+    pub shadow: Option<Code>,
+    /// The refusal that is sent at the end of the body.
+    pub refusal: Option<Refusal>,
+    /// What it holds.
+    pub hold: Option<Hold>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// What is known of the request body.
+#[derive(Debug, Default)]
+pub struct RequestBody {
+    /// The scanner, while it reads.
+    pub scanner: Option<RequestScanner>,
+    /// What it found.
+    pub facts: Option<RequestFacts>,
+    /// Bytes of the host's buffer that it has seen.
+    pub scanned: usize,
+    /// `content-length`, where announced.
+    pub announced: Option<u64>,
+    /// Nothing more comes.
+    pub ended: bool,
+    /// The edits have been made.
+    pub edited: bool,
+    /// The usage chunk was asked for by the edge, not by the client.
+    pub usage_injected: bool,
+}
+
+/// Why a request waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The key must be looked up.
+    Key,
+    /// The account's snapshot must be fetched.
+    Snapshot,
+    /// The catalog version must be fetched.
+    Catalog(u64),
+    /// The node must hear from the ledger before it admits.
+    Liveness,
+    /// The node lacks spending power.
+    Refill,
+}
+
+/// A request that waits for the ledger.
+#[derive(Debug)]
+pub struct Wait {
+    /// Why.
+    pub reason: Reason,
+    /// Until when, in microseconds.
+    pub until_us: u64,
+    /// What the ledger said of it.
+    pub verdict: Option<VerdictKind>,
+    /// Not to be asked again before, in microseconds.
+    pub ask_after_us: u64,
+    /// What it must hold, for [`Reason::Refill`].
+    pub needs: Vec<(String, Need)>,
+}
+
+/// What an admitted request holds.
+#[derive(Debug)]
+pub struct Hold {
+    /// What it is charged as.
+    pub model: Rc<Priced>,
+    /// The record's epoch; `None` where nothing is held of it.
+    pub epoch: Option<u64>,
+    /// Node generation of the record.
+    pub node: u64,
+    /// What is held of each bucket: id, tag, amount.
+    pub takes: Vec<Held>,
+    /// The hold in credits, at base price.
+    pub credits: i64,
+    /// Input tokens as estimated.
+    pub input_estimate: u64,
+    /// Balance for the client, at admission.
+    pub remaining: Option<i64>,
+    /// `RateLimit` header, where there are rates.
+    pub rate_limit: Option<String>,
+}
+
+/// What is held of one bucket.
+#[derive(Debug)]
+pub struct Held {
+    /// The bucket's id.
+    pub bucket: String,
+    /// Its tag.
+    pub tag: u64,
+    /// How much.
+    pub amount: i64,
+    /// Whether it is held in credits (else in units known at admission).
+    pub credits: bool,
+}
+
+/// What is known of the answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The status, once there is one.
+    pub status: Option<u32>,
+    /// Reads usage.
+    pub reader: Option<ResponseReader>,
+    /// Drops the usage chunk that the client had not asked for.
+    pub filter: Option<UsageChunkFilter>,
+    /// Body bytes seen.
+    pub bytes: u64,
+    /// The answer is in a coding that cannot be read.
+    pub encoded: bool,
+}
+
+impl Request {
+    /// The key of the plan in metrics.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        self.account.as_ref().map_or("none", |account| &account.policy.policy.plan)
+    }
+
+    /// Whether refusals are enforced for it.
+    #[must_use]
+    pub fn enforced(&self) -> bool {
+        let by_plan = self.account.as_ref().is_none_or(|account| account.policy.policy.enforce);
+        self.config.enforce && by_plan
+    }
+}

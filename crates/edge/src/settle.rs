@@ -1,0 +1,357 @@
+//! Settlement: once per request, when its stream is logged. What was used replaces what was held, in the
+//! record, in the lane's ring, and in the access log.
+
+use serde::Serialize;
+use tariff::{Meter, Micros, Usage};
+use usage::response::estimate_output_tokens;
+use usage::{Reading, Status};
+use wire::{Event, EventBody, LeaseClosed, Outcome, Settle, Take, UsageSource, UsageStatus, Used};
+
+use crate::edge::Edge;
+use crate::effect::Effect;
+use crate::limits::{EAGER_EVENTS, SWAP_TRIES_MUST};
+use crate::metric::Ended;
+use crate::record::Record;
+use crate::records::Fate;
+use crate::request::{Hold, Request, Stage};
+use crate::route::Operation;
+use crate::shared::SharedData;
+use crate::time::Now;
+
+/// Where an answer came from, as the host knows it when the stream is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The upstream answered, whole.
+    Upstream,
+    /// The answer was cut.
+    Cut,
+    /// The host answered by itself.
+    Host,
+}
+
+/// What the access log is told of a request.
+#[derive(Debug, Serialize)]
+struct LogLine<'a> {
+    request: &'a str,
+    outcome: String,
+    operation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    plan: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<UsageSource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<UsageStatus>,
+    #[serde(skip_serializing_if = "Usage::is_empty")]
+    usage: &'a Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+}
+
+/// What a request comes to.
+struct Bill {
+    outcome: Outcome,
+    source: Option<UsageSource>,
+    status: Option<UsageStatus>,
+    usage: Usage,
+    answered_model: Option<String>,
+    used: Micros,
+}
+
+impl Edge {
+    /// The stream is logged: the request is over. Returns the line for the access log; `origin` reads the
+    /// host's properties, which costs host calls.
+    pub fn log(
+        &mut self,
+        shared: &dyn SharedData,
+        context: u32,
+        origin: impl FnOnce() -> Origin,
+        now: Now,
+    ) -> Option<String> {
+        let request = self.requests.remove(&context)?;
+        if request.wait.is_some() {
+            self.unpark(request.key.as_ref().map(|key| &*key.account));
+        }
+        match (&request.hold, request.stage) {
+            (Some(hold), Stage::Forwarded) => Some(self.settle(shared, &request, hold, origin, now)),
+            (Some(hold), _) => {
+                let bill = Bill::nothing(Outcome::Released);
+                Some(self.post(shared, &request, hold, bill, now))
+            }
+            (None, _) => Some(self.log_unmetered(&request)),
+        }
+    }
+
+    fn log_unmetered(&mut self, request: &Request) -> String {
+        let ended = match (request.shadow, &request.refusal, request.stage) {
+            (Some(code), _, _) => Ended::Shadow(code),
+            (None, Some(refusal), Stage::Refused) => Ended::Refused(refusal.code),
+            (None, _, Stage::Passed) => Ended::Exempt,
+            (None, _, _) => Ended::Abandoned,
+        };
+        // Refusals were counted when they were sent.
+        if !matches!(ended, Ended::Refused(_)) {
+            self.metrics.ended(request.plan(), ended);
+        }
+        let none = Usage::new();
+        line(request, ended, None, &none, None)
+    }
+
+    fn settle(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        hold: &Hold,
+        origin: impl FnOnce() -> Origin,
+        now: Now,
+    ) -> String {
+        let bill = self.bill(request, hold, origin);
+        self.post(shared, request, hold, bill, now)
+    }
+
+    /// What the answer comes to (design: life of a request, settle).
+    fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
+        let reading = request.answer.reader.as_ref().map(usage::ResponseReader::reading);
+        if let Some(bill) = reading.as_ref().and_then(|reading| reported(reading, hold)) {
+            return bill;
+        }
+        let failed = request.answer.status.is_none_or(|status| status >= 400);
+        match (origin(), failed) {
+            (Origin::Host, _) => return Bill::nothing(Outcome::NoUpstream),
+            (Origin::Cut, true) if request.answer.status.is_none() => {
+                return Bill::nothing(Outcome::NoUpstream);
+            }
+            (_, true) => return Bill::nothing(Outcome::Released),
+            (Origin::Upstream | Origin::Cut, false) => {}
+        }
+        if let Operation::Flat(_) = request.operation {
+            let usage = Usage::new().with(Meter::Requests, 1);
+            let used = Micros(hold.credits);
+            let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
+            return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
+        }
+        // An answer without a body delivered nothing (204, 304, HEAD).
+        if request.answer.bytes == 0 {
+            return Bill::nothing(Outcome::Released);
+        }
+        self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
+        estimated(request, reading.as_ref(), hold)
+    }
+
+    /// Posts what a request comes to: record, ring, metrics; returns the line for the access log.
+    fn post(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        hold: &Hold,
+        bill: Bill,
+        now: Now,
+    ) -> String {
+        let settled = bill.outcome == Outcome::Settled;
+        let used_of = |credits: bool, held: i64| match (credits, settled) {
+            (true, _) => bill.used.get(),
+            (false, true) => held,
+            (false, false) => 0,
+        };
+        let takes: Vec<(u64, i64, i64)> = hold
+            .takes
+            .iter()
+            .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
+            .collect();
+        if let (Some(account), Some(epoch)) = (&request.account, hold.epoch) {
+            let result = self.records.change(shared, &account.id, hold.node, SWAP_TRIES_MUST, |record| {
+                if record.epoch != epoch {
+                    return (false, Fate::Leave);
+                }
+                record.settle(&takes, now.mono_us);
+                (record.exact, Fate::Store)
+            });
+            if result == Ok(true) {
+                self.return_exact(shared, &account.id.clone(), hold.node);
+            }
+        }
+        let over = bill.used.get().saturating_sub(hold.credits).max(0);
+        self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
+        self.metrics.charged = self.metrics.charged.saturating_add(bill.used.get());
+        let ended = match (request.shadow, bill.outcome) {
+            (Some(code), _) => Ended::Shadow(code),
+            (None, Outcome::Settled | Outcome::Lost) => Ended::Settled,
+            (None, Outcome::Released) => Ended::Released,
+            (None, Outcome::NoUpstream) => Ended::NoUpstream,
+        };
+        self.metrics.ended(request.plan(), ended);
+        let used = bill.used;
+        let (source, status, usage) = (bill.source, bill.status, bill.usage.clone());
+        let event =
+            |seq| Event { seq, body: EventBody::Settle(Box::new(event_of(request, hold, bill, &takes))) };
+        let place = self.push_event(shared, event, now);
+        let account = request.account.as_ref();
+        line(request, ended, Some((hold, used, source, status)), &usage, account.and(place))
+    }
+
+    /// Puts an event into the lane's ring: lane and number, where there was room.
+    pub(crate) fn push_event(
+        &mut self,
+        shared: &dyn SharedData,
+        event: impl FnOnce(u64) -> Event,
+        now: Now,
+    ) -> Option<(String, u64)> {
+        let keys = self.keys_in_shared.clone();
+        let lane = self.lane(shared, now)?;
+        // An event of strings and integers always serialises.
+        let pushed = lane.push(shared, &keys, |seq| serde_json::to_vec(&event(seq)).unwrap_or_default());
+        let name = format!("{}/{}/{}", lane.lane.node, lane.lane.slot, lane.lane.incarnation);
+        let depth = lane.depth();
+        match pushed {
+            Ok(seq) => {
+                if depth >= EAGER_EVENTS && self.flight.is_none() {
+                    self.effects.push(Effect::Wake { queue: self.queue() });
+                }
+                Some((name, seq))
+            }
+            Err(error) => {
+                self.metrics.rejected = self.metrics.rejected.saturating_add(1);
+                self.effects
+                    .push(Effect::Warn(format!("a settlement could not be kept in the ring: {error:?}")));
+                None
+            }
+        }
+    }
+
+    /// Tells the ledger that a record made room: what its leases used in all.
+    pub(crate) fn close_evicted(&mut self, shared: &dyn SharedData, evicted: Option<Record>, now: Now) {
+        let Some(record) = evicted else {
+            return;
+        };
+        let cells = record.cells.iter().filter(|cell| cell.tag != 0 && cell.granted != 0);
+        let used: Vec<_> =
+            cells.map(|cell| Used { bucket: wire::id::tagged(cell.tag), used: Micros(cell.used) }).collect();
+        if used.is_empty() {
+            return;
+        }
+        let closed = LeaseClosed { account: record.account, lease: record.epoch, used };
+        let place = self.push_event(shared, |seq| Event { seq, body: EventBody::LeaseClosed(closed) }, now);
+        if place.is_none() {
+            // The ledger takes the lease home when the node closes; until then it counts as leased.
+            self.effects.push(Effect::Warn("the end of a lease could not be reported".to_owned()));
+        }
+    }
+}
+
+impl Bill {
+    fn nothing(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            source: None,
+            status: None,
+            usage: Usage::new(),
+            answered_model: None,
+            used: Micros::ZERO,
+        }
+    }
+}
+
+/// The provider's own counts, priced.
+fn reported(reading: &Reading, hold: &Hold) -> Option<Bill> {
+    let usage = reading.usage.clone()?.with(Meter::Requests, 1);
+    let status = match reading.status {
+        Status::Complete => UsageStatus::Complete,
+        Status::Partial => UsageStatus::Partial,
+        Status::Failed => UsageStatus::Failed,
+    };
+    // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to.
+    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits));
+    let answered_model = reading.answered_model.as_deref().map(str::to_owned);
+    let source = Some(UsageSource::Reported);
+    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
+}
+
+/// Estimated from what was delivered, never above the hold.
+fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
+    let output = match reading {
+        Some(reading) => estimate_output_tokens(&reading.delivered),
+        None => request.answer.bytes.div_ceil(4),
+    };
+    let usage = Usage::new()
+        .with(Meter::Requests, 1)
+        .with(Meter::InputTokens, hold.input_estimate)
+        .with(Meter::OutputTokens, output);
+    let held = Micros(hold.credits);
+    let used = hold.model.price(&usage).unwrap_or(held).min(held);
+    let answered_model = reading.and_then(|reading| reading.answered_model.as_deref()).map(str::to_owned);
+    let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
+    Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
+}
+
+fn event_of(request: &Request, hold: &Hold, bill: Bill, takes: &[(u64, i64, i64)]) -> Settle {
+    let take = |(held, (_, amount, used)): (&crate::request::Held, &(u64, i64, i64))| Take {
+        bucket: held.bucket.clone(),
+        held: Micros(*amount),
+        used: Micros(*used),
+    };
+    let account = request.account.as_ref();
+    let differs = bill.answered_model.filter(|answered| **answered != *hold.model.name);
+    Settle {
+        request: request.id.to_string(),
+        account: account.map_or_else(String::new, |account| account.id.to_string()),
+        key: request.key.as_ref().map_or_else(String::new, |key| key.key_id.to_string()),
+        term: account.map_or(0, |account| account.term),
+        model: hold.model.name.to_string(),
+        answered_model: differs,
+        operation: request.operation.name().to_owned(),
+        outcome: bill.outcome,
+        source: bill.source,
+        status: bill.status,
+        usage: bill.usage,
+        lease: hold.epoch.unwrap_or(0),
+        takes: hold.takes.iter().zip(takes).map(take).collect(),
+        at: request.began.wall_ms,
+    }
+}
+
+type Posted<'a> = (&'a Hold, Micros, Option<UsageSource>, Option<UsageStatus>);
+
+fn line(
+    request: &Request,
+    ended: Ended,
+    posted: Option<Posted<'_>>,
+    usage: &Usage,
+    place: Option<(String, u64)>,
+) -> String {
+    let code = match ended {
+        Ended::Refused(code) | Ended::Shadow(code) => Some(code.as_str()),
+        Ended::Settled | Ended::Released | Ended::NoUpstream | Ended::Exempt | Ended::Abandoned => None,
+    };
+    let (lane, seq) = place.map_or((None, None), |(lane, seq)| (Some(lane), Some(seq)));
+    let line = LogLine {
+        request: &request.id,
+        outcome: ended.name(),
+        operation: request.operation.name(),
+        account: request.account.as_ref().map(|account| &*account.id),
+        key: request.key.as_ref().map(|key| &*key.key_id),
+        plan: request.plan(),
+        model: posted.as_ref().map(|(hold, ..)| &*hold.model.name),
+        code,
+        charge: posted.as_ref().map(|(_, used, ..)| used.to_string()),
+        source: posted.as_ref().and_then(|(_, _, source, _)| *source),
+        status: posted.as_ref().and_then(|(.., status)| *status),
+        usage,
+        term: request.account.as_ref().map(|account| account.term),
+        lane,
+        seq,
+    };
+    // A struct of strings and integers always serialises.
+    serde_json::to_string(&line).unwrap_or_default()
+}

@@ -1,0 +1,84 @@
+//! The host's shared data as the edge uses it, and the keys that it uses there.
+//!
+//! Keys can never be deleted while the process lives, so every key here comes from a fixed set.
+
+use std::fmt::Write as _;
+
+/// Process-wide storage with compare-and-swap, and the clock-free rest of what the core asks of its host.
+pub trait SharedData {
+    /// The value and its version; `(None, Some(_))` is an emptied key.
+    fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>);
+    /// Stores a value: always (`None`), or only if the version is still the given one.
+    ///
+    /// # Errors
+    /// [`Stale`] when somebody else was faster; nothing was stored.
+    fn set(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Stale>;
+}
+
+/// A compare-and-swap lost its race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
+
+/// The version that makes [`SharedData::set`] an insert-if-absent: the host ignores a version on a missing
+/// key and never hands this one out.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Version of the layout of everything stored under the keys below; part of each key.
+const LAYOUT: u32 = 1;
+
+/// Names of the keys, under the configured prefix.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys under `prefix`.
+    #[must_use]
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: format!("{prefix}/{LAYOUT}") }
+    }
+
+    /// The node's identity.
+    #[must_use]
+    pub fn node(&self) -> String {
+        format!("{}/node", self.prefix)
+    }
+
+    /// The catalog last fetched.
+    #[must_use]
+    pub fn catalog(&self) -> String {
+        format!("{}/catalog", self.prefix)
+    }
+
+    /// A worker's slot.
+    #[must_use]
+    pub fn slot(&self, slot: u32) -> String {
+        format!("{}/slot/{slot}", self.prefix)
+    }
+
+    /// One place of a lane's ring.
+    #[must_use]
+    pub fn ring(&self, slot: u32, place: u64) -> String {
+        self.numbered("ring", u64::from(slot), Some(place))
+    }
+
+    /// One value of account records.
+    #[must_use]
+    pub fn shard(&self, shard: u64) -> String {
+        self.numbered("acct", shard, None)
+    }
+
+    fn numbered(&self, kind: &str, first: u64, second: Option<u64>) -> String {
+        let mut key = String::with_capacity(self.prefix.len().saturating_add(48));
+        key.push_str(&self.prefix);
+        key.push('/');
+        key.push_str(kind);
+        // Writing to a String cannot fail.
+        let _ = write!(key, "/{first}");
+        if let Some(second) = second {
+            let _ = write!(key, "/{second}");
+        }
+        key
+    }
+}

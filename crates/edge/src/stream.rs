@@ -1,0 +1,335 @@
+//! The request's way to the upstream: header, body and trailer callbacks.
+
+use std::rc::Rc;
+
+use usage::RequestScanner;
+use usage::request::edit;
+
+use crate::admit::Progress;
+use crate::config::{Config, HeaderMode};
+use crate::credential::{identify, without_parameters};
+use crate::edge::Edge;
+use crate::effect::{BodyEdit, HeaderEdit, Verdict};
+use crate::head::Head;
+use crate::limits::{PATH_BYTES_MAX, SLICE};
+use crate::metric::Ended;
+use crate::refuse;
+use crate::reply::{Refusal, Reply};
+use crate::request::{Answer, Request, RequestBody, Stage};
+use crate::route::{Operation, classify};
+use crate::shared::SharedData;
+use crate::time::Now;
+
+/// Reads a part of the body at hand: start, length.
+pub type ReadBody<'a> = &'a dyn Fn(usize, usize) -> Vec<u8>;
+
+impl Edge {
+    /// The request's headers have come.
+    pub fn request_headers<'a>(
+        &mut self,
+        shared: &dyn SharedData,
+        context: u32,
+        config: &Rc<Config>,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        end_of_stream: bool,
+        now: Now,
+    ) -> Verdict {
+        self.clock.last_request = now.mono_us;
+        let head = Head::read(pairs.clone());
+        let operation = classify(config, head.method, head.path);
+        let mut verdict = Verdict::go();
+        verdict.headers = cleaned(config, &head, pairs.clone(), &operation, end_of_stream);
+        let mut request = Request {
+            config: Rc::clone(config),
+            id: self.next_id(),
+            began: now,
+            operation,
+            stage: Stage::Head,
+            digest: None,
+            key: None,
+            account: None,
+            body: RequestBody {
+                announced: head.content_length,
+                ended: end_of_stream,
+                ..RequestBody::default()
+            },
+            wait: None,
+            rates_taken: false,
+            shadow: None,
+            refusal: None,
+            hold: None,
+            answer: Answer::default(),
+        };
+        let progress = match self.first_look(&mut request, &head, pairs) {
+            Some(refusal) => Progress::Refuse(refusal),
+            None if request.stage == Stage::Passed => Progress::Go,
+            None => self.advance(shared, context, &mut request, now),
+        };
+        self.conclude(&mut request, progress, &mut verdict);
+        if request.stage != Stage::Passed || request.shadow.is_some() {
+            self.requests.insert(context, request);
+        } else {
+            self.metrics.ended("none", Ended::Exempt);
+        }
+        verdict
+    }
+
+    /// What the headers alone decide.
+    fn first_look<'a>(
+        &mut self,
+        request: &mut Request,
+        head: &Head<'_>,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Option<Refusal> {
+        match request.operation {
+            Operation::Exempt => {
+                request.stage = Stage::Passed;
+                return None;
+            }
+            Operation::Deny => return Some(refuse::route("This path is not offered.")),
+            Operation::Flat(_) | Operation::Meter(_) => {}
+        }
+        if head.upgrade {
+            return Some(refuse::route("Upgrades are not offered on this path."));
+        }
+        if head.path.len() > PATH_BYTES_MAX {
+            return Some(refuse::route("The path is too long."));
+        }
+        match identify(&request.config.credentials, pairs, head.path) {
+            Ok(digest) => request.digest = Some(digest),
+            Err(error) => return Some(refuse::credential(error)),
+        }
+        if let Operation::Meter(_) = request.operation {
+            let limit = request.config.body_limit_bytes;
+            if head.content_length.is_some_and(|announced| announced > limit) {
+                return Some(refuse::too_large(limit));
+            }
+            if head.encoded {
+                return Some(refuse::unreadable("it is compressed; send it as it is"));
+            }
+            request.body.scanner = Some(RequestScanner::new());
+            if request.body.ended {
+                return Some(refuse::unreadable("it is empty"));
+            }
+        }
+        None
+    }
+
+    /// A piece of the request's body has come: `size` bytes are in the host's buffer.
+    pub fn request_body(
+        &mut self,
+        shared: &dyn SharedData,
+        context: u32,
+        size: usize,
+        end_of_stream: bool,
+        read: ReadBody<'_>,
+        now: Now,
+    ) -> Verdict {
+        let Some(mut request) = self.requests.remove(&context) else {
+            return Verdict::go();
+        };
+        let mut verdict = Verdict::pause();
+        match request.stage {
+            Stage::Forwarded | Stage::Passed => verdict = Verdict::go(),
+            Stage::Refused => {}
+            Stage::Draining => {
+                verdict.body = BodyEdit::Drop(size);
+                request.body.ended |= end_of_stream;
+                if end_of_stream {
+                    verdict.reply = self.drained(&mut request);
+                }
+            }
+            Stage::Head | Stage::Body | Stage::Admission => {
+                let progress = match self.scan(&mut request, size, end_of_stream, read, &mut verdict) {
+                    Err(refusal) => Progress::Refuse(refusal),
+                    Ok(()) if request.wait.is_some() => Progress::Wait,
+                    Ok(()) => self.advance(shared, context, &mut request, now),
+                };
+                if matches!(progress, Progress::Refuse(_)) {
+                    verdict.body = BodyEdit::Drop(size);
+                }
+                self.conclude(&mut request, progress, &mut verdict);
+            }
+        }
+        self.requests.insert(context, request);
+        verdict
+    }
+
+    /// Trailers have come: they are the end of the body, and no body callback says so.
+    pub fn request_trailers(&mut self, shared: &dyn SharedData, context: u32, now: Now) -> Verdict {
+        let Some(mut request) = self.requests.remove(&context) else {
+            return Verdict::go();
+        };
+        let mut verdict = Verdict::pause();
+        request.body.ended = true;
+        match request.stage {
+            Stage::Forwarded | Stage::Passed => verdict = Verdict::go(),
+            Stage::Refused => {}
+            Stage::Draining => verdict.reply = self.drained(&mut request),
+            Stage::Head | Stage::Body | Stage::Admission => {
+                let progress = match finish_scan(&mut request) {
+                    Err(refusal) => Progress::Refuse(refusal),
+                    Ok(()) if request.wait.is_some() => Progress::Wait,
+                    Ok(()) => self.advance(shared, context, &mut request, now),
+                };
+                self.conclude(&mut request, progress, &mut verdict);
+            }
+        }
+        self.requests.insert(context, request);
+        verdict
+    }
+
+    /// Turns progress into a verdict.
+    fn conclude(&mut self, request: &mut Request, progress: Progress, verdict: &mut Verdict) {
+        match progress {
+            Progress::Go => {
+                verdict.flow = crate::effect::Flow::Continue;
+                self.go(request, verdict);
+            }
+            Progress::Wait => verdict.flow = crate::effect::Flow::Pause,
+            Progress::Refuse(refusal) => {
+                verdict.flow = crate::effect::Flow::Pause;
+                verdict.reply = self.refuse(request, refusal);
+                if request.stage == Stage::Passed {
+                    verdict.flow = crate::effect::Flow::Continue;
+                    verdict.body = BodyEdit::Keep;
+                }
+            }
+        }
+    }
+
+    /// Refuses a request: now, or at the end of its body where the connection would be lost otherwise. In
+    /// shadow mode it is only noted, and the request passes.
+    pub(crate) fn refuse(&mut self, request: &mut Request, refusal: Refusal) -> Option<Box<Reply>> {
+        if !request.enforced() {
+            request.shadow = Some(refusal.code);
+            request.stage = Stage::Passed;
+            return None;
+        }
+        let limit = request.config.body_limit_bytes;
+        let body_comes = request.body.announced.is_some_and(|bytes| bytes > 0 && bytes <= limit);
+        let can_wait = request.config.headers == HeaderMode::Hold || request.stage == Stage::Body;
+        if !request.body.ended && body_comes && can_wait {
+            request.refusal = Some(refusal);
+            request.stage = Stage::Draining;
+            return None;
+        }
+        Some(self.reply(request, &refusal))
+    }
+
+    /// The body of a refused request has ended.
+    fn drained(&mut self, request: &mut Request) -> Option<Box<Reply>> {
+        let refusal = request.refusal.take()?;
+        Some(self.reply(request, &refusal))
+    }
+
+    fn reply(&mut self, request: &mut Request, refusal: &Refusal) -> Box<Reply> {
+        request.stage = Stage::Refused;
+        self.metrics.ended(request.plan(), Ended::Refused(refusal.code));
+        let reply = Box::new(refusal.reply(&request.operation, &request.id));
+        request.refusal = Some(refusal.clone());
+        reply
+    }
+
+    /// Hands the body's bytes that have not been seen to the scanner.
+    fn scan(
+        &mut self,
+        request: &mut Request,
+        size: usize,
+        end_of_stream: bool,
+        read: ReadBody<'_>,
+        verdict: &mut Verdict,
+    ) -> Result<(), Refusal> {
+        request.body.ended |= end_of_stream;
+        let limit = request.config.body_limit_bytes;
+        let Some(scanner) = &mut request.body.scanner else {
+            return Ok(());
+        };
+        if u64::try_from(size).is_ok_and(|size| size > limit) {
+            // Not worth waiting for the end of a body that is already too large.
+            request.body.announced = None;
+            return Err(refuse::too_large(limit));
+        }
+        while request.body.scanned < size {
+            let piece = read(request.body.scanned, size.saturating_sub(request.body.scanned).min(SLICE));
+            if piece.is_empty() {
+                break;
+            }
+            scanner.feed(&piece).map_err(refuse::unreadable)?;
+            request.body.scanned = request.body.scanned.saturating_add(piece.len());
+        }
+        // Nothing can be written in the trailers phase, so the edit does not wait for the body's end. Without
+        // the account's policy it must: then it is made when the request goes on.
+        if request.account.is_some() {
+            edit_body(request, verdict);
+        }
+        if request.body.ended { finish_scan(request) } else { Ok(()) }
+    }
+}
+
+fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
+    let Some(scanner) = request.body.scanner.take() else {
+        return Ok(());
+    };
+    request.body.facts = Some(scanner.finish().map_err(refuse::unreadable)?);
+    Ok(())
+}
+
+/// Edits the body once its document is complete: `stream_options.include_usage`, the plan's output bound.
+pub(crate) fn edit_body(request: &mut Request, verdict: &mut Verdict) {
+    let body = &mut request.body;
+    let scanned =
+        body.scanner.as_ref().filter(|scanner| scanner.is_complete()).and_then(RequestScanner::facts);
+    let Some(facts) = body.facts.as_ref().or(scanned).filter(|_| !body.edited) else {
+        return;
+    };
+    body.edited = true;
+    let usage = edit::include_usage(facts);
+    body.usage_injected = usage.is_some();
+    let policy = request.account.as_ref().map(|account| &account.policy.policy);
+    let cap = policy.and_then(|policy| policy.max_tokens).map(|cap| edit::max_tokens(facts, cap));
+    let mut edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
+    if edits.is_empty() {
+        return;
+    }
+    edits.sort_by_key(|edit| (edit.start, edit.end));
+    let added: u64 = edits.iter().map(|edit| u64::try_from(edit.replacement.len()).unwrap_or(0)).sum();
+    let removed: u64 = edits.iter().map(|edit| edit.end.saturating_sub(edit.start)).sum();
+    let shifted = |length: u64| length.saturating_add(added).saturating_sub(removed);
+    body.scanned = usize::try_from(shifted(u64::try_from(body.scanned).unwrap_or(0))).unwrap_or(usize::MAX);
+    // In `hold` mode the headers are still here; in `stream` mode the length was taken off before they went.
+    if let (HeaderMode::Hold, Some(announced)) = (request.config.headers, body.announced) {
+        verdict.headers.push(HeaderEdit::Set("content-length", shifted(announced).to_string()));
+    }
+    verdict.body = BodyEdit::Prefix(edits);
+}
+
+/// Header changes that do not depend on the decision.
+fn cleaned<'a>(
+    config: &Config,
+    head: &Head<'_>,
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    operation: &Operation,
+    end_of_stream: bool,
+) -> Vec<HeaderEdit> {
+    let mut names: Vec<&[u8]> = pairs.map(|(name, _)| name).collect();
+    names.dedup();
+    let sent = config.credentials.headers.iter().filter(|own| names.contains(&own.as_bytes())).cloned();
+    let text = |name: &[u8]| String::from_utf8(name.to_vec()).ok();
+    let mut edits: Vec<HeaderEdit> =
+        head.forged.iter().filter_map(|name| text(name)).map(HeaderEdit::Remove).collect();
+    // In shadow mode the credential may be the upstream's own.
+    if !config.credentials.keep && config.enforce {
+        edits.extend(sent.map(HeaderEdit::Remove));
+        let path = without_parameters(head.path, &config.credentials.query)
+            .and_then(|path| String::from_utf8(path).ok());
+        edits.extend(path.map(|path| HeaderEdit::Set(":path", path)));
+    }
+    if let Operation::Meter(_) = operation {
+        edits.push(HeaderEdit::Set("accept-encoding", "identity".to_owned()));
+        if config.headers == HeaderMode::Stream && !end_of_stream {
+            edits.push(HeaderEdit::Remove("content-length".to_owned()));
+        }
+    }
+    edits
+}

@@ -1,0 +1,232 @@
+//! Applying the sync's answer: acknowledgements, keys, snapshots, grants, verdicts, changes.
+
+use tariff::EdgeCatalog;
+use wire::id::tag;
+use wire::{Ack, Change, Grant, SyncResponse, Verdict, VerdictKind};
+
+use crate::edge::Edge;
+use crate::effect::{CallKind, Effect};
+use crate::lane::queue_of;
+use crate::limits::{SLOTS, SWAP_TRIES_MUST};
+use crate::records::Fate;
+use crate::request::Reason;
+use crate::shared::SharedData;
+use crate::time::Now;
+
+/// The ledger's answer to a call, as the host hands it over.
+#[derive(Clone, Copy, Debug)]
+pub struct CallAnswer<'a> {
+    /// `:status`.
+    pub status: u32,
+    /// Whether the ledger's marker header is there: Envoy's own 503 and 504 do not carry it.
+    pub marked: bool,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// The longest pause between tries of an unreachable ledger, in microseconds.
+const RETRY_US_MAX: u64 = 2_000_000;
+
+impl Edge {
+    /// A call was answered, or failed (`None`).
+    pub fn call_answered(
+        &mut self,
+        shared: &dyn SharedData,
+        kind: CallKind,
+        answer: Option<CallAnswer<'_>>,
+        now: Now,
+    ) {
+        let good = answer.filter(|answer| answer.marked && answer.status == 200);
+        match kind {
+            CallKind::Sync => {
+                let parsed = good.and_then(|answer| serde_json::from_slice::<SyncResponse>(answer.body).ok());
+                match parsed.filter(|response| response.v == wire::VERSION) {
+                    Some(response) => self.apply(shared, response, now),
+                    None => self.sync_failed(answer.map(|answer| answer.status), now),
+                }
+            }
+            CallKind::Catalog => {
+                self.catalog_flight = None;
+                let parsed = good.and_then(|answer| serde_json::from_slice::<EdgeCatalog>(answer.body).ok());
+                if let (Some(catalog), Some(answer)) = (parsed, good) {
+                    // For VMs to come; losing the race to another VM's copy is fine.
+                    let _ = shared.set(&self.keys_in_shared.catalog(), answer.body, None);
+                    self.store_catalog(&catalog);
+                } else {
+                    self.clock.retry_after = now.mono_us.saturating_add(250_000);
+                }
+            }
+        }
+        self.retry_parked(shared, now);
+    }
+
+    /// The sync failed: everything that it carried is asked or told again.
+    fn sync_failed(&mut self, status: Option<u32>, now: Now) {
+        self.metrics.calls_failed = self.metrics.calls_failed.saturating_add(1);
+        self.ledger.failures = self.ledger.failures.saturating_add(1);
+        let pause = 125_000_u64.saturating_mul(1_u64.checked_shl(self.ledger.failures.min(8)).unwrap_or(256));
+        self.clock.retry_after = now.mono_us.saturating_add(pause.min(RETRY_US_MAX));
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        if self.ledger.failures == 1 {
+            let seen = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+            self.effects
+                .push(Effect::Warn(format!("the ledger did not answer a sync: {seen}; leases serve on")));
+        }
+        flight.lookups.into_iter().rev().for_each(|digest| self.lookups.wanted.push_front(digest));
+        self.refresh.extend(flight.refresh);
+        for given in flight.returns {
+            let newer = |own: &wire::Return| {
+                own.account == given.account && own.lease == given.lease && own.bucket == given.bucket
+            };
+            if !self.returns.iter().any(newer) {
+                self.returns.push(given);
+            }
+        }
+        self.low.extend(flight.wants);
+    }
+
+    fn apply(&mut self, shared: &dyn SharedData, response: SyncResponse, now: Now) {
+        let Some(flight) = self.flight.take() else {
+            return;
+        };
+        self.metrics.calls_ok = self.metrics.calls_ok.saturating_add(1);
+        if self.ledger.failures > 0 {
+            self.effects.push(Effect::Warn("the ledger answers again".to_owned()));
+        }
+        self.ledger.failures = 0;
+        self.clock.retry_after = 0;
+        self.ledger.answered_us = flight.sent_us;
+        self.ledger.catalog = self.ledger.catalog.max(response.catalog);
+        if let Some(ack) = response.ack {
+            self.acknowledge(shared, &ack, now);
+        }
+        if !response.node_open {
+            self.renew_node(shared);
+        }
+        self.ledger.generation = Some(response.generation);
+        if response.feed_reset {
+            self.keys.clear();
+            self.refresh.extend(self.accounts.ids());
+        }
+        self.ledger.cursor = Some(response.cursor);
+        response.changes.into_iter().for_each(|change| self.change(shared, change));
+        response.unknown.into_iter().for_each(|digest| self.keys.miss(digest, now.mono_us));
+        response.keys.into_iter().for_each(|entry| self.keys.store(entry));
+        for snapshot in response.snapshots {
+            self.refresh.remove(snapshot.account.as_str());
+            self.accounts.store(snapshot, now.mono_us);
+        }
+        response.verdicts.into_iter().for_each(|verdict| self.hear(verdict, now));
+        self.grant(shared, flight.wants, response.grants);
+    }
+
+    fn acknowledge(&mut self, shared: &dyn SharedData, ack: &Ack, now: Now) {
+        for rejected in &ack.rejected {
+            self.metrics.rejected = self.metrics.rejected.saturating_add(1);
+            let text = format!(
+                "the ledger refused event {} of lane {:?}: {}",
+                rejected.seq, ack.lane, rejected.code
+            );
+            self.effects.push(Effect::Warn(text));
+        }
+        let own = self.lane.as_mut().filter(|lane| lane.lane == ack.lane);
+        let adopted = self.adopted.iter_mut().find(|lane| lane.lane == ack.lane);
+        if let Some(lane) = own.or(adopted) {
+            lane.acknowledge(ack.last);
+            if let Some(expected) = ack.expected {
+                lane.expect(expected);
+                if let Some(gap) = lane.gap() {
+                    self.effects.push(Effect::Warn(format!(
+                        "events {} to {} of lane {:?} are lost",
+                        gap.from, gap.to, ack.lane
+                    )));
+                }
+            }
+            if lane.adopted {
+                lane.beat(shared, &self.keys_in_shared, now.mono_us);
+            }
+        }
+        self.adopted.retain(|lane| lane.depth() > 0);
+    }
+
+    /// The ledger closed this node: its leases are gone, it goes on under a new id.
+    fn renew_node(&mut self, shared: &dyn SharedData) {
+        let random = self.random();
+        let Some(node) = self.node else {
+            return;
+        };
+        self.node = Some(node.renew(shared, &self.keys_in_shared, random));
+        // Events already numbered keep their lane; the next ones get a lane of the renewed node.
+        if let Some(mut lane) = self.lane.take() {
+            lane.adopted = true;
+            self.adopted.push_back(lane);
+        }
+        self.effects
+            .push(Effect::Warn("the ledger had closed this node; it goes on under a new id".to_owned()));
+    }
+
+    fn change(&mut self, shared: &dyn SharedData, change: Change) {
+        match change {
+            Change::Account { account, version } => {
+                if self.accounts.is_older(&account, version) {
+                    self.refresh.insert(account.into());
+                }
+            }
+            Change::Key { digest } => self.keys.forget(&digest),
+            Change::Recall { account } => {
+                let node = self.node(shared).generation;
+                self.return_free(shared, &account, node);
+            }
+        }
+    }
+
+    /// Notes what the ledger says of a parked request.
+    fn hear(&mut self, verdict: Verdict, now: Now) {
+        let named = |context: &&u32| {
+            self.requests.get(*context).is_some_and(|request| *request.id == *verdict.request)
+        };
+        let Some(context) = self.parked.iter().find(named).copied() else {
+            return;
+        };
+        let wait = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut());
+        if let Some(wait) = wait.filter(|wait| wait.reason == Reason::Refill) {
+            if let VerdictKind::Wait(ms) = &verdict.kind {
+                wait.ask_after_us = now.mono_us.saturating_add(ms.saturating_mul(1_000));
+            }
+            wait.verdict = Some(verdict.kind);
+        }
+    }
+
+    /// Brings grants into the records and wakes the workers that waited for them.
+    fn grant(&mut self, shared: &dyn SharedData, wanted: Vec<Box<str>>, grants: Vec<Grant>) {
+        let node = self.node(shared).generation;
+        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
+        for account in wanted {
+            let of_account: Vec<&Grant> = grants.iter().filter(|grant| *grant.account == *account).collect();
+            let waiting = self.records.change(shared, &account, node, SWAP_TRIES_MUST, |record| {
+                let epoch = record.epoch;
+                for grant in of_account.iter().filter(|grant| grant.lease == epoch) {
+                    record.exact = grant.exact;
+                    if let Some(cell) = record.cell_mut(tag(&grant.bucket)) {
+                        if grant.granted.get() >= cell.granted {
+                            cell.granted = grant.granted.get();
+                            cell.unleased = grant.unleased.get();
+                        }
+                    }
+                }
+                record.refill_us = 0;
+                (std::mem::take(&mut record.waiting), Fate::Store)
+            });
+            let waiting = waiting.unwrap_or(0);
+            for slot in
+                (0..SLOTS).filter(|slot| waiting & super::build::bit(*slot) != 0 && Some(*slot) != own)
+            {
+                if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
+                    self.effects.push(Effect::Wake { queue });
+                }
+            }
+        }
+    }
+}

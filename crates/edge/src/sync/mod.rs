@@ -1,0 +1,26 @@
+//! The sync call from the edge's side: one in flight per VM, built from what waits, applied when it answers.
+//!
+//! `build` gathers events, look-ups, wants and returns; `apply` brings what the ledger said into records and
+//! tables; `beat` is what the tick does. All of it runs in root callbacks.
+
+mod apply;
+mod beat;
+mod build;
+
+pub use apply::CallAnswer;
+use wire::{Digest, Return};
+
+/// The sync that is on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    /// When it was sent, in microseconds.
+    pub sent_us: u64,
+    /// Keys that it asks about: asked again if it fails.
+    pub lookups: Vec<Digest>,
+    /// Snapshots that it asks for: asked again if it fails.
+    pub refresh: Vec<Box<str>>,
+    /// Accounts whose refill it carries.
+    pub wants: Vec<Box<str>>,
+    /// Returns that it states: stated again if it fails.
+    pub returns: Vec<Return>,
+}

@@ -1,0 +1,45 @@
+//! A stand-in for the host's shared data, with its rules for versions.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::shared::{ABSENT, SharedData, Stale};
+
+/// Shared data in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    values: RefCell<(u32, BTreeMap<String, (Vec<u8>, u32)>)>,
+}
+
+impl SharedData for Memory {
+    fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+        self.values
+            .borrow()
+            .1
+            .get(key)
+            .map_or((None, None), |(value, version)| (Some(value.clone()), Some(*version)))
+    }
+
+    fn set(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Stale> {
+        let (counter, values) = &mut *self.values.borrow_mut();
+        let current = values.get(key).map(|(_, version)| *version);
+        // As the host does: a version on a missing key is ignored; 0 and none mean "always".
+        let wanted = version.filter(|version| *version != 0);
+        if let (Some(current), Some(wanted)) = (current, wanted) {
+            if current != wanted {
+                return Err(Stale);
+            }
+        }
+        *counter = counter.checked_add(1).filter(|next| *next != ABSENT).unwrap_or(1);
+        values.insert(key.to_owned(), (value.to_vec(), *counter));
+        Ok(())
+    }
+}
+
+impl Memory {
+    /// The number of keys ever set.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.values.borrow().1.len()
+    }
+}

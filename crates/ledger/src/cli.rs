@@ -1,0 +1,103 @@
+//! The `bursar` command line: the server itself, checks of files, and clients of the HTTP API.
+//!
+//! Exit status: 0 done, 1 refused or failed, 2 bad input. Answers go to standard output (a table for
+//! people, the API's JSON with `--json`), everything else to standard error.
+
+mod account;
+mod catalog;
+mod client;
+mod credits;
+mod failure;
+mod key;
+mod plan;
+mod print;
+mod serve;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Metering and credits for API traffic behind Envoy: the ledger and its tools.
+#[derive(Debug, Parser)]
+#[command(name = "bursar", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Check a catalog, then run a ledger on it:
+    bursar catalog check catalog.yaml
+    BURSAR_ADMIN_TOKEN=… BURSAR_EDGE_TOKEN=… bursar serve --catalog catalog.yaml
+
+  Open an account, give it a key and credits, look at it:
+    export BURSAR_ADMIN_TOKEN=…
+    bursar account create acme --plan starter
+    bursar key create acme --name ci
+    bursar grant acme --pool topup --amount 50 --reference payment-7431
+    bursar balance acme
+
+Exit status: 0 done, 1 refused or failed, 2 bad input.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the ledger
+    Serve(serve::Serve),
+    /// Check a catalog file
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
+    /// Open, show, list, suspend and close accounts
+    #[command(subcommand)]
+    Account(account::Account),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Grant credits to an account
+    Grant(credits::Grant),
+    /// Switch an account's plan, or show what that would do
+    Plan(plan::Plan),
+    /// List the plans of the catalog in force
+    Plans(plan::Plans),
+    /// Show what an account has
+    Balance(credits::Balance),
+    /// Show an account's journal, latest first
+    Entries(credits::Entries),
+    /// Sum up what an account used
+    Usage(credits::Usage),
+    /// Check a store's journal: every posting, every balance
+    Verify(verify::Verify),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Catalog(command) => command.run(),
+        Command::Account(command) => command.run(),
+        Command::Key(command) => command.run(),
+        Command::Grant(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Plans(command) => command.run(),
+        Command::Balance(command) => command.run(),
+        Command::Entries(command) => command.run(),
+        Command::Usage(command) => command.run(),
+        Command::Verify(command) => command.run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,22 @@
+//! What the public API says and hears: the shapes of requests and answers.
+//!
+//! The HTTP layer reads and writes them, the command line shows them, the engine fills them in. Amounts
+//! are decimal strings in credits, times are RFC 3339 in UTC, unknown members are refused on reading.
+//! The edge's shapes are not here: they are the crate `wire`.
+
+mod account;
+mod amount;
+mod balance;
+mod entry;
+mod key;
+mod plan;
+
+pub use account::{
+    Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
+    ScheduledPlan, SwitchTime,
+};
+pub use amount::Credits;
+pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
+pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
+pub use key::{Key, KeyCreation};
+pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};

@@ -1,0 +1,125 @@
+//! Accounts and the plans they are on.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Credits;
+use super::balance::Lot;
+
+/// `POST /v1/accounts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountCreation {
+    /// The account's id, yours or generated (`acct_…`): 1 to 64 letters, digits, `.`, `_`, `:` or `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "acme", pattern = "^[A-Za-z0-9._:-]{1,64}$")]
+    pub id: Option<String>,
+    /// The plan's name in the catalog.
+    #[schema(example = "starter")]
+    pub plan: String,
+    /// When the customer joined: the anchor of billing periods; absent = now. Not in the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+}
+
+/// `PATCH /v1/accounts/{account}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountChange {
+    /// The account's standing from now on. `closed` is for good.
+    pub status: AccountStatus,
+}
+
+/// The account's standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// Served.
+    Active,
+    /// Refused with 403 until it is lifted.
+    Suspended,
+    /// Refused with 403 for good.
+    Closed,
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// The plan it is on.
+    pub plan: String,
+    /// Its standing.
+    pub status: AccountStatus,
+    /// When the customer joined.
+    pub created_at: Timestamp,
+    /// The billing period that now runs; absent where the plan grants nothing by the period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    /// A switch of plan that waits for its day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<ScheduledPlan>,
+}
+
+/// A span of time, half open: `from` belongs to it, `to` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Period {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub to: Timestamp,
+}
+
+/// A switch of plan that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScheduledPlan {
+    /// The plan to come.
+    pub plan: String,
+    /// When it comes.
+    pub at: Timestamp,
+}
+
+/// `POST /v1/accounts/{account}/plan`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanChangeRequest {
+    /// The plan to go to. The account's own plan takes a scheduled switch back.
+    #[schema(example = "pro")]
+    pub plan: String,
+    /// When; absent = as the catalog says for this step up or down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<SwitchTime>,
+}
+
+/// When a switch of plan takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SwitchTime {
+    /// At once.
+    Now,
+    /// When the billing period that now runs ends.
+    PeriodEnd,
+}
+
+/// What a switch of plan does, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanChange {
+    /// The account.
+    pub account: String,
+    /// The plan it leaves.
+    pub from: String,
+    /// The plan it goes to.
+    pub to: String,
+    /// When.
+    pub at: Timestamp,
+    /// True: this only shows what would happen.
+    pub preview: bool,
+    /// Credits of the old plan that end with it.
+    pub voided: Credits,
+    /// What the switch grants.
+    pub granted: Vec<Lot>,
+    /// The billing period after the switch, where it begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+}

@@ -1,0 +1,134 @@
+//! The journal as customers read it, and sums over it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Credits;
+
+/// One line of an account's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Entry {
+    /// Its number; rises with time.
+    #[schema(example = "184")]
+    pub id: String,
+    /// When the ledger posted it.
+    pub time: Timestamp,
+    /// What happened.
+    pub kind: EntryKind,
+    /// What it did to the account's credits: below zero where credits were used or ended.
+    pub amount: Credits,
+    /// Which lots it touched, in draw order.
+    pub pools: Vec<EntryPool>,
+    /// What of a charge no lot could pay; below zero where a grant paid debt back.
+    pub debt: Credits,
+    /// The request, for charges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The key's id, for charges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The model or flat-price operation it was charged as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The model that answered, where it was another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_model: Option<String>,
+    /// How the request ended (`settled`, `released`, `no_upstream`, `lost`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// What was used, by meter.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"input_tokens": 1200, "output_tokens": 340}))]
+    pub usage: BTreeMap<String, u64>,
+    /// Where the usage comes from (`reported`, `counted`, `estimated`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_source: Option<String>,
+    /// How sure the usage is (`complete`, `partial`, `failed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_status: Option<String>,
+    /// What the catalog's bound for one request kept from being charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<Credits>,
+    /// The reference of a grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The plan, where the entry is about a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
+}
+
+/// What an entry records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// The account began.
+    Opened,
+    /// Credits came.
+    Grant,
+    /// A request was charged (or released: amount zero).
+    Charge,
+    /// A lot's time was up.
+    Expiry,
+    /// A lot ended with its plan.
+    Void,
+    /// The plan changed, at once or scheduled.
+    Plan,
+    /// The standing changed.
+    Status,
+    /// Something was put right.
+    Correction,
+}
+
+/// What an entry did to one lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EntryPool {
+    /// The pool.
+    pub pool: String,
+    /// The lot.
+    pub lot: String,
+    /// Below zero where it was drawn.
+    pub amount: Credits,
+}
+
+/// What a usage report is grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageBy {
+    /// The model or operation charged as.
+    Model,
+    /// The key's id.
+    Key,
+    /// The UTC day, `2026-11-20`.
+    Day,
+}
+
+/// Sums over an account's charges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageReport {
+    /// The account.
+    pub account: String,
+    /// What the groups are.
+    pub by: UsageBy,
+    /// Charges posted from this instant on …
+    pub from: Timestamp,
+    /// … and before this one.
+    pub to: Timestamp,
+    /// The groups, in order of their names.
+    pub data: Vec<UsageGroup>,
+}
+
+/// One group of a usage report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UsageGroup {
+    /// The model, key id or day.
+    pub group: String,
+    /// Charges in it.
+    pub requests: u64,
+    /// What was used, by meter.
+    pub usage: BTreeMap<String, u64>,
+    /// What it cost.
+    pub amount: Credits,
+}

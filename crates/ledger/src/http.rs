@@ -1,0 +1,90 @@
+//! The HTTP API: routes, credentials, limits, errors. Everything else is the service's.
+//!
+//! Order of the layers, outermost first: request log and metrics, the edge's marker header, the time
+//! limit, then per group the credential, then the handler, which reads the body. Every refusal, also of
+//! the router itself, is an RFC 9457 problem (`respond`).
+
+mod accounts;
+mod auth;
+mod credits;
+mod edge;
+mod extract;
+mod idempotency;
+mod keys;
+mod layers;
+mod openapi;
+mod ops;
+mod page;
+mod plans;
+mod respond;
+mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::middleware;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use self::auth::{Token, TokenError, Tokens};
+pub use self::keys::CreatedKey;
+pub use self::openapi::document;
+pub use self::page::PageBody;
+pub use self::respond::ProblemBody;
+pub use self::server::{ServeError, serve};
+use crate::metrics::Metrics;
+use crate::service::Service;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct App {
+    service: Arc<dyn Service>,
+    metrics: Arc<Metrics>,
+    tokens: Arc<Tokens>,
+    in_flight: idempotency::InFlightKeys,
+    openapi: Bytes,
+}
+
+// === impl App ===
+
+impl App {
+    /// The API in front of a service.
+    ///
+    /// # Errors
+    /// None in practice: the API's description always has a JSON form.
+    pub fn new(
+        service: Arc<dyn Service>,
+        metrics: Arc<Metrics>,
+        tokens: Tokens,
+    ) -> Result<Self, serde_json::Error> {
+        let openapi = document().to_pretty_json()?.into();
+        let in_flight = idempotency::InFlightKeys::default();
+        Ok(Self { service, metrics, tokens: Arc::new(tokens), in_flight, openapi })
+    }
+
+    /// All routes with all layers.
+    pub fn router(self) -> Router {
+        let (admin, _) = admin_routes().split_for_parts();
+        let (edge, _) = edge::routes().split_for_parts();
+        let (open, _) = ops::routes().split_for_parts();
+        let admin = admin.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_admin));
+        let edge = edge.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_edge));
+        admin
+            .merge(edge)
+            .merge(open)
+            .fallback(respond::route_not_found)
+            .method_not_allowed_fallback(respond::method_not_allowed)
+            .layer(middleware::from_fn(layers::limit_time))
+            .layer(middleware::from_fn_with_state(self.clone(), layers::mark_edge_answers))
+            .layer(middleware::from_fn_with_state(self.clone(), layers::observe))
+            .with_state(self)
+    }
+}
+
+fn admin_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(accounts::routes())
+        .merge(keys::routes())
+        .merge(credits::routes())
+        .merge(plans::routes())
+}

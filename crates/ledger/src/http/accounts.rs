@@ -1,0 +1,119 @@
+//! `/v1/accounts`: opening, reading, listing, standing, plan.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::extract::{Path, Query, Write};
+use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
+use super::page::{PageBody, PageQuery};
+use super::respond::{Answer, Problem, written};
+use crate::dto::{Account, AccountChange, AccountCreation, PlanChange, PlanChangeRequest};
+use crate::keys;
+use crate::service::{NewAccount, NewPlan};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read, change))
+        .routes(routes!(change_plan))
+}
+
+/// Opens an account on a plan.
+#[utoipa::path(
+    post, path = "/v1/accounts", tag = "accounts", operation_id = "createAccount", request_body = AccountCreation,
+    params(IdempotencyHeader), security(("admin" = [])),
+    responses((status = 201, description = "The account", body = Account), WriteRefusals)
+)]
+async fn create(State(app): State<App>, write: Write<AccountCreation>) -> Answer<Response> {
+    let (creation, idempotency, _in_flight) = write.into_parts();
+    let id = match creation.id {
+        Some(id) => id,
+        None => keys::fresh_id("acct").map_err(|error| Problem::internal(&error))?,
+    };
+    if !is_account_id(&id) {
+        return Err(Problem::invalid("id", "1 to 64 letters, digits, `.`, `_`, `:` or `-`"));
+    }
+    let account = NewAccount { id, plan: creation.plan, created_at: creation.created_at };
+    Ok(written(StatusCode::CREATED, app.service.create_account(idempotency, account).await?))
+}
+
+/// Lists accounts by id.
+#[utoipa::path(
+    get, path = "/v1/accounts", tag = "accounts", operation_id = "listAccounts", params(PageQuery),
+    security(("admin" = [])),
+    responses((status = 200, description = "A page of accounts", body = PageBody<Account>), ReadRefusals)
+)]
+async fn list(State(app): State<App>, Query(page): Query<PageQuery>) -> Answer<Json<PageBody<Account>>> {
+    let page = page.request(|cursor| is_account_id(cursor).then(|| cursor.to_owned()))?;
+    Ok(Json(PageBody::new(app.service.accounts(page).await?)))
+}
+
+/// Reads an account.
+#[utoipa::path(
+    get, path = "/v1/accounts/{account}", tag = "accounts", operation_id = "readAccount",
+    params(("account" = String, Path, description = "The account's id")), security(("admin" = [])),
+    responses((status = 200, description = "The account", body = Account), ReadRefusals)
+)]
+async fn read(State(app): State<App>, Path(account): Path<String>) -> Answer<Json<Account>> {
+    Ok(Json(app.service.account(account).await?))
+}
+
+/// Suspends, reactivates or closes an account.
+///
+/// The filter refuses the requests of one that is not active with 403, within about a second.
+#[utoipa::path(
+    patch, path = "/v1/accounts/{account}", tag = "accounts", operation_id = "changeAccount",
+    params(("account" = String, Path, description = "The account's id"), IdempotencyHeader),
+    request_body = AccountChange, security(("admin" = [])),
+    responses((status = 200, description = "The account", body = Account), WriteRefusals)
+)]
+async fn change(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    write: Write<AccountChange>,
+) -> Answer<Response> {
+    let (change, idempotency, _in_flight) = write.into_parts();
+    Ok(written(StatusCode::OK, app.service.set_status(idempotency, account, change.status).await?))
+}
+
+/// Whether to show or to do.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PreviewQuery {
+    /// True: change nothing, answer what would happen.
+    #[serde(default)]
+    preview: bool,
+}
+
+/// Switches the plan as the catalog says, or shows what that would do.
+#[utoipa::path(
+    post, path = "/v1/accounts/{account}/plan", tag = "accounts", operation_id = "changePlan",
+    params(("account" = String, Path, description = "The account's id"), PreviewQuery, IdempotencyHeader),
+    request_body = PlanChangeRequest, security(("admin" = [])),
+    responses((status = 200, description = "What it does, or would do", body = PlanChange), WriteRefusals)
+)]
+async fn change_plan(
+    State(app): State<App>,
+    Path(account): Path<String>,
+    Query(query): Query<PreviewQuery>,
+    write: Write<PlanChangeRequest>,
+) -> Answer<Response> {
+    let (request, idempotency, _in_flight) = write.into_parts();
+    let change = NewPlan { plan: request.plan, when: request.when, preview: query.preview };
+    // A preview has no effect that could happen twice.
+    let idempotency = idempotency.filter(|_| !query.preview);
+    Ok(written(StatusCode::OK, app.service.change_plan(idempotency, account, change).await?))
+}
+
+fn is_account_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    (1..=64).contains(&id.len()) && id.bytes().all(allowed)
+}

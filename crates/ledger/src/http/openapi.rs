@@ -1,0 +1,131 @@
+//! The API's description: built from the handlers, served at `/openapi.json`, kept as a golden file.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::respond::ProblemBody;
+use super::{admin_routes, edge, ops};
+
+/// The description of the whole API.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(admin_routes())
+        .merge(edge::routes())
+        .merge(ops::routes())
+        .into_openapi()
+}
+
+/// The header that makes a write happen once.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header, carries no value")]
+pub struct IdempotencyHeader {
+    /// Yours, 1 to 255 visible ASCII characters. The same call with the same key within 24 hours has
+    /// one effect and gets the same answer, marked `Idempotency-Replayed: true`; another call with it
+    /// is 422; while the first is under way it is 409.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
+macro_rules! refusals {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $status:literal $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(IntoResponses)]
+        #[expect(dead_code, reason = "describes answers, carries none")]
+        pub enum $name {
+            $(
+                #[response(status = $status, description = $text, content_type = "application/problem+json")]
+                $variant(ProblemBody),
+            )*
+        }
+    };
+}
+
+refusals! {
+    /// Refusals of a read.
+    ReadRefusals {
+        BadRequest = 400 "The query or path cannot be read",
+        Unauthenticated = 401 "No token, or one that is not known",
+        Forbidden = 403 "The token is for the other part of the API",
+        NotFound = 404 "What the path names does not exist",
+        Internal = 500 "A fault of the ledger; its log says which",
+        Unavailable = 503 "Not now: try again after Retry-After",
+    }
+}
+
+refusals! {
+    /// Refusals of a write.
+    WriteRefusals {
+        BadRequest = 400 "The request cannot be read",
+        Unauthenticated = 401 "No token, or one that is not known",
+        Forbidden = 403 "The token is for the other part of the API",
+        NotFound = 404 "What the path names does not exist",
+        Conflict = 409 "It contradicts what is there, or the same call is under way",
+        TooLarge = 413 "The body is above 64 KiB",
+        MediaType = 415 "The body is not declared as JSON",
+        Invalid = 422 "A member cannot be taken, or the idempotency key belongs to another call",
+        Internal = 500 "A fault of the ledger; its log says which",
+        Unavailable = 503 "Not now: try again after Retry-After",
+    }
+}
+
+refusals! {
+    /// Refusals of an edge call.
+    EdgeRefusals {
+        BadRequest = 400 "The body is no JSON",
+        Unauthenticated = 401 "No token, or one that is not known",
+        Forbidden = 403 "The token is for the other part of the API",
+        NotFound = 404 "There is no such catalog version",
+        TooLarge = 413 "The body is above 8 MiB",
+        MediaType = 415 "The body is not declared as JSON",
+        Invalid = 422 "Another version of the protocol, or a list beyond its bound",
+        Internal = 500 "A fault of the ledger; its log says which",
+        Unavailable = 503 "Not now: try again after Retry-After",
+    }
+}
+
+refusals! {
+    /// Refusals of the readiness probe.
+    ReadyRefusals {
+        Unavailable = 503 "The store does not answer",
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "bursar ledger",
+        description = "Accounts, API keys, plans, credits and their journal.\n\n\
+            Amounts are decimal strings in credits (`\"12.5\"`), never JSON numbers. Times are RFC 3339; answers are \
+            in UTC. Unknown members are refused, except by the edge's calls. Every refusal is an RFC 9457 problem \
+            with a `code` for programs. Lists are paged: pass `next_cursor` as `cursor`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "accounts", description = "Who spends"),
+        (name = "keys", description = "What they spend with; a key is shown once and stored as its SHA-256"),
+        (name = "credits", description = "What they have and where it went"),
+        (name = "plans", description = "What they can be on"),
+        (name = "edge", description = "What nodes call"),
+        (name = "operations", description = "What keeps it running; open"),
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Schemes),
+)]
+struct Description;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = |text: &str| {
+            let http = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build();
+            SecurityScheme::Http(http)
+        };
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("admin", bearer("The admin token: people and their tools"));
+        components.add_security_scheme("edge", bearer("The edge token: nodes"));
+    }
+}

@@ -1,0 +1,483 @@
+//! One transaction of the SQLite store: the book's view of it, and what the engine needs beside.
+
+use std::sync::Arc;
+
+use book::entry::{Entry, EntryKind, GrantSource};
+use book::{Account, AccountId, Counters, Feed, Incident, Key, LaneState, Node, Soft, StoreError, Tx, due};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use tariff::Catalog;
+use tariff::compile::CREDITS;
+use wire::{Change, Digest, Health, Lane, NodeId};
+
+use super::cache::{Cache, Cached, KnownLane, KnownNode};
+use super::{failed, rows, sql, unsql};
+
+/// A transaction. Dropping it without [`SqliteTx::commit`] leaves the memory ahead of the disk: the
+/// store is broken then.
+pub struct SqliteTx<'s> {
+    connection: &'s Connection,
+    pub(super) cache: &'s mut Cache,
+    counters: Counters,
+}
+
+/// An answer that was given under an idempotency key.
+pub struct KeptAnswer {
+    /// Of the request that it answered.
+    pub fingerprint: Vec<u8>,
+    /// The answer.
+    pub answer: Vec<u8>,
+}
+
+/// How many events of a lane keep their digests, so that a conflict can be told from a replay.
+const DIGESTS_KEPT: u64 = 1 << 17;
+
+// === impl SqliteTx ===
+
+impl<'s> SqliteTx<'s> {
+    pub(super) fn new(connection: &'s Connection, cache: &'s mut Cache) -> Self {
+        Self { connection, cache, counters: Counters::default() }
+    }
+
+    /// Commits; gives what was counted.
+    ///
+    /// # Errors
+    /// Where SQLite fails; the store is broken then.
+    pub fn commit(self) -> Result<Counters, StoreError> {
+        self.run("COMMIT", [])?;
+        Ok(self.counters)
+    }
+
+    /// The answer that was given under an idempotency key since an instant.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn kept_answer(&mut self, key: &str, since: i64) -> Result<Option<KeptAnswer>, StoreError> {
+        let mut select =
+            self.prepare("SELECT fingerprint, answer FROM idempotency WHERE key = ?1 AND at > ?2")?;
+        let read = |row: &rusqlite::Row<'_>| Ok(KeptAnswer { fingerprint: row.get(0)?, answer: row.get(1)? });
+        select.query_row(params![key, since], read).optional().map_err(failed)
+    }
+
+    /// Keeps an answer under an idempotency key.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn keep_answer(
+        &mut self,
+        key: &str,
+        at: i64,
+        fingerprint: &[u8; 32],
+        answer: &[u8],
+    ) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO idempotency (key, at, fingerprint, answer) VALUES (?1, ?2, ?3, ?4)";
+        self.run(sql, params![key, at, fingerprint, answer])
+    }
+
+    /// Forgets what is kept for a time only: answers before an instant, changes beyond the bound.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn prune(&mut self, answers_before: i64) -> Result<(), StoreError> {
+        self.run("DELETE FROM idempotency WHERE at <= ?1", params![answers_before])?;
+        let feed = &mut self.cache.feed;
+        let floor = feed.last.saturating_sub(book::limits::CHANGES_KEPT);
+        if floor > feed.floor {
+            feed.floor = floor;
+            while feed.changes.front().is_some_and(|(position, _)| *position <= floor) {
+                feed.changes.pop_front();
+            }
+            self.run("DELETE FROM change WHERE id <= ?1", params![sql(floor)])?;
+            self.put_meta("feed_floor", &floor.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Writes down accounts that have differed for long; gives whether more are waiting.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn flush(&mut self, now: i64) -> Result<bool, StoreError> {
+        super::flush::flush(self, now, false)
+    }
+
+    /// Writes down accounts whatever the time; gives whether more are waiting.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn flush_now(&mut self) -> Result<bool, StoreError> {
+        super::flush::flush(self, 0, true)
+    }
+
+    /// What gauges show of the memory: accounts, open nodes, entries, feed, leased, debt, catalog.
+    #[must_use]
+    pub fn gauges(&self) -> crate::service::Gauges {
+        let open = self.cache.nodes.values().filter(|known| known.node.closed_at.is_none());
+        let (mut ring_depth, mut parked, mut open_requests) = (0_u64, 0_u64, 0_u64);
+        for known in open {
+            ring_depth = ring_depth.saturating_add(known.health.ring_depth);
+            parked = parked.saturating_add(known.health.parked);
+            open_requests = open_requests.saturating_add(known.health.open);
+        }
+        crate::service::Gauges {
+            accounts: self.cache.account_count,
+            keys: 0,
+            nodes_open: u64::try_from(self.cache.nodes_open).unwrap_or(u64::MAX),
+            entries: self.cache.last_entry,
+            feed: self.cache.feed.last,
+            leased: self.cache.sums.leased,
+            debt: self.cache.sums.debt,
+            ring_depth,
+            parked,
+            open_requests,
+            queue: 0,
+            catalog: self.cache.catalog,
+        }
+    }
+
+    /// Nodes that were closed and may still have leases.
+    #[must_use]
+    pub fn closed_holders(&self) -> Vec<NodeId> {
+        let is_closed = |node: &&NodeId| {
+            self.cache.nodes.get(*node).is_none_or(|known| known.node.closed_at.is_some())
+        };
+        self.cache.holders.keys().filter(is_closed).copied().collect()
+    }
+
+    pub(super) fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        self.run("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", params![name, value])
+    }
+
+    pub(super) fn prepare(&self, sql: &str) -> Result<CachedStatement<'s>, StoreError> {
+        self.connection.prepare_cached(sql).map_err(failed)
+    }
+
+    pub(super) fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.prepare(sql)?.execute(params).map(|_| ()).map_err(failed)
+    }
+
+    /// Brings an account into memory, if there is one.
+    fn load(&mut self, id: &str) -> Result<(), StoreError> {
+        if self.cache.accounts.contains_key(id) {
+            return Ok(());
+        }
+        if let Some(account) = super::flush::read_account(self.connection, id)? {
+            self.cache.insert(account);
+        }
+        Ok(())
+    }
+
+    fn lane_row(&mut self, lane: Lane) -> Result<KnownLane, StoreError> {
+        if let Some(known) = self.cache.lanes.get(&lane) {
+            return Ok(*known);
+        }
+        let found = self
+            .prepare("SELECT id, last, closed FROM lane WHERE node = ?1 AND slot = ?2 AND incarnation = ?3")?
+            .query_row(params![lane.node.0, lane.slot, lane.incarnation], |row| {
+                let last = unsql(row.get(1)?);
+                Ok(KnownLane { row: row.get(0)?, state: LaneState { last, closed: row.get(2)? } })
+            })
+            .optional()
+            .map_err(failed)?;
+        let known = match found {
+            Some(known) => known,
+            None => {
+                let insert = "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
+                self.run(insert, params![lane.node.0, lane.slot, lane.incarnation])?;
+                KnownLane { row: self.connection.last_insert_rowid(), state: LaneState::default() }
+            }
+        };
+        self.cache.lanes.insert(lane, known);
+        Ok(known)
+    }
+
+    /// Makes a charge or a grant findable by what makes it unique.
+    fn index(&self, entry: &Entry) -> Result<(), StoreError> {
+        match &entry.kind {
+            EntryKind::Charge(charge) => {
+                let insert = "INSERT INTO request (request, account, entry) VALUES (?1, ?2, ?3)";
+                self.run(insert, params![charge.request, entry.account.as_str(), sql(entry.id)])
+            }
+            EntryKind::Grant(granted) => {
+                let insert = "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
+                let source = rows::word(&granted.source)?;
+                self.run(insert, params![entry.account.as_str(), source, granted.reference, sql(entry.id)])
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Tx for SqliteTx<'_> {
+    fn lock(&mut self, _: Option<Lane>, _: &[&str]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn account(&mut self, id: &str) -> Result<Option<&Account>, StoreError> {
+        self.load(id)?;
+        Ok(self.cache.accounts.get(id).map(|cached| &cached.account))
+    }
+
+    fn soft(&mut self, id: &str) -> Result<Option<&mut Soft>, StoreError> {
+        self.load(id)?;
+        Ok(self.cache.accounts.get_mut(id).map(|cached| &mut cached.account.soft))
+    }
+
+    fn append(&mut self, account: &AccountId, at: i64, kind: EntryKind) -> Result<u64, StoreError> {
+        self.load(account.as_str())?;
+        let lane = match &kind {
+            EntryKind::Charge(charge) => Some(self.lane_row(charge.lane)?.row),
+            _ => None,
+        };
+        let id = self.cache.last_entry.saturating_add(1);
+        let known = self.cache.accounts.get(account).map_or(0, |cached| cached.account.last_line);
+        let prev = if kind.is_line() { known } else { 0 };
+        let entry = Entry { id, account: account.clone(), prev, at, kind };
+        rows::insert(&mut self.prepare(rows::INSERT)?, &entry, lane)?;
+        self.index(&entry)?;
+        fold(self.cache, &entry);
+        Ok(id)
+    }
+
+    fn due(&mut self, now: i64, limit: usize) -> Result<Vec<AccountId>, StoreError> {
+        let in_memory = self.cache.due.iter().take_while(|(due, _)| *due <= now).take(limit);
+        let mut ids: Vec<AccountId> = in_memory.map(|(_, id)| id.clone()).collect();
+        let left = limit.saturating_sub(ids.len());
+        if left > 0 {
+            // Rows of accounts in memory may be old; touching such an account does nothing.
+            let mut select = self.prepare("SELECT id FROM account WHERE due <= ?1 ORDER BY due LIMIT ?2")?;
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            let mut found = select.query(params![now, left]).map_err(failed)?;
+            while let Some(row) = found.next().map_err(failed)? {
+                let id: String = rows::get(row, 0)?;
+                ids.push(AccountId::parse(&id).map_err(StoreError::new)?);
+            }
+        }
+        Ok(ids)
+    }
+
+    fn key(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
+        let mut select = self.prepare("SELECT body FROM api_key WHERE digest = ?1")?;
+        let body: Option<String> =
+            select.query_row(params![digest.0], |row| row.get(0)).optional().map_err(failed)?;
+        body.map(|body| rows::parse(&body)).transpose()
+    }
+
+    fn key_by_id(&mut self, account: &str, id: &str) -> Result<Option<Key>, StoreError> {
+        let mut select = self.prepare("SELECT body FROM api_key WHERE account = ?1 AND id = ?2")?;
+        let body: Option<String> =
+            select.query_row(params![account, id], |row| row.get(0)).optional().map_err(failed)?;
+        body.map(|body| rows::parse(&body)).transpose()
+    }
+
+    fn count_keys(&mut self, account: &str, now: i64) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT count(*) FILTER (WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)), \
+                   count(*) FROM api_key WHERE account = ?1";
+        let read = |row: &rusqlite::Row<'_>| Ok((unsql(row.get(0)?), unsql(row.get(1)?)));
+        self.prepare(sql)?.query_row(params![account, now], read).map_err(failed)
+    }
+
+    fn put_key(&mut self, key: Key) -> Result<(), StoreError> {
+        let sql = "INSERT INTO api_key (digest, account, id, created_at, expires_at, revoked_at, body) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (digest) DO UPDATE \
+                   SET expires_at = excluded.expires_at, revoked_at = excluded.revoked_at, body = excluded.body";
+        let body = rows::json(&key)?;
+        let (account, id) = (key.account.as_str(), &*key.id);
+        self.run(sql, params![key.digest.0, account, id, key.created_at, key.expires_at, key.revoked_at, body])
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        Ok(self.cache.nodes.get(&id).map(|known| known.node.clone()))
+    }
+
+    fn put_node(&mut self, node: Node) -> Result<(), StoreError> {
+        let sql = "INSERT INTO node (id, label, opened_at, closed_at) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT (id) DO UPDATE SET label = excluded.label, closed_at = excluded.closed_at";
+        self.run(sql, params![node.id.0, node.label, node.opened_at, node.closed_at])?;
+        let is_open = node.closed_at.is_none();
+        let known = self.cache.nodes.get_mut(&node.id);
+        let was_open = known.as_ref().is_some_and(|known| known.node.closed_at.is_none());
+        match known {
+            Some(known) => known.node = node,
+            None => {
+                let known = KnownNode { called_at: 0, health: Health::default(), node };
+                self.cache.nodes.insert(known.node.id, known);
+            }
+        }
+        let open = self.cache.nodes_open.saturating_add(usize::from(is_open));
+        self.cache.nodes_open = open.saturating_sub(usize::from(was_open));
+        Ok(())
+    }
+
+    fn note_call(&mut self, id: NodeId, up: i64, health: Health) -> Result<(), StoreError> {
+        if let Some(known) = self.cache.nodes.get_mut(&id) {
+            known.called_at = up;
+            known.health = health;
+        }
+        Ok(())
+    }
+
+    fn silent_nodes(&mut self, since: i64) -> Result<Vec<Node>, StoreError> {
+        let is_silent = |known: &&KnownNode| known.node.closed_at.is_none() && known.called_at <= since;
+        Ok(self.cache.nodes.values().filter(is_silent).map(|known| known.node.clone()).collect())
+    }
+
+    fn count_open_nodes(&mut self) -> Result<usize, StoreError> {
+        Ok(self.cache.nodes_open)
+    }
+
+    fn accounts_of_node(&mut self, node: NodeId, limit: usize) -> Result<Vec<AccountId>, StoreError> {
+        let Some(known) = self.cache.holders.get_mut(&node) else { return Ok(Vec::new()) };
+        // What is known is a superset: leases end without a look at it.
+        let accounts = &self.cache.accounts;
+        let has = |cached: &Cached| cached.account.leases.iter().any(|lease| lease.node == node);
+        known.retain(|id| accounts.get(id).is_some_and(has));
+        let found: Vec<AccountId> = known.iter().take(limit).cloned().collect();
+        if known.is_empty() {
+            self.cache.holders.remove(&node);
+        }
+        Ok(found)
+    }
+
+    fn lane(&mut self, lane: Lane) -> Result<LaneState, StoreError> {
+        self.lane_row(lane).map(|known| known.state)
+    }
+
+    fn put_lane(&mut self, lane: Lane, state: LaneState, first: u64, digests: &[u64]) -> Result<(), StoreError> {
+        let row = self.lane_row(lane)?.row;
+        self.run(
+            "UPDATE lane SET last = ?2, closed = ?3 WHERE id = ?1",
+            params![row, sql(state.last), state.closed],
+        )?;
+        self.cache.lanes.insert(lane, KnownLane { row, state });
+        if digests.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
+        self.run("INSERT INTO batch (lane, first, digests) VALUES (?1, ?2, ?3)", params![row, sql(first), bytes])?;
+        let kept_from = state.last.saturating_sub(DIGESTS_KEPT);
+        self.run("DELETE FROM batch WHERE lane = ?1 AND first < ?2", params![row, sql(kept_from)])
+    }
+
+    fn event_digest(&mut self, lane: Lane, seq: u64) -> Result<Option<u64>, StoreError> {
+        let row = self.lane_row(lane)?.row;
+        let found = self
+            .prepare("SELECT first, digests FROM batch WHERE lane = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1")?
+            .query_row(params![row, sql(seq)], |row| Ok((unsql(row.get(0)?), row.get::<_, Vec<u8>>(1)?)))
+            .optional()
+            .map_err(failed)?;
+        let Some((first, digests)) = found else { return Ok(None) };
+        let (digests, _) = digests.as_chunks::<8>();
+        let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
+        Ok(digests.get(index).map(|bytes| u64::from_le_bytes(*bytes)))
+    }
+
+    fn is_charged(&mut self, account: &str, request: &str) -> Result<bool, StoreError> {
+        let mut select = self.prepare("SELECT 1 FROM request WHERE request = ?1 AND account = ?2")?;
+        select.exists(params![request, account]).map_err(failed)
+    }
+
+    fn grant_entry(
+        &mut self,
+        account: &str,
+        source: GrantSource,
+        reference: &str,
+    ) -> Result<Option<Entry>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM {} WHERE entry.id = (SELECT entry FROM reference \
+             WHERE account = ?1 AND source = ?2 AND reference = ?3)",
+            rows::COLUMNS,
+            rows::FROM
+        );
+        let mut select = self.prepare(&sql)?;
+        let mut found = select.query(params![account, rows::word(&source)?, reference]).map_err(failed)?;
+        found.next().map_err(failed)?.map(rows::decode).transpose()
+    }
+
+    fn change(&mut self, change: Change) -> Result<(), StoreError> {
+        let position = self.cache.feed.last.saturating_add(1);
+        self.run("INSERT INTO change (id, body) VALUES (?1, ?2)", params![sql(position), rows::json(&change)?])?;
+        self.cache.feed.last = position;
+        self.cache.feed.changes.push_back((position, change));
+        Ok(())
+    }
+
+    fn feed(&mut self, cursor: Option<u64>, limit: usize) -> Result<Feed, StoreError> {
+        let feed = &self.cache.feed;
+        let Some(cursor) = cursor else {
+            return Ok(Feed { cursor: feed.last, ..Feed::default() });
+        };
+        if cursor > feed.last || cursor < feed.floor {
+            return Ok(Feed { cursor: feed.last, reset: true, changes: Vec::new() });
+        }
+        let from = feed.changes.partition_point(|(position, _)| *position <= cursor);
+        let unread = feed.changes.range(from..).take(limit);
+        let cursor = if feed.changes.len().saturating_sub(from) <= limit {
+            feed.last
+        } else {
+            unread.clone().last().map_or(cursor, |(position, _)| *position)
+        };
+        Ok(Feed { cursor, reset: false, changes: unread.map(|(_, change)| change.clone()).collect() })
+    }
+
+    fn incident(&mut self, incident: Incident) -> Result<(), StoreError> {
+        tracing::warn!(code = incident.code, account = incident.account, event = ?incident.event, "incident");
+        let (lane, seq) = match incident.event {
+            Some((lane, seq)) => (Some(self.lane_row(lane)?.row), Some(sql(seq))),
+            None => (None, None),
+        };
+        let insert =
+            "INSERT INTO incident (at, code, account, lane, seq, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        self.run(insert, params![incident.at, incident.code, incident.account, lane, seq, incident.detail])
+    }
+
+    fn catalog(&mut self, version: u64) -> Result<Option<Arc<Catalog>>, StoreError> {
+        Ok(self.cache.catalogs.get(&version).cloned())
+    }
+
+    fn catalog_version(&self) -> u64 {
+        self.cache.catalog
+    }
+
+    fn generation(&self) -> &str {
+        &self.cache.generation
+    }
+
+    fn counters(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+}
+
+/// Folds an entry into the memory and what is kept beside the accounts.
+pub(super) fn fold(cache: &mut Cache, entry: &Entry) {
+    cache.last_entry = entry.id;
+    cache.last_at = cache.last_at.max(entry.at);
+    if !cache.accounts.contains_key(&entry.account) {
+        cache.account_count = cache.account_count.saturating_add(1);
+        cache.insert(Account::empty(entry.account.clone()));
+    }
+    if let EntryKind::Leased { node, .. } = &entry.kind {
+        cache.holders.entry(*node).or_default().insert(entry.account.clone());
+    }
+    let Some(cached) = cache.accounts.get_mut(&entry.account) else { return };
+    let sums = |account: &Account| (i128::from(account.outstanding(CREDITS).get()), i128::from(account.debt.get()));
+    let before = sums(&cached.account);
+    cached.account.apply(entry);
+    let after = sums(&cached.account);
+    cache.sums.leased = cache.sums.leased.saturating_add(after.0).saturating_sub(before.0);
+    cache.sums.debt = cache.sums.debt.saturating_add(after.1).saturating_sub(before.1);
+    if cached.dirty_since.is_none() {
+        cached.dirty_since = Some(entry.id);
+        cache.dirty.insert(entry.id, entry.account.clone());
+    }
+    let due = due::next(&cached.account);
+    if due != cached.due {
+        if let Some(old) = cached.due {
+            cache.due.remove(&(old, entry.account.clone()));
+        }
+        if let Some(due) = due {
+            cache.due.insert((due, entry.account.clone()));
+        }
+        cached.due = due;
+    }
+}
+

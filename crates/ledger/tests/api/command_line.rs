@@ -1,0 +1,145 @@
+//! The client commands, against a server in this process.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::process::bursar;
+use crate::support::{ADMIN, CATALOG, Server};
+
+struct Shell<'a>(&'a Server);
+
+impl Shell<'_> {
+    fn run(&self, words: &[&str]) -> Output {
+        let ledger = format!("http://{}", self.0.address);
+        bursar().args(words).env("BURSAR_LEDGER", ledger).env("BURSAR_ADMIN_TOKEN", ADMIN).output().unwrap()
+    }
+
+    #[track_caller]
+    fn text(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.text(&[words, &["--json"]].concat())).unwrap()
+    }
+
+    #[track_caller]
+    fn fails(&self, status: i32, said: &str, words: &[&str]) {
+        let output = self.run(words);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {stderr}");
+        assert!(stderr.contains(said), "{words:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn an_account_from_opening_to_balance() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    assert!(shell.text(&["account", "create", "acme", "--plan", "starter"]).contains("acme"));
+    shell.fails(1, "account_exists", &["account", "create", "acme", "--plan", "starter"]);
+    assert_eq!(shell.json(&["account", "show", "acme"])["plan"], "starter");
+    assert!(shell.text(&["account", "list"]).contains("starter"));
+
+    let created =
+        shell.json(&["key", "create", "acme", "--name", "ci", "--model", "small*", "--model", "search"]);
+    assert_eq!(created["models"], serde_json::json!(["small*", "search"]));
+    assert!(created["key"].as_str().unwrap().starts_with("bsr_"));
+    assert!(shell.text(&["key", "create", "acme"]).contains("bsr_"));
+    shell.fails(1, "more on: pro", &["key", "create", "acme"]);
+    let id = created["id"].as_str().unwrap();
+    assert!(shell.text(&["key", "revoke", "acme", id]).contains(id));
+    let listed = shell.text(&["key", "list", "acme"]);
+    assert!(listed.contains("small* search") && !listed.contains("bsr_"), "{listed}");
+
+    let grant = ["grant", "acme", "--pool", "topup", "--amount", "12.5", "--reference", "r1"];
+    assert_eq!(shell.json(&grant)["amount"], "12.500000");
+    assert_eq!(shell.json(&grant)["amount"], "12.500000");
+    let balance = shell.text(&["balance", "acme"]);
+    assert!(balance.contains("12.500000") && balance.contains("500.000000"), "{balance}");
+    let entries = shell.json(&["entries", "acme", "--limit", "1"]);
+    assert_eq!(entries["data"].as_array().unwrap().len(), 1);
+    assert_eq!(entries["has_more"], true);
+    assert!(shell.text(&["entries", "acme"]).contains("grant"));
+    assert_eq!(shell.text(&["usage", "acme", "--by", "day"]), "nothing used\n");
+
+    assert_eq!(shell.json(&["plan", "acme", "pro", "--when", "now", "--preview"])["preview"], true);
+    assert!(shell.text(&["plan", "acme", "pro", "--when", "now"]).contains("pro"));
+    assert!(shell.text(&["plans"]).contains("starter"));
+    assert_eq!(shell.json(&["account", "suspend", "acme"])["status"], "suspended");
+    assert_eq!(shell.json(&["account", "resume", "acme"])["status"], "active");
+    assert_eq!(shell.json(&["account", "close", "acme"])["status"], "closed");
+}
+
+#[test]
+fn lists_follow_their_pages() {
+    let server = Server::start();
+    for n in 0..205 {
+        server.account(&format!("a{n:03}"), "free");
+    }
+    let all = Shell(&server).json(&["account", "list", "--limit", "1000"]);
+    assert_eq!(all["data"].as_array().unwrap().len(), 205);
+    assert_eq!(all["has_more"], false);
+}
+
+#[test]
+fn failures_have_their_status() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    shell.fails(1, "account_not_found", &["balance", "none"]);
+    shell.fails(2, "unknown_plan", &["account", "create", "x", "--plan", "gold"]);
+    shell.fails(2, "not a decimal", &["grant", "x", "--pool", "p", "--amount", "1,5", "--reference", "r"]);
+    shell.fails(2, "--plan", &["account", "create", "x"]);
+    let nobody = bursar().args(["balance", "acme"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("BURSAR_ADMIN_TOKEN"), "{nobody:?}");
+    let wrong = bursar()
+        .args(["balance", "acme", "--ledger", &format!("http://{}", server.address)])
+        .env("BURSAR_ADMIN_TOKEN", "not-the-token")
+        .output()
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("unauthenticated"), "{wrong:?}");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let absent = bursar()
+        .args(["balance", "acme", "--ledger", &format!("http://{closed}")])
+        .env("BURSAR_ADMIN_TOKEN", ADMIN)
+        .output()
+        .unwrap();
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&absent.stderr).contains("no answer from"), "{absent:?}");
+}
+
+#[test]
+fn a_catalog_is_checked() {
+    let good = bursar().args(["catalog", "check", CATALOG]).output().unwrap();
+    assert!(good.status.success(), "{good:?}");
+    assert!(
+        String::from_utf8_lossy(&good.stdout).contains("no problems: 3 plans, 2 models, 2 pools"),
+        "{good:?}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.yaml");
+    std::fs::write(&bad, "name: X\nplans: {a: {grants: {gold: 5}, colour: red}}\n").unwrap();
+    let output = bursar().args(["catalog", "check"]).arg(&bad).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let prefix = format!("{}:2:", bad.display());
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with(&prefix)).collect();
+    assert!(lines.len() >= 2, "both problems of line 2: {stderr}");
+    assert!(lines.iter().any(|line| line.contains("plans.a.colour")), "{stderr}");
+}
+
+#[test]
+fn help_teaches() {
+    for words in [&["--help"][..], &["serve", "--help"], &["key", "create", "--help"], &["grant", "--help"]] {
+        let output = bursar().args(words).output().unwrap();
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{words:?}");
+    }
+}

@@ -1,0 +1,15 @@
+//! The HTTP API and the command line against the real engine on a SQLite file.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
+
+mod accounts;
+mod auth;
+mod command_line;
+mod credits;
+mod edge;
+mod idempotency;
+mod keys;
+mod openapi;
+mod operations;
+mod process;
+mod shapes;
+mod support;

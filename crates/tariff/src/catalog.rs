@@ -1,0 +1,266 @@
+//! The catalog as validated plain types: what the ledger books by and compiles plans from.
+//!
+//! Reading files, with positions and problems, is the `source` feature's. A value of [`Catalog`] that
+//! came from there holds what these docs state; one built by hand in a test must keep to it.
+//! What a plan becomes at the edge is in `compile`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::meter::Meter;
+use crate::money::Micros;
+use crate::period::Period;
+use crate::policy::Scope;
+use crate::price::Prices;
+use crate::ratio::Ratio;
+
+/// One version of everything that is sold: models with their prices, pools, plans.
+///
+/// Names are unique among their kind, and every reference names something that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// The name, for people.
+    pub name: String,
+    /// Models and flat-price operations, in the file's order (which decides between aliases).
+    pub models: Vec<Model>,
+    /// Sources of credits; no two have the same order.
+    pub pools: Vec<Pool>,
+    /// What accounts can be on, in the file's order.
+    pub plans: Vec<Plan>,
+    /// Features that plans may have and models may ask for.
+    pub gates: Vec<FeatureGate>,
+    /// What happens when the credits are gone.
+    pub exhaustion: Exhaustion,
+    /// Where refusals may point to.
+    pub links: Links,
+    /// The most that one request is charged, in micro-credits; the excess is recorded as disputed.
+    pub max_charge_per_request: Option<Micros>,
+}
+
+/// A model, or a flat-price operation (a model with only a price per request).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name in catalog, journal and API.
+    pub name: String,
+    /// Further names that mean it (patterns); an exact name of any model goes first.
+    pub aliases: Vec<String>,
+    /// Who makes it, for people.
+    pub provider: Option<String>,
+    /// Unit prices at base price; never empty.
+    pub prices: Prices,
+    /// Output tokens to hold for when the request names no bound.
+    pub max_output_default: u64,
+    /// The feature that a plan needs to use it, where it is not open to all.
+    pub feature: Option<String>,
+}
+
+/// A source of credits; each grant into it is a lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// The name in catalog, journal and API.
+    pub name: String,
+    /// Its place in the draw order: lower first.
+    pub order: u32,
+    /// When a lot of it ends.
+    pub expiry: Expiry,
+}
+
+/// When a lot ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// At the end of the billing cycle in which it was granted (M2).
+    CycleEnd,
+    /// This long after its own grant, by the calendar (M5).
+    After(Period),
+    /// Not at all.
+    Never,
+}
+
+/// What an account can be on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The name in catalog, metrics and API.
+    pub name: String,
+    /// The name for people.
+    pub title: String,
+    /// Whether anyone may choose it; only public plans are offered in refusals.
+    pub public: bool,
+    /// The price of one cycle in millionths of a US dollar; absent: on request.
+    pub price_usd: Option<Micros>,
+    /// How long one billing cycle is.
+    pub cycle: Period,
+    /// What each cycle's start grants; amounts are positive, pools are named at most once.
+    pub grants: Vec<Grant>,
+    /// What a credit's worth of use at base price takes of a pool (at most 1), by pool; 1 where
+    /// absent (M3).
+    pub factors: Vec<(String, Ratio)>,
+    /// How fast requests may come.
+    pub rates: Vec<PlanRate>,
+    /// The models that the plan offers: patterns over the catalog's names of models.
+    pub models: Vec<String>,
+    /// The features that the plan has.
+    pub features: Vec<String>,
+    /// How many of a thing an account may have at one time (`api_keys`); absent, or present with
+    /// nothing: unlimited.
+    pub resources: BTreeMap<String, Option<u64>>,
+    /// Bounds on what one request may ask for (`models_per_stack`); read as `resources` is.
+    pub request_limits: BTreeMap<String, Option<u64>>,
+    /// False: shadow mode; everything is decided, counted and logged, nothing is refused.
+    pub enforce: bool,
+    /// Upper bound for the output tokens of one request.
+    pub max_tokens: Option<u64>,
+}
+
+/// Credits that come with each cycle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The pool that the lot is in.
+    pub pool: String,
+    /// How many micro-credits.
+    pub amount: Micros,
+}
+
+/// A token bucket over time, as a plan states it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRate {
+    /// Name, as refusals and `RateLimit` headers show it (`rpm`); unique in its plan.
+    pub id: String,
+    /// What it counts.
+    pub meter: Meter,
+    /// The models that it counts: patterns over the catalog's names of models.
+    pub models: Vec<String>,
+    /// Units per [`PlanRate::per_ms`]; positive.
+    pub amount: u64,
+    /// The period, in milliseconds; positive.
+    pub per_ms: u64,
+    /// Units that may be taken at once after a rest; positive.
+    pub burst: u64,
+    /// Whose requests share it.
+    pub scope: Scope,
+}
+
+/// A feature that plans may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureGate {
+    /// The feature's name.
+    pub feature: String,
+    /// The name for people.
+    pub title: String,
+}
+
+/// What happens when the credits are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhaustion {
+    /// The answer to a request at zero.
+    pub action: ExhaustionAction,
+    /// The answer to a request that costs more than is left.
+    pub admission: Admission,
+}
+
+/// The answer to a request at zero credits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExhaustionAction {
+    /// 402 (M9).
+    #[default]
+    Deny402,
+}
+
+/// The answer to a request whose estimate is above what is left, where something is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admission {
+    /// Admitted with a hold of all that is left; at most one such request per account (M9).
+    #[default]
+    Clip,
+    /// Refused: the whole estimate must be there.
+    Full,
+}
+
+/// Where refusals may point to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// Where to buy credits.
+    pub top_up: Option<String>,
+    /// Where to change the plan.
+    pub upgrade: Option<String>,
+    /// Whom to ask for what is on no public plan.
+    pub contact: Option<String>,
+}
+
+impl Catalog {
+    /// The plan of that name.
+    #[must_use]
+    pub fn plan(&self, name: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.name == name)
+    }
+
+    /// The model that a client's name means: by exact name first, then by the aliases in the
+    /// catalog's order.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        let exact = self.models.iter().find(|model| model.name == name);
+        exact.or_else(|| self.models.iter().find(|model| crate::glob::matches_any(&model.aliases, name)))
+    }
+
+    /// The pool of that name.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// The pools, first drawn first.
+    #[must_use]
+    pub fn pools_in_draw_order(&self) -> Vec<&Pool> {
+        let mut pools: Vec<&Pool> = self.pools.iter().collect();
+        pools.sort_by_key(|pool| pool.order);
+        pools
+    }
+
+    /// What a credit's worth of use at base price takes of a pool, on a plan (M3); 1 where the plan
+    /// states nothing or is not there.
+    #[must_use]
+    pub fn factor(&self, plan: &str, pool: &str) -> Ratio {
+        self.plan(plan).map_or(Ratio::ONE, |plan| plan.factor(pool))
+    }
+}
+
+impl Plan {
+    /// What a credit's worth of use at base price takes of a pool; 1 where nothing is stated.
+    #[must_use]
+    pub fn factor(&self, pool: &str) -> Ratio {
+        self.factors.iter().find(|(name, _)| name == pool).map_or(Ratio::ONE, |(_, factor)| *factor)
+    }
+
+    /// What each cycle's start grants in all.
+    #[must_use]
+    pub fn granted(&self) -> Micros {
+        Micros(self.grants.iter().fold(0, |sum, grant| sum.saturating_add(grant.amount.get())))
+    }
+
+    /// How many of a thing an account may have at one time; nothing: unlimited.
+    #[must_use]
+    pub fn resource(&self, name: &str) -> Option<u64> {
+        self.resources.get(name).copied().flatten()
+    }
+
+    /// Whether the plan opens a model: its list names it, and it has the model's feature.
+    #[must_use]
+    pub fn opens(&self, model: &Model) -> bool {
+        let listed = crate::glob::matches_any(&self.models, &model.name);
+        listed && model.feature.as_ref().is_none_or(|feature| self.features.contains(feature))
+    }
+}
+
+impl Model {
+    /// The pattern for every model.
+    pub const ANY: &str = "*";
+
+    /// Whether every price of it is zero: its requests take no credits.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        !self.prices.is_empty() && self.prices.iter().all(|(_, unit)| unit.is_zero())
+    }
+}

@@ -1,0 +1,213 @@
+//! Nodes to single values: text, names, flags, whole numbers, exact decimals, periods.
+//!
+//! Each reader reports what is wrong with its node and then gives nothing. Numbers may be quoted.
+
+use std::ops::RangeInclusive;
+
+use super::limits::{AMOUNT_MAX, MODEL_NAME_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use super::problem::{Report, quoted, suggestion};
+use super::tree::{Node, Value};
+use crate::money::Micros;
+use crate::period::Period;
+use crate::ratio::Ratio;
+
+impl Node {
+    /// The scalar's text, as it stands in the file.
+    fn scalar(&self, wanted: &str, report: &mut Report) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::Refused => None,
+            other @ (Value::Null | Value::List(_) | Value::Map(_)) => {
+                report.on(self, format!("expected {wanted}, found {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    /// Text for people: not empty, one line.
+    pub(super) fn text(&self, report: &mut Report) -> Option<String> {
+        let text = self.scalar("text", report)?;
+        if text.trim().is_empty() || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            report.on(self, format!("expected one line of text of at most {TEXT_BYTES_MAX} bytes"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// A link.
+    pub(super) fn link(&self, report: &mut Report) -> Option<String> {
+        let text = self.text(report)?;
+        let known = ["https://", "http://", "mailto:"].iter().any(|scheme| text.starts_with(scheme));
+        if !known || text.contains(char::is_whitespace) {
+            report.on_with(self, "not a link", "a link starts with https://, http:// or mailto:");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A word of a closed set.
+    pub(super) fn word<T: Copy>(&self, kind: &str, words: &[(&str, T)], report: &mut Report) -> Option<T> {
+        let text = self.scalar("a word", report)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known = words.iter().map(|(word, _)| *word);
+            self.unknown(kind, text, known, report);
+        }
+        found
+    }
+
+    /// A name that must be among the known ones.
+    pub(super) fn reference(&self, kind: &str, known: &[&str], report: &mut Report) -> Option<String> {
+        let text = self.scalar("a name", report)?;
+        if !known.contains(&text) {
+            self.unknown(kind, text, known.iter().copied(), report);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    fn unknown<'a>(
+        &self,
+        kind: &str,
+        text: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        report: &mut Report,
+    ) {
+        let hint = suggestion(text, known);
+        report.add(self.mark, &self.path, format!("unknown {kind} {}", quoted(text)), hint);
+    }
+
+    /// A name that is defined here.
+    pub(super) fn name(&self, report: &mut Report) -> Option<String> {
+        let text = self.scalar("a name", report)?;
+        if !is_name(text) {
+            report.on_with(self, format!("{} is not a name", quoted(text)), NAME_HINT);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// A pattern for the names of models.
+    pub(super) fn pattern(&self, report: &mut Report) -> Option<String> {
+        let text = self.scalar("a pattern", report)?;
+        if !is_model_name(&text.replace('*', "x")) {
+            report.on_with(self, format!("{} is not a pattern", quoted(text)), PATTERN_HINT);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// `true` or `false`, unquoted.
+    pub(super) fn flag(&self, report: &mut Report) -> Option<bool> {
+        match &self.value {
+            Value::Scalar { text, plain: true } if text == "true" => Some(true),
+            Value::Scalar { text, plain: true } if text == "false" => Some(false),
+            _ => {
+                let text = self.scalar("true or false", report)?;
+                let message = format!("expected true or false, without quotes, found {}", quoted(text));
+                report.on(self, message);
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn whole(&self, range: RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
+        let text = self.scalar("a whole number", report)?;
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits {
+            report.on(self, format!("expected a whole number, found {}", quoted(text)));
+            return None;
+        }
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            report.on(self, format!("must be from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// An amount of at most six digits after the point, from 0 to [`AMOUNT_MAX`].
+    pub(super) fn amount(&self, report: &mut Report) -> Option<Micros> {
+        let text = self.scalar("a decimal number", report)?;
+        match Micros::parse(text) {
+            Ok(amount) if amount < Micros::ZERO => {
+                report.on(self, "must not be negative");
+                None
+            }
+            Ok(amount) if amount.get() > AMOUNT_MAX.saturating_mul(Micros::PER_CREDIT) => {
+                report.on(self, format!("must be at most {AMOUNT_MAX}"));
+                None
+            }
+            Ok(amount) => Some(amount),
+            Err(error) => {
+                report.on(self, format!("{}: {error}", quoted(text)));
+                None
+            }
+        }
+    }
+
+    /// An exact decimal, not negative.
+    pub(super) fn decimal(&self, report: &mut Report) -> Option<Ratio> {
+        let text = self.scalar("a decimal number", report)?;
+        match Ratio::parse_decimal(text) {
+            Ok(ratio) => Some(ratio),
+            Err(_) if text.strip_prefix('-').is_some_and(|rest| Ratio::parse_decimal(rest).is_ok()) => {
+                report.on(self, "must not be negative");
+                None
+            }
+            Err(error) => {
+                report.on(self, format!("{}: {error}", quoted(text)));
+                None
+            }
+        }
+    }
+
+    /// A period in ISO 8601.
+    pub(super) fn period(&self, report: &mut Report) -> Option<Period> {
+        let text = self.scalar("a period", report)?;
+        match Period::parse(text) {
+            Ok(period) => Some(period),
+            Err(error) => {
+                report.on(self, format!("{}: {error}", quoted(text)));
+                None
+            }
+        }
+    }
+
+    /// The scalar's text where it is one; reports nothing.
+    pub(super) fn plain_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::Null | Value::List(_) | Value::Map(_) | Value::Refused => None,
+        }
+    }
+
+    /// Nothing where the file says `null`, else what the reader makes of it.
+    pub(super) fn or_null<T>(&self, read: impl FnOnce(&Self) -> Option<T>) -> Option<Option<T>> {
+        match self.value {
+            Value::Null => Some(None),
+            _ => read(self).map(Some),
+        }
+    }
+}
+
+/// Whether a text can be a plan's, pool's, feature's, rate's or resource's name.
+pub(super) fn is_name(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    let first = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= NAME_BYTES_MAX && text.as_bytes().first().is_some_and(first) && text.bytes().all(inner)
+}
+
+/// Whether a text can be a model's name.
+pub(super) fn is_model_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'*' | b'"' | b'\\');
+    !text.is_empty() && text.len() <= MODEL_NAME_BYTES_MAX && text.bytes().all(allowed)
+}
+
+/// What a name may be.
+pub(super) const NAME_HINT: &str =
+    "a name is up to 64 of a-z, 0-9, `_` and `-`, and starts with a letter or digit";
+/// What a model's name may be.
+pub(super) const MODEL_NAME_HINT: &str =
+    "a model's name is up to 128 visible ASCII characters, none of them `*`, `\"` or `\\`";
+const PATTERN_HINT: &str = "a pattern is a model's name in which `*` stands for any run of characters";

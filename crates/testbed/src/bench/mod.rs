@@ -1,0 +1,170 @@
+//! `bench`: what metering costs, against no filter and against a filter that does nothing.
+//!
+//! Envoy has one worker, kept on core 0; load and upstream are on core 1. Variants alternate in short
+//! rounds, and ratios are taken within a round, because absolute figures drift on shared machines. It
+//! asserts nothing.
+
+pub mod empty_wasm;
+mod load;
+mod report;
+pub mod upstream;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+
+use crate::stack::{Account, Extra, ExtraFilter, Setup, Stack};
+use crate::tools::{Tools, run_folder};
+use load::{Load, Round, Worker};
+use report::Row;
+use upstream::Upstream;
+
+/// Envoy's core.
+const ENVOY_CORE: usize = 0;
+/// The core of load and upstream.
+const OTHER_CORE: usize = 1;
+
+/// A catalog that never refuses for rate: the load is far above any plan for people.
+const CATALOG: &str = "\
+name: bench
+pools:
+  topup: { order: 1, expiry: never }
+models:
+  bench:
+    price: { per_1m: { input_tokens: 12.5, output_tokens: 100 } }
+plans:
+  bench: { title: Bench }
+";
+
+/// Flags of `bench`.
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    /// Fewer and shorter rounds.
+    #[arg(long)]
+    pub quick: bool,
+    /// Writes the figures to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// The running stack and what loads it.
+struct Rig {
+    stack: Stack,
+    folder: PathBuf,
+    worker: Worker,
+    loads: Vec<Load>,
+    rows: Vec<Row>,
+}
+
+impl Bench {
+    /// Measures, and prints the table.
+    ///
+    /// # Errors
+    /// Something does not start.
+    pub async fn run(&self, tools: Tools) -> Result<()> {
+        let (rounds, time) = if self.quick { (3, 1) } else { (15, 2) };
+        let time = Duration::from_secs(time);
+        let folder = run_folder("bench")?;
+        let plain = Upstream::plain(&folder, OTHER_CORE).await?;
+        let streaming = Upstream::own(&folder, OTHER_CORE).await?;
+        let mut rig = rig(tools, &folder, &plain, &streaming).await?;
+        eprintln!("{rounds} rounds of {} s for each of {} variants …", time.as_secs(), rig.rows.len());
+        // Leases grow to the load, code gets warm; none of it counts.
+        rig.round(time).await?;
+        rig.rows.iter_mut().for_each(|row| row.rounds.clear());
+        let calls = rig.calls_per_thousand(time).await?;
+        for _ in 0..rounds {
+            rig.round(time).await?;
+        }
+        println!(
+            "Envoy: 1 worker on core {ENVOY_CORE}; load and upstream ({}) on core {OTHER_CORE}.",
+            plain.name
+        );
+        println!("Medians of {rounds} rounds; ratios within a round.\n");
+        println!("{}", report::table(&rig.rows));
+        println!("ledger calls per 1,000 requests, steady: {calls:.2}");
+        if let Some(file) = &self.json {
+            let figures = json!({"rows": report::json(&rig.rows), "ledger_calls_per_1000": calls});
+            std::fs::write(file, serde_json::to_string_pretty(&figures)?)?;
+        }
+        rig.stack.gateway()?.healthy().await?;
+        rig.stack.discard_files();
+        rig.stack.stop().await?;
+        std::fs::remove_dir_all(&folder).context("failed to remove the run's files")
+    }
+}
+
+async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream) -> Result<Rig> {
+    let (catalog, empty) = (folder.join("catalog.yaml"), folder.join("empty.wasm"));
+    std::fs::write(&catalog, CATALOG)?;
+    std::fs::write(&empty, empty_wasm::module())?;
+    let mut setup = Setup::new("bench-stack").concurrency(1).catalog(&catalog);
+    setup.tools = tools;
+    setup.upstream = Some(plain.address);
+    setup.link = false;
+    setup.access_log = false;
+    setup.envoy_core = Some(ENVOY_CORE);
+    let extra = |name: &str, filter, upstream: &Upstream| Extra {
+        name: name.to_owned(),
+        filter,
+        upstream: Some(upstream.address),
+    };
+    setup.extra = vec![
+        extra("none", ExtraFilter::None, plain),
+        extra("empty", ExtraFilter::Plain(empty), plain),
+        extra("stream-none", ExtraFilter::None, streaming),
+        extra("stream", ExtraFilter::Bursar, streaming),
+    ];
+    let stack = setup.start().await?;
+    let rich = stack.account("bench").await?;
+    stack.top_up(&rich, "1000000").await?;
+    let poor = stack.account("bench").await?;
+    let [own, none, empty, stream_none, stream] = stack.gateway()?.listeners[..] else {
+        anyhow::bail!("Envoy lists other listeners than it was given");
+    };
+    let load = |address, account: &Account, stream| Load { address, key: account.key.clone(), stream };
+    let loads = vec![
+        load(none, &rich, false),
+        load(empty, &rich, false),
+        load(own, &rich, false),
+        load(own, &poor, false),
+        load(stream_none, &rich, true),
+        load(stream, &rich, true),
+    ];
+    let rows = vec![
+        Row::new("no filter", None),
+        Row::new("empty wasm filter", Some("no filter")),
+        Row::new("bursar, 2 KB plain", Some("no filter")),
+        Row::new("bursar, refused 402", Some("no filter")),
+        Row::new("no filter, 100 SSE chunks", None),
+        Row::new("bursar, 100 SSE chunks", Some("no filter, 100 SSE chunks")),
+    ];
+    Ok(Rig { worker: Worker::of(stack.gateway()?.pid())?, stack, folder: folder.to_path_buf(), loads, rows })
+}
+
+impl Rig {
+    /// One round of each variant.
+    async fn round(&mut self, time: Duration) -> Result<()> {
+        for (load, row) in self.loads.iter().zip(&mut self.rows) {
+            let round: Round = load.run(&self.folder, OTHER_CORE, time, &self.worker).await?;
+            eprintln!("  {:<28} {:>8.0}/s {:>7.1} µs", row.name, round.rate, round.cpu);
+            row.rounds.push(round);
+        }
+        Ok(())
+    }
+
+    /// Calls to the ledger per 1,000 plain requests, once leases fit the load.
+    async fn calls_per_thousand(&self, time: Duration) -> Result<f64> {
+        let load = self.loads.get(2).context("no plain variant")?;
+        let calls = || async {
+            anyhow::Ok(self.stack.gateway()?.stats().await?.sum("wasmcustom.bursar.ledger_calls"))
+        };
+        let before = calls().await?;
+        let round = load.run(&self.folder, OTHER_CORE, time.saturating_mul(3), &self.worker).await?;
+        let made = calls().await?.saturating_sub(before);
+        Ok(made as f64 * 1_000.0 / round.answers.max(1) as f64)
+    }
+}

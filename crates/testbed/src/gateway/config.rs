@@ -1,0 +1,233 @@
+//! Envoy's configuration for one run, as JSON. `envoy/envoy.yaml` is the same for people to copy.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// Above every body cap in use, so that the filter's own 413 comes first.
+const BUFFER_BYTES_MAX: u64 = 4 << 20;
+/// The last net for a stream that nobody ends.
+const IDLE_NET: &str = "60s";
+
+/// Whether the filter holds request headers until the body has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Headers {
+    /// Headers wait: nothing reaches the upstream before admission.
+    #[default]
+    Hold,
+    /// Headers go on at once; the body waits.
+    Stream,
+}
+
+impl Headers {
+    /// The name in the plugin's configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// What stands in a listener's filter chain before the router.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// Nothing.
+    None,
+    /// A module without configuration.
+    Plain {
+        /// The module.
+        wasm: PathBuf,
+    },
+    /// The filter.
+    Bursar {
+        /// The module.
+        wasm: PathBuf,
+        /// Its mode.
+        headers: Headers,
+        /// Its configuration.
+        plugin: Value,
+    },
+}
+
+/// One listener.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Its port; 0 = a free one.
+    pub port: u16,
+    /// Its filter.
+    pub filter: Filter,
+    /// Where requests go.
+    pub upstream: SocketAddr,
+    /// Whether HTTP/2 is spoken to the upstream.
+    pub upstream_http2: bool,
+}
+
+/// One Envoy.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its listeners.
+    pub listeners: Vec<Listener>,
+    /// The ledger.
+    pub ledger: SocketAddr,
+    /// The admin port; 0 = a free one.
+    pub admin_port: u16,
+    /// The access log's file; none = no access log.
+    pub access_log: Option<PathBuf>,
+}
+
+impl Config {
+    /// The whole configuration.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let listeners: Vec<Value> = self.listeners.iter().map(|listener| self.listener(listener)).collect();
+        let mut clusters: Vec<Value> = self
+            .listeners
+            .iter()
+            .map(|listener| {
+                cluster(&upstream_name(&listener.name), listener.upstream, listener.upstream_http2)
+            })
+            .collect();
+        clusters.push(cluster("ledger", self.ledger, false));
+        json!({
+            "admin": {"address": address("127.0.0.1", self.admin_port)},
+            "stats_config": {
+                "stats_tags": stats_tags(),
+                "stats_matcher": {"reject_all": false},
+            },
+            "static_resources": {"listeners": listeners, "clusters": clusters},
+        })
+    }
+
+    fn listener(&self, listener: &Listener) -> Value {
+        let mut filters: Vec<Value> = http_filter(&listener.filter).into_iter().collect();
+        filters.push(json!({
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        }));
+        let manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": listener.name,
+            "codec_type": "AUTO",
+            "use_remote_address": true,
+            "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+            "http_protocol_options": {"enable_trailers": true},
+            "request_timeout": IDLE_NET,
+            "stream_idle_timeout": IDLE_NET,
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "access_log": self.access_log.iter().map(|file| access_log(file)).collect::<Vec<_>>(),
+            "route_config": {"virtual_hosts": [{
+                "name": "all",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": upstream_name(&listener.name), "timeout": "0s"}}],
+            }]},
+            "http_filters": filters,
+        });
+        json!({
+            "name": listener.name,
+            "address": address("127.0.0.1", listener.port),
+            "per_connection_buffer_limit_bytes": BUFFER_BYTES_MAX,
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        })
+    }
+}
+
+fn http_filter(filter: &Filter) -> Option<Value> {
+    let (name, wasm, vm_id, hold, configuration) = match filter {
+        Filter::None => return None,
+        Filter::Plain { wasm } => ("plain", wasm, "plain", false, None),
+        Filter::Bursar { wasm, headers, plugin } => {
+            ("bursar", wasm, "bursar", *headers == Headers::Hold, Some(plugin))
+        }
+    };
+    let mut config = json!({
+        "name": name,
+        "root_id": name,
+        "failure_policy": "FAIL_RELOAD",
+        "allow_on_headers_stop_iteration": hold,
+        "vm_config": {
+            "vm_id": vm_id,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": wasm}},
+        },
+    });
+    if let (Some(plugin), Some(config)) = (configuration, config.as_object_mut()) {
+        let value = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": plugin});
+        config.insert("configuration".to_owned(), value);
+    }
+    Some(json!({
+        "name": name,
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": config},
+    }))
+}
+
+fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
+    let protocol = if http2 {
+        json!({"http2_protocol_options": {}})
+    } else {
+        json!({"http_protocol_options": {"enable_trailers": true}})
+    };
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": address(&endpoint.ip().to_string(), endpoint.port())}},
+        ]}]},
+        // The 200 streams of a test at once, and then some.
+        "circuit_breakers": {"thresholds": [
+            {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096},
+        ]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": protocol,
+        }},
+    })
+}
+
+fn upstream_name(listener: &str) -> String {
+    format!("upstream-{listener}")
+}
+
+fn address(host: &str, port: u16) -> Value {
+    json!({"socket_address": {"address": host, "port_value": port}})
+}
+
+/// Labels of the filter's metrics: part of their names until these expressions take them out.
+fn stats_tags() -> Value {
+    json!([
+        {"tag_name": "plan", "regex": r"^wasmcustom\.bursar\.requests(\.plan\.([^.]+))\."},
+        {"tag_name": "outcome", "regex": r"^wasmcustom\.bursar\.requests\..*(\.outcome\.([^.]+))$"},
+        {"tag_name": "result", "regex": r"^wasmcustom\.bursar\.ledger_calls(\.result\.([^.]+))$"},
+    ])
+}
+
+fn access_log(file: &Path) -> Value {
+    json!({
+        "name": "file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": file,
+            "log_format": {"json_format": {
+                "start": "%START_TIME%",
+                "method": "%REQ(:METHOD)%",
+                "path": "%REQ(:PATH)%",
+                "protocol": "%PROTOCOL%",
+                "tag": "%REQ(X-TAG)%",
+                "status": "%RESPONSE_CODE%",
+                "details": "%RESPONSE_CODE_DETAILS%",
+                "flags": "%RESPONSE_FLAGS%",
+                "received": "%BYTES_RECEIVED%",
+                "sent": "%BYTES_SENT%",
+                "duration": "%DURATION%",
+                "upstream": "%UPSTREAM_HOST%",
+                "authorization": "%REQ(AUTHORIZATION)%",
+                "bursar": "%FILTER_STATE(wasm.bursar:PLAIN)%",
+            }},
+        },
+    })
+}

@@ -1,0 +1,319 @@
+//! An HTTP client for tests: one connection a request, nothing retried, nothing hidden.
+//!
+//! It can send a body in pieces, read an answer as it comes, and hang up at any moment. HTTP/1.1 and
+//! HTTP/2 without TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::pace::{Paced, Step};
+
+/// How long a whole exchange may take.
+const EXCHANGE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where requests go, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// The server.
+    pub address: SocketAddr,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Request {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    steps: Vec<Step>,
+    chunked: bool,
+}
+
+/// An answer whose body is still coming. Dropping it hangs up.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    body: Incoming,
+    connection: Connection,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, as far as it came.
+    pub body: Bytes,
+    /// The trailers.
+    pub trailers: Option<HeaderMap>,
+    /// Why the body broke off, if it did.
+    pub broken: Option<String>,
+}
+
+/// Ends the connection's task with its owner.
+#[derive(Debug)]
+struct Connection(JoinHandle<()>);
+
+// === impl Client ===
+
+impl Client {
+    /// A client that speaks HTTP/1.1.
+    #[must_use]
+    pub const fn http1(address: SocketAddr) -> Self {
+        Self { address, http2: false }
+    }
+
+    /// A client that speaks HTTP/2.
+    #[must_use]
+    pub const fn http2(address: SocketAddr) -> Self {
+        Self { address, http2: true }
+    }
+
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// No connection, or no head came.
+    pub async fn open(&self, request: Request) -> Result<Reply> {
+        tokio::time::timeout(EXCHANGE_WITHIN, self.open_untimed(request))
+            .await
+            .context("no answer: the exchange hangs")?
+    }
+
+    /// Sends a request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// As [`Client::open`]; a body that breaks off is no error but [`Answer::broken`].
+    pub async fn send(&self, request: Request) -> Result<Answer> {
+        self.open(request).await?.whole().await
+    }
+
+    async fn open_untimed(&self, request: Request) -> Result<Reply> {
+        let stream = TcpStream::connect(self.address).await;
+        let stream = stream.with_context(|| format!("failed to connect to {}", self.address))?;
+        stream.set_nodelay(true)?;
+        let io = TokioIo::new(stream);
+        let request = request.build(self)?;
+        let (response, connection) = if self.http2 {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+            let task = Connection::run(connection);
+            (sender.send_request(request).await, task)
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            let task = Connection::run(connection.with_upgrades());
+            (sender.send_request(request).await, task)
+        };
+        let (head, body) = response.context("no answer")?.into_parts();
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body, connection })
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    /// A request without a body.
+    #[must_use]
+    pub fn new(method: &str, path: &str) -> Self {
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::GET);
+        Self { method, path: path.to_owned(), headers: HeaderMap::new(), steps: Vec::new(), chunked: false }
+    }
+
+    /// A GET.
+    #[must_use]
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// A POST of JSON.
+    #[must_use]
+    pub fn post(path: &str, body: &Value) -> Self {
+        Self::new("POST", path).header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// Adds a header. A name or value that HTTP does not allow is left out: such requests are made
+    /// with [`crate::raw`].
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            self.headers.append(name, value);
+        }
+        self
+    }
+
+    /// Adds an API key as `authorization: Bearer`.
+    #[must_use]
+    pub fn bearer(self, key: &str) -> Self {
+        self.header("authorization", &format!("Bearer {key}"))
+    }
+
+    /// Sets the body, with its length announced.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.steps = vec![Step::Data(body.into())];
+        self.chunked = false;
+        self
+    }
+
+    /// Sets the body's steps; its length is not announced.
+    #[must_use]
+    pub fn steps(mut self, steps: Vec<Step>) -> Self {
+        self.steps = steps;
+        self.chunked = true;
+        self
+    }
+
+    fn build(self, client: &Client) -> Result<hyper::Request<Paced>> {
+        let uri = if client.http2 { format!("http://{}{}", client.address, self.path) } else { self.path };
+        let mut request = hyper::Request::builder().method(self.method).uri(uri);
+        if let Some(headers) = request.headers_mut() {
+            *headers = self.headers;
+            if !client.http2 {
+                headers.insert("host", client.address.to_string().parse()?);
+            }
+        }
+        let body = Paced::new(self.steps, ());
+        Ok(request.body(if self.chunked { body } else { body.with_length() })?)
+    }
+}
+
+// === impl Reply ===
+
+impl Reply {
+    /// The next piece of the body, as it came.
+    ///
+    /// # Errors
+    /// The body broke off or hangs.
+    pub async fn piece(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let frame = tokio::time::timeout(EXCHANGE_WITHIN, self.body.frame()).await;
+            match frame.context("the answer hangs")? {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The rest of the answer.
+    ///
+    /// # Errors
+    /// It hangs.
+    pub async fn whole(mut self) -> Result<Answer> {
+        let mut body = BytesMut::new();
+        let mut trailers = None;
+        let mut broken = None;
+        loop {
+            let frame = tokio::time::timeout(EXCHANGE_WITHIN, self.body.frame()).await;
+            match frame.context("the answer hangs")? {
+                None => break,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => body.extend_from_slice(&data),
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+                Some(Err(error)) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
+            }
+        }
+        drop(self.connection);
+        Ok(Answer { status: self.status, headers: self.headers, body: body.freeze(), trailers, broken })
+    }
+
+    /// Hangs up.
+    pub fn hang_up(self) {
+        drop(self);
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("no JSON: {} {}", self.status, self.text()))
+    }
+
+    /// The same, if it has this status and is whole.
+    ///
+    /// # Errors
+    /// Another status came, or the body broke off.
+    pub fn expect(self, status: u16) -> Result<Self> {
+        ensure!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
+        ensure!(self.broken.is_none(), "the body broke off: {}", self.broken.unwrap_or_default());
+        Ok(self)
+    }
+
+    /// The payloads of the server-sent events in the body.
+    #[must_use]
+    pub fn events(&self) -> Vec<String> {
+        let text = self.text();
+        let events = text.split("\n\n").filter_map(|event| event.trim_start().strip_prefix("data:"));
+        events.map(|payload| payload.trim().to_owned()).collect()
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    fn run<F, E>(connection: F) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        Self(tokio::spawn(async move {
+            // How it ended shows in the exchange itself.
+            let _ = connection.await;
+        }))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whether something answers at this address.
+///
+/// # Errors
+/// Nothing listens there.
+pub async fn reachable(address: SocketAddr) -> io::Result<()> {
+    TcpStream::connect(address).await.map(drop)
+}

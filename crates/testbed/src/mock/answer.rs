@@ -1,0 +1,274 @@
+//! What the mock provider answers: pure functions from script and request to head and body steps.
+//!
+//! Bodies are written as text on purpose: the test decides every byte, malformed ones too.
+
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+use serde_json::{Value, json};
+
+use super::script::{Cut, CutPoint, Script, Tokens, UsageShape};
+use crate::pace::Step;
+
+/// Between two pieces that must not arrive in one read.
+const APART: Duration = Duration::from_millis(2);
+/// The creation time that every answer states, in seconds since 1970.
+const CREATED: u64 = 1_700_000_000;
+/// At most so many tokens appear as text.
+const TEXT_TOKENS_MAX: u64 = 4_096;
+
+/// An answer: its head, and the steps of sending its body.
+#[derive(Debug)]
+pub struct Plan {
+    /// Status.
+    pub status: u16,
+    /// Content type, where there is a body.
+    pub content_type: Option<&'static str>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub steps: Vec<Step>,
+    /// Whether the body's length is announced.
+    pub sized: bool,
+    /// What the answer took.
+    pub tokens: Option<Tokens>,
+    /// After how many bytes of the body which tokens have been reported.
+    pub reports: Vec<(usize, Tokens)>,
+    /// The answer breaks off before its head.
+    pub headless: bool,
+}
+
+/// A part of a body that belongs together.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    wait: Option<Duration>,
+    reports: Option<Tokens>,
+    content: bool,
+}
+
+/// A request as far as its answer depends on it.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its number.
+    pub seq: usize,
+    /// Method.
+    pub method: &'a str,
+    /// Path without query.
+    pub path: &'a str,
+    /// Its headers.
+    pub headers: &'a [(String, String)],
+    /// Its body.
+    pub body: &'a [u8],
+    /// The body as JSON; null where it is none.
+    pub json: &'a Value,
+}
+
+impl Plan {
+    /// The answer to a request.
+    #[must_use]
+    pub fn new(script: &Script, asked: &Asked<'_>) -> Self {
+        let status = script.status.unwrap_or(200);
+        let mut plan = Self {
+            status,
+            content_type: Some("application/json"),
+            headers: Vec::new(),
+            steps: Vec::new(),
+            sized: !script.chunked,
+            tokens: None,
+            reports: Vec::new(),
+            headless: script.cut.is_some_and(|cut| cut.before == CutPoint::Head),
+        };
+        if let Some(seconds) = script.retry_after {
+            plan.headers.push(("retry-after", seconds.to_string()));
+        }
+        let bodyless = status == 204 || status == 304 || asked.method == "HEAD";
+        if bodyless {
+            plan.content_type = None;
+            return plan;
+        }
+        let mut parts = plan.parts(script, asked);
+        if script.gzip {
+            plan.headers.push(("content-encoding", "gzip".to_owned()));
+            let whole: Vec<u8> = parts.iter().flat_map(|part| part.bytes.clone()).collect();
+            parts = vec![Part { bytes: compressed(&whole), ..Part::default() }];
+        }
+        plan.steps = plan.steps_of(script, parts);
+        plan
+    }
+
+    fn parts(&mut self, script: &Script, asked: &Asked<'_>) -> Vec<Part> {
+        let whole = |text: String| vec![Part { bytes: text.into_bytes(), ..Part::default() }];
+        if self.status >= 400 {
+            return whole(error_body(self.status));
+        }
+        match asked.path {
+            "/v1/chat/completions" | "/openai/chat" => self.completion(script, asked),
+            "/v1/models" => whole(
+                json!({"object": "list", "data": [{"id": "gpt-5-mini", "object": "model", "created": CREATED, "owned_by": "mock"}]})
+                    .to_string(),
+            ),
+            "/v1/search" => whole(json!({"results": [{"title": "a result"}], "pad": "x".repeat(script.pad)}).to_string()),
+            path => whole(
+                json!({"method": asked.method, "path": path, "body_bytes": asked.body.len(), "headers": asked.headers})
+                    .to_string(),
+            ),
+        }
+    }
+
+    fn completion(&mut self, script: &Script, asked: &Asked<'_>) -> Vec<Part> {
+        let tokens = script.tokens(asked.body, asked.json);
+        self.tokens = Some(tokens);
+        let streamed = asked.json.get("stream") == Some(&Value::Bool(true));
+        if streamed {
+            self.content_type = Some("text/event-stream; charset=utf-8");
+            self.sized = false;
+        }
+        if let Some(body) = &script.body {
+            return vec![Part { bytes: body.clone().into_bytes(), ..Part::default() }];
+        }
+        let model = asked.json.get("model").and_then(Value::as_str).unwrap_or("none");
+        let model = script.answered_model.as_deref().unwrap_or(model);
+        if streamed {
+            stream(script, asked, model, tokens)
+        } else {
+            vec![plain(script, asked.seq, model, tokens)]
+        }
+    }
+
+    fn steps_of(&mut self, script: &Script, parts: Vec<Part>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut cuts = script.cuts.clone();
+        cuts.sort_unstable();
+        let mut at = 0_usize;
+        let mut content = 0_usize;
+        let single = parts.len() == 1;
+        let breaks = |point| script.cut.is_some_and(|Cut { before, .. }| before == point);
+        if breaks(CutPoint::Body) {
+            return vec![Step::Wait(APART), Step::Break];
+        }
+        for part in parts {
+            if part.content && breaks(CutPoint::Chunk(content)) {
+                steps.extend([Step::Wait(APART), Step::Break]);
+                return steps;
+            }
+            content = content.saturating_add(usize::from(part.content));
+            steps.extend(part.wait.map(Step::Wait));
+            let end = at.saturating_add(part.bytes.len());
+            let mut rest = Bytes::from(part.bytes);
+            for cut in cuts.iter().filter(|cut| (at.saturating_add(1)..end).contains(cut)) {
+                let piece = rest.split_to(cut.saturating_sub(end.saturating_sub(rest.len())));
+                steps.extend([Step::Data(piece), Step::Wait(APART)]);
+            }
+            if single && matches!(script.cut, Some(Cut { before: CutPoint::Chunk(_), .. })) {
+                let half = rest.split_to(rest.len() / 2);
+                steps.extend([Step::Data(half), Step::Wait(APART), Step::Break]);
+                return steps;
+            }
+            steps.push(Step::Data(rest));
+            at = end;
+            self.reports.extend(part.reports.map(|tokens| (end, tokens)));
+        }
+        if breaks(CutPoint::End) {
+            steps.extend([Step::Wait(APART), Step::Break]);
+        } else if script.trailers {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-mock-trailer", HeaderValue::from_static("end"));
+            steps.push(Step::Trailers(trailers));
+        }
+        steps
+    }
+}
+
+fn plain(script: &Script, seq: usize, model: &str, tokens: Tokens) -> Part {
+    let content = text(tokens.completion) + &"x".repeat(script.pad);
+    let (usage, in_choice, reports) = match &script.usage {
+        UsageShape::Api | UsageShape::Cumulative => {
+            (format!(r#","usage":{}"#, tokens.usage()), String::new(), Some(tokens))
+        }
+        UsageShape::Absent => (String::new(), String::new(), None),
+        UsageShape::Literal(json) => (format!(r#","usage":{json}"#), String::new(), None),
+        UsageShape::InChoice => (String::new(), format!(r#","usage":{}"#, tokens.usage()), Some(tokens)),
+    };
+    let body = format!(
+        r#"{{"id":"chatcmpl-mock-{seq}","object":"chat.completion","created":{CREATED},"model":{model},"choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"{in_choice}}}]{usage}}}"#,
+        model = Value::from(model),
+    );
+    Part { bytes: body.into_bytes(), reports, ..Part::default() }
+}
+
+fn stream(script: &Script, asked: &Asked<'_>, model: &str, tokens: Tokens) -> Vec<Part> {
+    let wanted = asked.json.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+    let reporting = wanted || script.always_usage;
+    let chunks = script.chunks.unwrap_or(5).max(1);
+    let wait = (script.chunk_delay_ms > 0).then(|| Duration::from_millis(script.chunk_delay_ms));
+    let head = format!(
+        r#"data: {{"id":"chatcmpl-mock-{}","object":"chat.completion.chunk","created":{CREATED},"model":{},"#,
+        asked.seq,
+        Value::from(model)
+    );
+    let event =
+        |choices: &str, usage: &str| format!("{head}\"choices\":[{choices}]{usage}}}\n\n").into_bytes();
+    let no_usage = if wanted && script.usage == UsageShape::Api { r#","usage":null"# } else { "" };
+    let role = r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}"#;
+    let mut parts = vec![Part { bytes: event(role, no_usage), ..Part::default() }];
+    for chunk in 1..=chunks {
+        let upto = |n: usize| tokens.completion.saturating_mul(n as u64) / chunks as u64;
+        let share = upto(chunk).saturating_sub(upto(chunk.saturating_sub(1)));
+        let pad = "x".repeat(script.pad / chunks);
+        let delta =
+            format!(r#"{{"index":0,"delta":{{"content":"{}{pad}"}},"finish_reason":null}}"#, text(share));
+        let so_far = Tokens { completion: upto(chunk), ..tokens };
+        let (usage, reports) = match script.usage {
+            UsageShape::Cumulative => (format!(r#","usage":{}"#, so_far.usage()), Some(so_far)),
+            _ => (no_usage.to_owned(), None),
+        };
+        parts.push(Part { bytes: event(&delta, &usage), wait, reports, content: true });
+    }
+    let (in_choice, reports) = match script.usage {
+        UsageShape::InChoice if reporting => (format!(r#","usage":{}"#, tokens.usage()), Some(tokens)),
+        _ => (String::new(), None),
+    };
+    let finish = format!(r#"{{"index":0,"delta":{{}},"finish_reason":"stop"{in_choice}}}"#);
+    parts.push(Part { bytes: event(&finish, no_usage), reports, ..Part::default() });
+    match &script.usage {
+        UsageShape::Api if reporting => {
+            let usage = format!(r#","usage":{}"#, tokens.usage());
+            parts.push(Part { bytes: event("", &usage), reports: Some(tokens), ..Part::default() });
+        }
+        UsageShape::Literal(json) if reporting => {
+            parts.push(Part { bytes: event("", &format!(r#","usage":{json}"#)), ..Part::default() });
+        }
+        _ => {}
+    }
+    if !script.no_done {
+        parts.push(Part { bytes: b"data: [DONE]\n\n".to_vec(), ..Part::default() });
+    }
+    parts
+}
+
+fn text(tokens: u64) -> String {
+    "tok ".repeat(usize::try_from(tokens.min(TEXT_TOKENS_MAX)).unwrap_or(0))
+}
+
+fn error_body(status: u16) -> String {
+    let (kind, code) = match status {
+        429 => ("requests", "rate_limit_exceeded"),
+        400..500 => ("invalid_request_error", "bad_request"),
+        _ => ("server_error", "internal_error"),
+    };
+    let message = format!("the mock provider was told to answer {status}");
+    json!({"error": {"message": message, "type": kind, "param": null, "code": code}}).to_string()
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}

@@ -1,0 +1,552 @@
+//! The whole: mock provider, ledger, the line between, one or more Envoys; started, watched, ended.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::child::tail;
+use crate::gateway::{Config, Filter, Gateway, Headers, Listener, Run};
+use crate::http::{Answer, Client, Reply};
+use crate::ledger::{Api, Ledger, Serve};
+use crate::link::{Fault, Link};
+use crate::mock::Mock;
+use crate::request::Chat;
+use crate::tools::{Tools, repository, run_folder, shown};
+use crate::wait;
+
+/// What a stack is made of. The default is one Envoy with two workers in `hold` mode in front of the
+/// mock provider, selling by the ModelStack catalog, on free ports.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names the folder of its files.
+    pub name: String,
+    /// The programs.
+    pub tools: Tools,
+    /// The catalog file.
+    pub catalog: PathBuf,
+    /// The filter's mode.
+    pub headers: Headers,
+    /// Worker threads of each Envoy.
+    pub concurrency: u32,
+    /// How many Envoys.
+    pub envoys: usize,
+    /// Whether they are of the oldest supported version.
+    pub old_envoy: bool,
+    /// Members that replace or add to those of the plugin's configuration.
+    pub plugin: Value,
+    /// Somebody else's server instead of the mock provider.
+    pub upstream: Option<SocketAddr>,
+    /// Whether HTTP/2 is spoken to the upstream.
+    pub upstream_http2: bool,
+    /// Whether the line between Envoy and ledger can be made bad.
+    pub link: bool,
+    /// Where the books are kept; none = SQLite in the run's folder.
+    pub store: Option<String>,
+    /// Fixed ports; none = free ones.
+    pub ports: Option<Ports>,
+    /// Listeners beside the first one.
+    pub extra: Vec<Extra>,
+    /// The core that Envoy is kept on.
+    pub envoy_core: Option<usize>,
+    /// Whether Envoy writes an access log.
+    pub access_log: bool,
+    /// Envoy's log level.
+    pub level: String,
+}
+
+/// A further listener, for comparison.
+#[derive(Clone, Debug)]
+pub struct Extra {
+    /// Its name.
+    pub name: String,
+    /// Its filter.
+    pub filter: ExtraFilter,
+    /// Its upstream, where it is another than that of the first listener.
+    pub upstream: Option<SocketAddr>,
+}
+
+/// The filter of a further listener.
+#[derive(Clone, Debug)]
+pub enum ExtraFilter {
+    /// None.
+    None,
+    /// A module without configuration.
+    Plain(PathBuf),
+    /// The filter, as in the first listener.
+    Bursar,
+}
+
+/// Fixed ports.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Envoy's listener.
+    pub gateway: u16,
+    /// The ledger.
+    pub ledger: u16,
+    /// Envoy's admin interface.
+    pub admin: u16,
+}
+
+/// A running stack. Dropping it ends everything; files of a run that did not come to its good end
+/// are kept.
+#[derive(Debug)]
+pub struct Stack {
+    /// The provider.
+    pub mock: Mock,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The line between Envoy and ledger.
+    pub link: Option<Link>,
+    /// The Envoys.
+    pub gateways: Vec<Gateway>,
+    /// The administrator's token.
+    pub admin_token: String,
+    setup: Setup,
+    folder: PathBuf,
+    accounts: Mutex<Vec<Account>>,
+    vms_created: Vec<i64>,
+    finished: bool,
+}
+
+/// An account that the stack has made.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// The plan that it began with.
+    pub plan: String,
+    /// The id of its key.
+    pub key_id: String,
+    /// Its key.
+    pub key: String,
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// The default stack with the tools that the environment names.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            tools: Tools::from_env(),
+            catalog: default_catalog(),
+            headers: Headers::Hold,
+            concurrency: 2,
+            envoys: 1,
+            old_envoy: false,
+            plugin: json!({}),
+            upstream: None,
+            upstream_http2: false,
+            link: true,
+            store: None,
+            ports: None,
+            extra: Vec::new(),
+            envoy_core: None,
+            access_log: true,
+            level: "warning".to_owned(),
+        }
+    }
+
+    /// The same in this mode.
+    #[must_use]
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The same on the oldest supported Envoy.
+    #[must_use]
+    pub fn old_envoy(mut self) -> Self {
+        self.old_envoy = true;
+        self
+    }
+
+    /// The same with so many workers.
+    #[must_use]
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// The same with so many Envoys.
+    #[must_use]
+    pub fn envoys(mut self, envoys: usize) -> Self {
+        self.envoys = envoys;
+        self
+    }
+
+    /// The same with these members in the plugin's configuration.
+    #[must_use]
+    pub fn plugin(mut self, members: Value) -> Self {
+        merge(&mut self.plugin, &members);
+        self
+    }
+
+    /// The same with another catalog.
+    #[must_use]
+    pub fn catalog(mut self, file: &Path) -> Self {
+        self.catalog = file.to_path_buf();
+        self
+    }
+
+    /// The same with HTTP/2 to the upstream.
+    #[must_use]
+    pub fn upstream_http2(mut self) -> Self {
+        self.upstream_http2 = true;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Something does not start; the error says what and quotes its log.
+    pub async fn start(self) -> Result<Stack> {
+        if let Some(ports) = self.ports {
+            for (what, port) in
+                [("the gateway", ports.gateway), ("the ledger", ports.ledger), ("Envoy's admin", ports.admin)]
+            {
+                let taken = std::net::TcpListener::bind(("127.0.0.1", port)).is_err();
+                ensure!(!taken, "port {port} for {what} is taken: stop what listens there or choose another");
+            }
+        }
+        let folder = run_folder(&self.name)?;
+        let (admin_token, edge_token) = (token()?, token()?);
+        let store = folder.join("books.sqlite");
+        let serve = Serve {
+            program: self.tools.bursar()?.to_path_buf(),
+            catalog: self.catalog.clone(),
+            store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}", store.display())),
+            port: self.ports.map_or(0, |ports| ports.ledger),
+            admin_token: admin_token.clone(),
+            edge_token: edge_token.clone(),
+            log: folder.join("ledger.log"),
+        };
+        let (mock, ledger) = (Mock::start().await?, Ledger::start(serve).await?);
+        let link = if self.link { Some(Link::start(ledger.address).await?) } else { None };
+        let mut stack = Stack {
+            mock,
+            ledger,
+            link,
+            gateways: Vec::new(),
+            admin_token,
+            setup: self,
+            folder,
+            accounts: Mutex::new(Vec::new()),
+            vms_created: Vec::new(),
+            finished: false,
+        };
+        for number in 1..=stack.setup.envoys {
+            let gateway = stack.start_gateway(number, &edge_token).await?;
+            stack.vms_created.push(gateway.stats().await?.vms_created());
+            stack.gateways.push(gateway);
+        }
+        Ok(stack)
+    }
+
+    fn filter(&self, number: usize, edge_token: &str) -> Result<Filter> {
+        let mut plugin = json!({
+            "ledger": {"cluster": "ledger", "token": edge_token},
+            "headers": self.headers.as_str(),
+            "label": format!("envoy-{number}"),
+        });
+        merge(&mut plugin, &self.plugin);
+        Ok(Filter::Bursar { wasm: self.tools.wasm()?.to_path_buf(), headers: self.headers, plugin })
+    }
+}
+
+// === impl Stack ===
+
+impl Stack {
+    /// The default stack.
+    ///
+    /// # Errors
+    /// As [`Setup::start`].
+    pub async fn start(name: &str) -> Result<Self> {
+        Setup::new(name).start().await
+    }
+
+    /// The first Envoy.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn gateway(&self) -> Result<&Gateway> {
+        self.gateways.first().context("the stack has no Envoy")
+    }
+
+    /// A client of the first Envoy's listener with the filter.
+    ///
+    /// # Errors
+    /// There is no Envoy.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::http1(self.address()?))
+    }
+
+    /// Where the first Envoy's listener with the filter is.
+    ///
+    /// # Errors
+    /// There is no Envoy.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.gateway()?.listeners.first().copied().context("Envoy has no listener")
+    }
+
+    /// The ledger's API.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.ledger.api()
+    }
+
+    /// Where the run's files are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How the stack was set up.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Makes an account on a plan, with one key.
+    ///
+    /// # Errors
+    /// The ledger refuses.
+    pub async fn account(&self, plan: &str) -> Result<Account> {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let id = format!("{plan}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.account_named(&id, plan).await
+    }
+
+    /// Makes an account of this id.
+    ///
+    /// # Errors
+    /// The ledger refuses.
+    pub async fn account_named(&self, id: &str, plan: &str) -> Result<Account> {
+        let api = self.api();
+        api.create_account(id, plan).await?;
+        let (key_id, key) = api.create_key(id, None).await?;
+        let account = Account { id: id.to_owned(), plan: plan.to_owned(), key_id, key };
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).push(account.clone());
+        Ok(account)
+    }
+
+    /// Makes an account without a plan's credits and gives it these, in decimal.
+    ///
+    /// # Errors
+    /// The ledger refuses.
+    pub async fn account_with(&self, credits: &str) -> Result<Account> {
+        let account = self.account("topup_only").await?;
+        self.top_up(&account, credits).await?;
+        Ok(account)
+    }
+
+    /// Sells credits to an account, in decimal.
+    ///
+    /// # Errors
+    /// The ledger refuses.
+    pub async fn top_up(&self, account: &Account, credits: &str) -> Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let reference = format!("payment-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.api().grant(&account.id, "topup", credits, &reference).await
+    }
+
+    /// The accounts made so far.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a completion request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn chat(&self, account: &Account, chat: Chat) -> Result<Answer> {
+        self.client()?.send(chat.request(&account.key)).await
+    }
+
+    /// Sends a completion request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn open(&self, account: &Account, chat: Chat) -> Result<Reply> {
+        self.client()?.open(chat.request(&account.key)).await
+    }
+
+    /// Makes the line between Envoy and ledger bad, or good again.
+    ///
+    /// # Errors
+    /// The stack was made without a line.
+    pub async fn fault(&mut self, fault: Fault) -> Result<()> {
+        self.link.as_mut().context("the stack has no link")?.set(fault).await
+    }
+
+    /// Kills the ledger (`kill -9`).
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill_ledger(&mut self) -> Result<()> {
+        self.ledger.kill()
+    }
+
+    /// Starts the ledger again on the same books, and leads Envoy to it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn restart_ledger(&mut self) -> Result<()> {
+        self.ledger.restart().await?;
+        if let Some(link) = &self.link {
+            link.lead_to(self.ledger.address);
+        }
+        Ok(())
+    }
+
+    /// Waits until no Envoy has settlements that the ledger has not taken (I6).
+    ///
+    /// # Errors
+    /// Some remain.
+    pub async fn settled(&self, within: Duration) -> Result<()> {
+        wait::until_true("every settlement is delivered", within, || async {
+            for gateway in &self.gateways {
+                let stats = gateway.stats().await?;
+                for gauge in ["ring_depth", "open_requests", "parked"] {
+                    let depth = stats.get(&format!("wasmcustom.bursar.{gauge}"));
+                    if depth != 0 {
+                        bail!("{gauge} is {depth}");
+                    }
+                }
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Checks that the journal is the provider's record, priced; that nothing is held; that no VM has
+    /// failed; and ends the stack.
+    ///
+    /// # Errors
+    /// Something does not agree.
+    pub async fn finish(self) -> Result<()> {
+        crate::reconcile::reconcile(&self).await?;
+        self.finish_unreconciled().await
+    }
+
+    /// As [`Stack::finish`], for tests whose traffic the reconciliation cannot follow.
+    ///
+    /// # Errors
+    /// A VM has failed, or the ledger's books do not verify.
+    pub async fn finish_unreconciled(mut self) -> Result<()> {
+        for (gateway, before) in self.gateways.iter().zip(&self.vms_created) {
+            gateway.healthy().await?;
+            let created = gateway.stats().await?.vms_created();
+            ensure!(created == *before, "VMs were made anew: {before} at the start, {created} at the end");
+        }
+        self.stop().await?;
+        self.ledger.verify().await?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Ends it in order, Envoys first.
+    ///
+    /// # Errors
+    /// Something cannot be ended.
+    pub async fn stop(&mut self) -> Result<()> {
+        for gateway in &mut self.gateways {
+            gateway.stop().await?;
+        }
+        self.ledger.stop().await
+    }
+
+    /// Says that the run's files are no longer wanted.
+    pub fn discard_files(&mut self) {
+        self.finished = true;
+    }
+
+    async fn start_gateway(&self, number: usize, edge_token: &str) -> Result<Gateway> {
+        let setup = &self.setup;
+        let name = format!("envoy-{number}");
+        let upstream = setup.upstream.unwrap_or(self.mock.address);
+        let own = setup.filter(number, edge_token)?;
+        let mut listeners = vec![Listener {
+            name: "gateway".to_owned(),
+            port: setup.ports.map_or(0, |ports| ports.gateway),
+            filter: own.clone(),
+            upstream,
+            upstream_http2: setup.upstream_http2,
+        }];
+        listeners.extend(setup.extra.iter().map(|extra| Listener {
+            name: extra.name.clone(),
+            port: 0,
+            filter: match &extra.filter {
+                ExtraFilter::None => Filter::None,
+                ExtraFilter::Plain(wasm) => Filter::Plain { wasm: wasm.clone() },
+                ExtraFilter::Bursar => own.clone(),
+            },
+            upstream: extra.upstream.unwrap_or(upstream),
+            upstream_http2: setup.upstream_http2,
+        }));
+        let config = Config {
+            listeners,
+            ledger: self.link.as_ref().map_or(self.ledger.address, |link| link.address),
+            admin_port: setup.ports.map_or(0, |ports| ports.admin),
+            access_log: setup.access_log.then(|| self.folder.join(format!("{name}.access"))),
+        };
+        let program = if setup.old_envoy { setup.tools.envoy_old()? } else { setup.tools.envoy()? };
+        let run = Run {
+            program,
+            concurrency: setup.concurrency,
+            folder: &self.folder,
+            name: &name,
+            level: &setup.level,
+            core: setup.envoy_core,
+        };
+        Gateway::start(&run, &config).await
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.finished {
+            // What cannot be removed stays below the target folder.
+            let _ = std::fs::remove_dir_all(&self.folder);
+            return;
+        }
+        eprintln!("the files of this run are kept in {}", shown(&self.folder));
+        for gateway in &self.gateways {
+            eprintln!("{}", tail(gateway.log()));
+        }
+        eprintln!("{}", tail(self.ledger.log()));
+    }
+}
+
+/// The catalog of the ModelStack page.
+#[must_use]
+pub fn default_catalog() -> PathBuf {
+    repository().join("envoy/catalogs/modelstack.yaml")
+}
+
+/// Replaces members of `base` by those of `over`, objects member by member.
+fn merge(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (name, value) in over {
+                merge(base.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}
+
+/// A token of 128 random bits.
+fn token() -> Result<String> {
+    use std::io::Read;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,173 @@
+//! Strings: where a run of plain bytes ends, what escapes mean, and the names of members.
+
+use super::tokenizer::Visitor;
+use crate::limits::NAME_BYTES_MAX;
+
+/// The name of a member, decoded. Lone surrogates are written as three bytes each (WTF-8), so that names that
+/// differ stay different.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a> {
+    /// The name, or its beginning where it is longer than [`NAME_BYTES_MAX`].
+    pub(crate) bytes: &'a [u8],
+    /// Whether `bytes` is all of it.
+    pub(crate) whole: bool,
+    /// A hash of all of it, where the visitor asks for one.
+    pub(crate) hash: u64,
+}
+
+/// Collects a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameBuffer {
+    bytes: [u8; NAME_BYTES_MAX],
+    len: usize,
+    hash: u64,
+}
+
+impl NameBuffer {
+    pub(super) const EMPTY: Self = Self { bytes: [0; NAME_BYTES_MAX], len: 0, hash: FNV_BASIS };
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+        self.hash = FNV_BASIS;
+    }
+
+    #[inline]
+    pub(super) fn push<V: Visitor>(&mut self, piece: &[u8]) {
+        for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(piece) {
+            *slot = *byte;
+        }
+        if V::HASHES_NAMES {
+            // FNV-1a: chosen for being short. A client that finds a collision gets its own request refused.
+            for byte in piece {
+                self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+            }
+        }
+        self.len = self.len.saturating_add(piece.len());
+    }
+
+    #[inline]
+    pub(super) fn name(&self) -> Name<'_> {
+        let kept = self.len.min(NAME_BYTES_MAX);
+        Name {
+            bytes: self.bytes.get(..kept).unwrap_or_default(),
+            whole: self.len <= NAME_BYTES_MAX,
+            hash: self.hash,
+        }
+    }
+}
+
+/// How many bytes come before the first quote or backslash.
+#[inline]
+pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    // Names and most values are short: below this length the call into the vector search costs more than it saves.
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    if let Some(len) = near.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        return len;
+    }
+    let far = bytes.get(near.len()..).unwrap_or_default();
+    near.len().saturating_add(memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len()))
+}
+
+/// Whether the run has a raw control character, and whether all of it is ASCII; one pass that vectorises.
+#[inline]
+pub(super) fn survey(run: &[u8]) -> (bool, bool) {
+    let (lowest, bits) =
+        run.iter().fold((u8::MAX, 0_u8), |(lowest, bits), byte| (lowest.min(*byte), bits | byte));
+    (lowest < b' ', bits.is_ascii())
+}
+
+/// The byte that a one-letter escape stands for.
+#[inline]
+pub(super) fn short_escape(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\\' | b'/' => byte,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
+}
+
+/// Joins the code units of `\u` escapes to characters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Units {
+    high: Option<u16>,
+}
+
+/// The bytes of at most two characters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Encoded {
+    bytes: [u8; 8],
+    len: usize,
+}
+
+impl Units {
+    pub(super) const EMPTY: Self = Self { high: None };
+
+    /// The next code unit; a high surrogate waits for its other half.
+    pub(super) fn push(&mut self, unit: u16) -> Encoded {
+        let low = matches!(unit, 0xdc00..=0xdfff);
+        if let (Some(high), true) = (self.high, low) {
+            self.high = None;
+            return Encoded::default().with(joined(high, unit));
+        }
+        let waiting = self.flush();
+        if matches!(unit, 0xd800..=0xdbff) {
+            self.high = Some(unit);
+            return waiting;
+        }
+        waiting.with(u32::from(unit))
+    }
+
+    /// A high surrogate that stays alone.
+    #[inline]
+    pub(super) fn flush(&mut self) -> Encoded {
+        match self.high.take() {
+            Some(high) => Encoded::default().with(u32::from(high)),
+            None => Encoded::default(),
+        }
+    }
+}
+
+impl Encoded {
+    #[inline]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Appends the code point in UTF-8's scheme, a surrogate like any other.
+    fn with(mut self, code: u32) -> Self {
+        let tail = |shift: u32| 0x80 | (low_byte(code >> shift) & 0x3f);
+        let (bytes, len) = match code {
+            0..0x80 => ([low_byte(code), 0, 0, 0], 1),
+            0x80..0x800 => ([0xc0 | low_byte(code >> 6), tail(0), 0, 0], 2),
+            0x800..0x1_0000 => ([0xe0 | low_byte(code >> 12), tail(6), tail(0), 0], 3),
+            _ => ([0xf0 | low_byte(code >> 18), tail(12), tail(6), tail(0)], 4),
+        };
+        for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(bytes.iter().take(len)) {
+            *slot = *byte;
+        }
+        self.len = self.len.saturating_add(len);
+        self
+    }
+}
+
+/// The code point of a surrogate pair.
+fn joined(high: u16, low: u16) -> u32 {
+    let (high, low) = (u32::from(high & 0x3ff), u32::from(low & 0x3ff));
+    0x1_0000_u32.saturating_add((high << 10) | low)
+}
+
+#[inline]
+fn low_byte(code: u32) -> u8 {
+    let [.., low] = code.to_be_bytes();
+    low
+}
+
+/// Bytes searched one by one before the vector search.
+const NEAR: usize = 16;
+
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;

@@ -1,0 +1,27 @@
+//! Every bound of this crate in one place: what one stream may keep in memory, and what is refused beyond.
+
+/// Open objects and arrays within one another.
+///
+/// The tokenizer keeps one bit for each, so that depth costs neither recursion nor heap.
+pub const DEPTH_MAX: u32 = 128;
+
+/// Bytes of a member's name that are kept; a longer name is none that this crate knows.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of a model's name, asked for or answered.
+pub const MODEL_BYTES_MAX: usize = 256;
+
+/// Members of a request's top-level object.
+pub const MEMBERS_MAX: usize = 64;
+
+/// Answers that one request may ask for (`n`), and choices of an answer that are told apart.
+pub const CHOICES_MAX: u32 = 128;
+
+/// The largest count or bound that is believed: JSON's exact integers.
+pub const COUNT_MAX: u64 = tariff::meter::COUNT_MAX;
+
+/// Bytes of an unfinished event that the chunk filter holds back; a longer event is never dropped.
+pub const HELD_BYTES_MAX: usize = 4096;
+
+// The tokenizer's stack is one u128, and the set of choices is one u128.
+const _: () = assert!(DEPTH_MAX <= u128::BITS && CHOICES_MAX <= u128::BITS);

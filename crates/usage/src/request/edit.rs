@@ -1,0 +1,99 @@
+//! Edits of a request body: a few spans replaced near its beginning, every other byte kept.
+//!
+//! An edit touches one member only, because a body that is parsed and written again would change numbers,
+//! member order and escapes that the provider may sign, cache or log.
+
+use super::facts::RequestFacts;
+
+/// Bytes `start..end` of the body are replaced; an empty span inserts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Offset of the first byte replaced.
+    pub start: u64,
+    /// Offset after the last byte replaced.
+    pub end: u64,
+    /// What stands there instead.
+    pub replacement: Vec<u8>,
+}
+
+/// The edit that makes a streamed answer carry its usage; none where the client asked for it, or does not stream.
+#[must_use]
+pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
+    if !facts.stream || facts.include_usage == Some(true) {
+        return None;
+    }
+    if let Some(span) = facts.include_usage_span {
+        return Some(Edit { start: span.start, end: span.end, replacement: b"true".to_vec() });
+    }
+    if let Some(start) = facts.stream_options_start {
+        return Some(insertion(start, "\"include_usage\":true", facts.stream_options_empty));
+    }
+    if let Some(span) = facts.stream_options_span {
+        let replacement = br#"{"include_usage":true}"#.to_vec();
+        return Some(Edit { start: span.start, end: span.end, replacement });
+    }
+    let member = r#""stream_options":{"include_usage":true}"#;
+    Some(insertion(facts.object_start, member, facts.is_empty_object))
+}
+
+/// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the client
+/// gave none, `max_tokens` is inserted.
+///
+/// A bound of `null` counts as none, and the insertion would then be a duplicate: it is replaced instead.
+#[must_use]
+pub fn max_tokens(facts: &RequestFacts, cap: u64) -> Vec<Edit> {
+    if facts.bounds().next().is_none() {
+        if let Some(span) = facts.max_tokens_null {
+            return vec![Edit { start: span.start, end: span.end, replacement: cap.to_string().into_bytes() }];
+        }
+        let member = format!("\"max_tokens\":{cap}");
+        return vec![insertion(facts.object_start, &member, facts.is_empty_object)];
+    }
+    facts
+        .bounds()
+        .filter(|bound| bound.value > cap)
+        .map(|bound| Edit {
+            start: bound.span.start,
+            end: bound.span.end,
+            replacement: cap.to_string().into_bytes(),
+        })
+        .collect()
+}
+
+/// How many bytes from the body's beginning [`apply`] must be given.
+#[must_use]
+pub fn prefix_len(edits: &[Edit]) -> u64 {
+    edits.iter().map(|edit| edit.end).max().unwrap_or(0)
+}
+
+/// The body's first bytes with the edits made; whatever follows `prefix` in the body stays as it is.
+///
+/// Edits may come in any order; those at the same place are made in the order given. `prefix` must reach to
+/// [`prefix_len`]; an edit that lies outside of it or overlaps an earlier one is left out.
+#[must_use]
+pub fn apply(prefix: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut ordered: Vec<&Edit> = edits.iter().collect();
+    ordered.sort_by_key(|edit| edit.start);
+    let added = edits.iter().fold(0_usize, |sum, edit| sum.saturating_add(edit.replacement.len()));
+    let mut edited = Vec::with_capacity(prefix.len().saturating_add(added));
+    let mut done = 0_usize;
+    for edit in ordered {
+        let (Ok(start), Ok(end)) = (usize::try_from(edit.start), usize::try_from(edit.end)) else {
+            continue;
+        };
+        let (Some(kept), true) = (prefix.get(done..start), end >= start && end <= prefix.len()) else {
+            continue;
+        };
+        edited.extend_from_slice(kept);
+        edited.extend_from_slice(&edit.replacement);
+        done = end;
+    }
+    edited.extend_from_slice(prefix.get(done..).unwrap_or_default());
+    edited
+}
+
+/// A member put at the beginning of an object.
+fn insertion(at: u64, member: &str, into_empty: bool) -> Edit {
+    let separator = if into_empty { "" } else { "," };
+    Edit { start: at, end: at, replacement: format!("{member}{separator}").into_bytes() }
+}

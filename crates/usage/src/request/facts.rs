@@ -1,0 +1,69 @@
+//! The facts of one request body, with the places where it may be edited.
+
+/// Bytes of the body from `start` up to, but not including, `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: u64,
+    /// Offset after the last byte.
+    pub end: u64,
+}
+
+/// An upper bound on output tokens as the client gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounded {
+    /// Tokens, at most [`crate::limits::COUNT_MAX`].
+    pub value: u64,
+    /// Where the number stands.
+    pub span: Span,
+}
+
+/// What a request body says, as far as price and admission need it.
+///
+/// `null` counts as absent for every member but `model`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model asked for, decoded; at most [`crate::limits::MODEL_BYTES_MAX`] bytes.
+    pub model: Option<Box<str>>,
+    /// Whether the answer shall be streamed; absent means no.
+    pub stream: bool,
+    /// What the client said in `stream_options.include_usage`.
+    pub include_usage: Option<bool>,
+    /// Where the value of `stream_options` stands, `null` included.
+    pub stream_options_span: Option<Span>,
+    /// Where the members of `stream_options` begin, just after its `{`; absent where it is no object.
+    pub stream_options_start: Option<u64>,
+    /// Whether `stream_options` is an object without members.
+    pub stream_options_empty: bool,
+    /// Where the value of `stream_options.include_usage` stands, `null` included.
+    pub include_usage_span: Option<Span>,
+    /// `max_tokens` (chat completions).
+    pub max_tokens: Option<Bounded>,
+    /// Where a `max_tokens` of `null` stands.
+    pub max_tokens_null: Option<Span>,
+    /// `max_completion_tokens` (chat completions, successor of `max_tokens`).
+    pub max_completion_tokens: Option<Bounded>,
+    /// `max_output_tokens` (responses).
+    pub max_output_tokens: Option<Bounded>,
+    /// Answers asked for, 1 to [`crate::limits::CHOICES_MAX`].
+    pub n: Option<u64>,
+    /// Bytes of the body so far; white space may still follow a complete one.
+    pub body_bytes: u64,
+    /// Offset just after the body's first `{`: where a member may be inserted.
+    pub object_start: u64,
+    /// Whether the body is an object without members.
+    pub is_empty_object: bool,
+}
+
+impl RequestFacts {
+    /// The bounds on output tokens that the client gave.
+    pub fn bounds(&self) -> impl Iterator<Item = Bounded> + '_ {
+        [self.max_tokens, self.max_completion_tokens, self.max_output_tokens].into_iter().flatten()
+    }
+
+    /// The largest bound given: which of several the provider obeys is not known, so the hold takes this one.
+    #[must_use]
+    pub fn output_bound(&self) -> Option<u64> {
+        self.bounds().map(|bound| bound.value).max()
+    }
+}

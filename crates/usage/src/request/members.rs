@@ -1,0 +1,274 @@
+//! The members of a request that matter: their types, their ranges, and that none stands twice.
+
+use super::facts::{Bounded, RequestFacts, Span};
+use super::{RequestError, unique::Unique};
+use crate::json::{Container, Literal, Name, Number, Visitor};
+use crate::limits::{CHOICES_MAX, COUNT_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX};
+
+/// Collects the facts from the tokenizer's reports.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    pub(super) facts: RequestFacts,
+    unique: Unique,
+    depth: u32,
+    /// The value that is read is in `stream_options`.
+    in_options: bool,
+    /// The member whose value comes next, where it matters.
+    member: Option<Member>,
+    /// The model's name as far as it was read.
+    model: Vec<u8>,
+}
+
+/// A member that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Member {
+    Model,
+    Stream,
+    StreamOptions,
+    IncludeUsage,
+    MaxTokens,
+    MaxCompletionTokens,
+    MaxOutputTokens,
+    N,
+}
+
+impl Member {
+    /// The top-level member of that name.
+    fn top(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"model" => Self::Model,
+            b"stream" => Self::Stream,
+            b"stream_options" => Self::StreamOptions,
+            b"max_tokens" => Self::MaxTokens,
+            b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"max_output_tokens" => Self::MaxOutputTokens,
+            b"n" => Self::N,
+            _ => return None,
+        })
+    }
+
+    /// The member of `stream_options` of that name.
+    fn option(name: &[u8]) -> Option<Self> {
+        (name == b"include_usage").then_some(Self::IncludeUsage)
+    }
+
+    /// The member that a name means to any upstream.
+    ///
+    /// # Errors
+    /// Where only some upstreams would take it for that member: Go's `encoding/json` compares names without
+    /// case, so that `Model` beside `model` would decide there.
+    fn recognise(name: Name<'_>, known: fn(&[u8]) -> Option<Self>) -> Result<Option<Self>, RequestError> {
+        if !name.whole {
+            return Ok(None);
+        }
+        if let Some(member) = known(name.bytes) {
+            return Ok(Some(member));
+        }
+        let mut folded = [0; NAME_BYTES_MAX];
+        match known(fold_case(name.bytes, &mut folded)) {
+            Some(member) => Err(RequestError::Misspelled { member: member.name() }),
+            None => Ok(None),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Stream => "stream",
+            Self::StreamOptions => "stream_options",
+            Self::IncludeUsage => INCLUDE_USAGE_PATH,
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxOutputTokens => "max_output_tokens",
+            Self::N => "n",
+        }
+    }
+
+    const fn wrong_type(self) -> RequestError {
+        let expected = match self {
+            Self::Model => "a string",
+            Self::Stream | Self::IncludeUsage => "true or false",
+            Self::StreamOptions => "an object",
+            Self::MaxTokens | Self::MaxCompletionTokens | Self::MaxOutputTokens | Self::N => {
+                "an integer without fraction or exponent"
+            }
+        };
+        RequestError::WrongType { member: self.name(), expected }
+    }
+
+    /// The range of its number; none where it is no number.
+    const fn range(self) -> Option<(u64, u64)> {
+        match self {
+            Self::MaxTokens | Self::MaxCompletionTokens | Self::MaxOutputTokens => Some((0, COUNT_MAX)),
+            Self::N => Some((1, CHOICES_MAX as u64)),
+            Self::Model | Self::Stream | Self::StreamOptions | Self::IncludeUsage => None,
+        }
+    }
+
+    /// Its number, checked.
+    fn number(self, number: Number) -> Result<u64, RequestError> {
+        let Some((min, max)) = self.range() else {
+            return Err(self.wrong_type());
+        };
+        match number {
+            Number::Integer(value) if (min..=max).contains(&value) => Ok(value),
+            Number::Integer(_) | Number::TooLarge | Number::Negative => {
+                Err(RequestError::OutOfRange { member: self.name(), min, max })
+            }
+            Number::Fraction => Err(self.wrong_type()),
+        }
+    }
+}
+
+impl Members {
+    /// A scalar value at the top makes the body no object.
+    fn scalar(&mut self) -> Result<Option<Member>, RequestError> {
+        if self.depth == 0 {
+            return Err(RequestError::NotAnObject);
+        }
+        Ok(self.member.take())
+    }
+
+    /// A member of `stream_options`.
+    fn option(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        self.facts.stream_options_empty = false;
+        self.member = Member::recognise(name, Member::option)?;
+        if self.member.is_some() && self.facts.include_usage_span.is_some() {
+            return Err(RequestError::Duplicate { member: INCLUDE_USAGE_PATH.into() });
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Members {
+    type Error = RequestError;
+    const HASHES_NAMES: bool = true;
+
+    #[inline]
+    fn wants_name(&self) -> bool {
+        self.depth == 1 || (self.in_options && self.depth == 2)
+    }
+
+    fn name(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        if self.depth != 1 {
+            return self.option(name);
+        }
+        self.facts.is_empty_object = false;
+        self.unique.insert(name)?;
+        self.member = Member::recognise(name, Member::top)?;
+        Ok(())
+    }
+
+    fn open(&mut self, container: Container, at: u64) -> Result<(), RequestError> {
+        let begin = at.saturating_add(1);
+        match (self.depth, self.member.take()) {
+            (0, _) if container == Container::Object => {
+                self.facts.object_start = begin;
+                self.facts.is_empty_object = true;
+            }
+            (0, _) => return Err(RequestError::NotAnObject),
+            (_, Some(Member::StreamOptions)) if container == Container::Object => {
+                self.in_options = true;
+                self.facts.stream_options_start = Some(begin);
+                self.facts.stream_options_empty = true;
+            }
+            (_, Some(member)) => return Err(member.wrong_type()),
+            (_, None) => {}
+        }
+        self.depth = self.depth.saturating_add(1);
+        Ok(())
+    }
+
+    fn close(&mut self, end: u64) -> Result<(), RequestError> {
+        self.depth = self.depth.saturating_sub(1);
+        if self.in_options && self.depth == 1 {
+            self.in_options = false;
+            let start = self.facts.stream_options_start.map(|start| start.saturating_sub(1));
+            self.facts.stream_options_span = start.map(|start| Span { start, end });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn begin_text(&mut self) -> bool {
+        self.member == Some(Member::Model)
+    }
+
+    fn text(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+        // One byte more than allowed shows that it is too long; said at its end, after what is worse.
+        let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model.len());
+        self.model.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), RequestError> {
+        match self.scalar()? {
+            None => Ok(()),
+            Some(Member::Model) if self.model.len() > MODEL_BYTES_MAX => Err(RequestError::ModelTooLong),
+            Some(Member::Model) => {
+                let model = str::from_utf8(&self.model).map_err(|_| RequestError::ModelNotUnicode)?;
+                self.facts.model = Some(model.into());
+                Ok(())
+            }
+            Some(member) => Err(member.wrong_type()),
+        }
+    }
+
+    fn number(&mut self, number: Number, span: Span) -> Result<(), RequestError> {
+        let Some(member) = self.scalar()? else {
+            return Ok(());
+        };
+        let value = member.number(number)?;
+        let bounded = Some(Bounded { value, span });
+        match member {
+            Member::MaxTokens => self.facts.max_tokens = bounded,
+            Member::MaxCompletionTokens => self.facts.max_completion_tokens = bounded,
+            Member::MaxOutputTokens => self.facts.max_output_tokens = bounded,
+            Member::N => self.facts.n = Some(value),
+            Member::Model | Member::Stream | Member::StreamOptions | Member::IncludeUsage => {}
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, literal: Literal, span: Span) -> Result<(), RequestError> {
+        let Some(member) = self.scalar()? else {
+            return Ok(());
+        };
+        let said = match literal {
+            Literal::True => Some(true),
+            Literal::False => Some(false),
+            Literal::Null => None,
+        };
+        match member {
+            Member::Stream => self.facts.stream = said == Some(true),
+            Member::IncludeUsage => {
+                self.facts.include_usage = said;
+                self.facts.include_usage_span = Some(span);
+            }
+            Member::Model => return Err(member.wrong_type()),
+            _ if said.is_some() => return Err(member.wrong_type()),
+            Member::StreamOptions => self.facts.stream_options_span = Some(span),
+            Member::MaxTokens => self.facts.max_tokens_null = Some(span),
+            Member::MaxCompletionTokens | Member::MaxOutputTokens | Member::N => {}
+        }
+        Ok(())
+    }
+}
+
+/// The name in lower case, with the two characters beyond ASCII that Unicode folds to ASCII letters.
+fn fold_case<'a>(name: &[u8], folded: &'a mut [u8; NAME_BYTES_MAX]) -> &'a [u8] {
+    let mut rest = name;
+    let mut len = 0_usize;
+    for slot in folded.iter_mut() {
+        (*slot, rest) = match rest {
+            [] => break,
+            [0xc5, 0xbf, after @ ..] => (b's', after), // U+017F, long s
+            [0xe2, 0x84, 0xaa, after @ ..] => (b'k', after), // U+212A, Kelvin sign
+            [byte, after @ ..] => (byte.to_ascii_lowercase(), after),
+        };
+        len = len.saturating_add(1);
+    }
+    folded.get(..len).unwrap_or_default()
+}
+
+const INCLUDE_USAGE_PATH: &str = "stream_options.include_usage";

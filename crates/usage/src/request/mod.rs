@@ -1,0 +1,17 @@
+//! What a request body asks for, read in one pass without holding it, and the edits made to it.
+//!
+//! The scan sees the whole body before anything of it is released: a second `model` after two megabytes
+//! would otherwise buy at the first one's price (design.md §5.2).
+
+pub mod edit;
+mod error;
+mod facts;
+mod members;
+mod scanner;
+mod unique;
+
+pub use crate::json::FaultKind;
+pub use edit::Edit;
+pub use error::RequestError;
+pub use facts::{Bounded, RequestFacts, Span};
+pub use scanner::RequestScanner;

@@ -1,0 +1,83 @@
+//! What an answer says of its cost, read as it passes by.
+//!
+//! The reader keeps the provider's native counts while the answer streams, the last value winning per field,
+//! and normalises them once, to disjoint meters. It never fails: what cannot be read shows in
+//! [`Reading::status`] and [`Reading::malformed`].
+
+mod answer;
+mod counts;
+mod estimate;
+mod normalise;
+mod openai;
+mod profile;
+mod reader;
+
+use tariff::Usage;
+
+pub use estimate::estimate_output_tokens;
+pub use reader::ResponseReader;
+
+/// How a provider family words its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// OpenAI chat completions and the servers compatible with them.
+    OpenAiChat,
+}
+
+/// How an answer is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// One JSON document.
+    Json,
+    /// Server-sent events, one JSON document in each (`text/event-stream`).
+    EventStream,
+}
+
+/// How sure a usage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All fields read, and the answer ended as it should.
+    Complete,
+    /// A field was malformed, missing, restated to zero or at odds with another, or the answer was cut or failed.
+    Partial,
+    /// No usage could be read, or there was none.
+    Failed,
+}
+
+/// What a reader has seen of one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Disjoint counts; `InputTokens` and `OutputTokens` are always set, the others where they are not zero.
+    pub usage: Option<Usage>,
+    /// How sure `usage` is; [`Status::Failed`] where there is none.
+    pub status: Status,
+    /// The model that the provider says has answered.
+    pub answered_model: Option<Box<str>>,
+    /// Whether the provider's total is not the sum of its parts.
+    pub total_mismatch: bool,
+    /// Counts that were none, and events or documents that were not JSON.
+    pub malformed: u32,
+    /// Whether the answer came to its end: `[DONE]` seen, every choice finished, or the document closed.
+    pub ended: bool,
+    /// What reached the client, for the estimate where there is no usage.
+    pub delivered: Delivered,
+    /// Whether the answer carried an error instead of, or after, its content.
+    pub error_event: bool,
+}
+
+/// What has been delivered of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Bytes of the answer as they came.
+    pub bytes: u64,
+    /// Events with data, `[DONE]` not among them; 0 for a JSON document.
+    pub events: u64,
+    /// Events with generated text in them; 0 for a JSON document.
+    pub content_events: u64,
+    /// Bytes of generated text (answer, refusal, reasoning, tool arguments), decoded from JSON.
+    pub content_bytes: u64,
+    /// Choices seen, by their `index`.
+    pub choices: u32,
+}

@@ -1,0 +1,109 @@
+//! OpenAI chat completions, and what the servers compatible with them do differently (usage-formats.md §2).
+//!
+//! One tree serves documents and stream chunks: the former have `message`, the latter `delta`. A usage object
+//! stands in the last chunk with empty `choices` (OpenAI), in the last chunk with content (Mistral, DeepSeek),
+//! in every chunk (Perplexity, vLLM) or in the first choice (Moonshot): all are taken, the last value counts.
+
+use super::counts::Native;
+use super::normalise;
+use super::profile::{Field, Profile, Source};
+use crate::json::{Node, Step};
+
+/// The members of a usage object. Cached tokens have another name with Moonshot (`cached_tokens`), Mistral
+/// (`num_cached_tokens`) and DeepSeek (`prompt_cache_hit_tokens`).
+macro_rules! usage {
+    ($source:expr) => {
+        &[
+            leaf("prompt_tokens", Field::Count($source, Native::Prompt)),
+            leaf("completion_tokens", Field::Count($source, Native::Completion)),
+            leaf("total_tokens", Field::Count($source, Native::Total)),
+            leaf("cached_tokens", Field::Count($source, Native::CachedElsewhere)),
+            leaf("num_cached_tokens", Field::Count($source, Native::CachedElsewhere)),
+            leaf("prompt_cache_hit_tokens", Field::Count($source, Native::CachedElsewhere)),
+            branch(
+                "prompt_tokens_details",
+                Some(Field::Details($source)),
+                &[
+                    leaf("cached_tokens", Field::Count($source, Native::Cached)),
+                    leaf("cache_write_tokens", Field::Count($source, Native::CacheWrite)),
+                    leaf("audio_tokens", Field::Count($source, Native::AudioInput)),
+                ],
+            ),
+            branch(
+                "completion_tokens_details",
+                Some(Field::Details($source)),
+                &[
+                    leaf("reasoning_tokens", Field::Count($source, Native::Reasoning)),
+                    leaf("audio_tokens", Field::Count($source, Native::AudioOutput)),
+                ],
+            ),
+        ]
+    };
+}
+
+pub(super) static CHAT: Profile =
+    Profile { tree: &TREE, end_marker: b"[DONE]", normalise: normalise::inclusive };
+
+static TREE: Node<Field> = Node {
+    step: Step::Element,
+    field: None,
+    below: &[
+        leaf("model", Field::Model),
+        leaf("error", Field::Error),
+        branch("choices", None, &[CHOICE]),
+        branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE),
+    ],
+};
+
+const CHOICE: Node<Field> = Node {
+    step: Step::Element,
+    field: Some(Field::Choice),
+    below: &[
+        leaf("index", Field::ChoiceIndex),
+        branch("delta", None, MESSAGE),
+        branch("message", None, MESSAGE),
+        leaf("finish_reason", Field::FinishReason),
+        branch("usage", Some(Field::Usage(Source::FirstChoice)), CHOICE_USAGE),
+    ],
+};
+
+/// What a model generates: the answer as text or in parts, a refusal, its reasoning, tool calls, speech in words.
+const MESSAGE: &[Node<Field>] = &[
+    branch("content", Some(Field::Content), PARTS),
+    leaf("refusal", Field::Content),
+    leaf("reasoning_content", Field::Content),
+    leaf("reasoning", Field::Content),
+    branch("tool_calls", None, &[element(None, &[branch("function", None, FUNCTION)])]),
+    branch("function_call", None, FUNCTION),
+    branch("audio", None, &[leaf("transcript", Field::Content)]),
+];
+
+const FUNCTION: &[Node<Field>] = &[leaf("name", Field::Content), leaf("arguments", Field::Content)];
+
+/// Mistral's reasoning models answer in parts of text and of thinking, the latter in parts again.
+const PARTS: &[Node<Field>] = &[element(
+    None,
+    &[
+        leaf("text", Field::Content),
+        branch("thinking", None, &[element(None, &[leaf("text", Field::Content)])]),
+    ],
+)];
+
+const ANSWER_USAGE: &[Node<Field>] = usage!(Source::Answer);
+const CHOICE_USAGE: &[Node<Field>] = usage!(Source::FirstChoice);
+
+const fn leaf(name: &'static str, field: Field) -> Node<Field> {
+    branch(name, Some(field), &[])
+}
+
+const fn branch(
+    name: &'static str,
+    field: Option<Field>,
+    below: &'static [Node<Field>],
+) -> Node<Field> {
+    Node { step: Step::Member(name), field, below }
+}
+
+const fn element(field: Option<Field>, below: &'static [Node<Field>]) -> Node<Field> {
+    Node { step: Step::Element, field, below }
+}

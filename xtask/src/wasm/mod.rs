@@ -1,0 +1,86 @@
+//! `cargo xtask wasm`: the filter as `target/bursar.wasm`, built for release by a toolchain that can.
+
+mod slim;
+mod toolchain;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+pub use toolchain::Choice;
+use toolchain::Toolchain;
+
+use crate::process::{run, say};
+use crate::workspace::{Workspace, cargo_home, replace};
+
+/// The largest module we ship.
+const SIZE_MAX_BYTES: usize = 1 << 20;
+/// The cargo profile of the root manifest that modules are built with.
+const PROFILE: &str = "wasm";
+
+/// Builds the filter and returns the path of the module.
+pub fn build(ws: &Workspace, choice: Choice) -> Result<PathBuf> {
+    let toolchain = Toolchain::find(ws, choice)?;
+    let built = compile(ws, &toolchain)?;
+    let module = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
+    let slim = slim::slim(&module)?;
+    check_size(&slim.module)?;
+    check_paths(ws, &slim.module)?;
+    let path = ws.target.join("bursar.wasm");
+    if fs::read(&path).ok().as_deref() != Some(slim.module.as_slice()) {
+        replace(&path, &slim.module)?;
+    }
+    let kibibytes = slim.module.len().div_ceil(1024);
+    let (name, before, after) = (toolchain.name(), slim.exports_before, slim.exports_after);
+    say(format!("{} {kibibytes} KiB ({name}, {before} exports → {after})", ws.relative(&path)));
+    Ok(path)
+}
+
+fn compile(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
+    let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
+    flags.extend(toolchain.flags());
+    flags.extend(remapped_paths(ws, toolchain)?);
+    let mut cargo = toolchain.cargo(ws);
+    cargo
+        .args(["build", "--package", "bursar-filter", "--lib", "--profile", PROFILE])
+        .args(["--target", toolchain::TARGET])
+        // Stronger than RUSTFLAGS and configuration files: the module is the same whoever builds it.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    run(&mut cargo).context("failed to build the filter")?;
+    Ok(toolchain.target_folder(ws).join(toolchain::TARGET).join(PROFILE).join("bursar_filter.wasm"))
+}
+
+/// Names for the folders whose paths the compiler would write into the module (the last match counts).
+fn remapped_paths(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut folders = vec![(ws.root.clone(), "bursar"), (cargo_home()?, "cargo")];
+    if let Some(folder) = toolchain.source_folder() {
+        // Cargo names sources below its working folder by their relative path.
+        folders.extend(folder.strip_prefix(&ws.root).map(|relative| (relative.to_path_buf(), "rust")));
+        folders.push((folder, "rust"));
+    }
+    Ok(folders
+        .iter()
+        .map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display()))
+        .collect())
+}
+
+fn check_size(module: &[u8]) -> Result<()> {
+    if module.len() > SIZE_MAX_BYTES {
+        bail!("the module has {} bytes, more than the {SIZE_MAX_BYTES} it may have", module.len());
+    }
+    Ok(())
+}
+
+/// A path of this machine in the module tells strangers about it and makes two builds differ.
+fn check_paths(ws: &Workspace, module: &[u8]) -> Result<()> {
+    // Whole folders of ours: a repository at `/src` may not be taken for the `src` of every dependency.
+    let ours = ["src", "crates", "target"].map(|folder| ws.root.join(folder));
+    for folder in ours.into_iter().chain([cargo_home()?.join("registry")]) {
+        let needle = format!("{}/", folder.display());
+        if module.windows(needle.len()).any(|window| window == needle.as_bytes()) {
+            bail!("the module contains the path {needle}");
+        }
+    }
+    Ok(())
+}
