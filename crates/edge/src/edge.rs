@@ -164,6 +164,12 @@ impl Edge {
         self.requests.len()
     }
 
+    /// The VM's random bits.
+    #[must_use]
+    pub fn seed(&self) -> [u8; 16] {
+        self.entropy.seed
+    }
+
     /// The queue that wakes this VM.
     #[must_use]
     pub fn queue(&self) -> u32 {

@@ -47,7 +47,7 @@ pub const PARK_US: u64 = 1_000_000;
 pub const LOOKUPS_PER_SECOND: u64 = 2_000;
 
 /// Period of the root's tick, in milliseconds.
-pub const TICK_MS: u64 = 250;
+pub const TICK_MS: u32 = 250;
 /// Period of the sync call while a VM is in use, in microseconds.
 pub const SYNC_US: u64 = 1_000_000;
 /// A VM that saw no request for this long does not sync, in microseconds.

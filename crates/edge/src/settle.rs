@@ -129,11 +129,8 @@ impl Edge {
         }
         let failed = request.answer.status.is_none_or(|status| status >= 400);
         match (origin(), failed) {
-            (Origin::Host, _) => return Bill::nothing(Outcome::NoUpstream),
-            (Origin::Cut, true) if request.answer.status.is_none() => {
-                return Bill::nothing(Outcome::NoUpstream);
-            }
-            (_, true) => return Bill::nothing(Outcome::Released),
+            (Origin::Host, _) | (Origin::Cut, true) => return Bill::nothing(Outcome::NoUpstream),
+            (Origin::Upstream, true) => return Bill::nothing(Outcome::Released),
             (Origin::Upstream | Origin::Cut, false) => {}
         }
         if let Operation::Flat(_) = request.operation {

@@ -95,7 +95,7 @@ fn openai_document() {
         ended: true,
         delivered: Delivered {
             bytes: u64::try_from(OPENAI_JSON.len()).unwrap(),
-            content_bytes: 32,
+            content_bytes: u64::try_from(r#"{"usage":{"prompt_tokens":1}} hé"#.len()).unwrap(),
             choices: 1,
             ..Delivered::default()
         },
@@ -136,7 +136,7 @@ fn cuts_never_matter_in_streams() {
         assert_no_cut_matters(Format::EventStream, answer.as_bytes());
     }
     // Everything that a stream may have, on little space: all pairs of cuts are tried.
-    let dense = "\u{feff}: c\r\nevent:message\rid: 1\ndata:{\"model\":\"m\\u00e9\",\r\ndata: \"choices\":[]\r\rdata\n\n\
+    let dense = "\u{feff}: c\r\nevent:message\rid: 1\ndata:{\"model\":\"m\\u00e9\",\r\ndata: \"choices\":[]}\r\rdata\n\n\
         dat: x\nevent: error\n\ndata: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":-2}}\n\ndata:[DONE] \n\n\
         data:[DO\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\\ude00\u{20ac}\"}}],\"usage\":{\"total_tokens\":7}}";
     assert_no_cut_matters(Format::EventStream, dense.as_bytes());

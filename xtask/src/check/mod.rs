@@ -152,7 +152,7 @@ fn dependencies(_: &Suite, ws: &Workspace) -> Result<Counts> {
         return Ok(Counts::default());
     }
     // Advisories change without us and need a network: they are for people and for a scheduled run.
-    let checks = ["deny", "--all-features", "check", "bans", "licenses", "sources"];
+    let checks = ["deny", "--workspace", "--all-features", "check", "bans", "licenses", "sources"];
     logged(cargo(ws).args(checks), &ws.log("deny")).map(|()| Counts::ONE)
 }
 

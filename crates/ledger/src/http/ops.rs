@@ -14,8 +14,8 @@ use super::openapi::ReadyRefusals;
 use super::respond::{Answer, Problem};
 use crate::service::ServiceError;
 
-/// The longest that a probe waits for the store: below the time limits of those who probe.
-const PROBE_TIME_MAX: Duration = Duration::from_secs(2);
+/// The longest that a probe waits for the store: below the second after which Kubernetes stops waiting.
+const PROBE_TIME_MAX: Duration = Duration::from_millis(800);
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {

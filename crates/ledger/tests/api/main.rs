@@ -6,6 +6,7 @@ mod auth;
 mod command_line;
 mod credits;
 mod edge;
+mod failing;
 mod idempotency;
 mod keys;
 mod openapi;

@@ -1,0 +1,163 @@
+//! What clients see of a service that fails: statuses and headers, never the cause.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ledger::dto::{Account, AccountStatus, Balance, Entry, Grant, Key, Lot, Plan, PlanChange, UsageReport};
+use ledger::http::{App, Token, Tokens, serve};
+use ledger::metrics::Metrics;
+use ledger::service::{
+    Gauges, Idempotency, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
+    UsageQuery, Written,
+};
+use serde_json::json;
+use tariff::EdgeCatalog;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use wire::{MARKER_HEADER, SyncRequest, SyncResponse};
+
+use crate::support::{ADMIN, EDGE, Reply as Answer, bearer, call};
+
+const SECRET: &str = "disk /dev/sda1 is on fire";
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Internal,
+    Unavailable,
+    Overloaded,
+    Silent,
+}
+
+/// A service that does nothing but fail.
+struct Failing(Fault);
+
+impl Failing {
+    fn fail<T: Send + 'static>(&self) -> Reply<'_, T> {
+        let error = match self.0 {
+            Fault::Internal => ServiceError::internal(SECRET),
+            Fault::Unavailable => ServiceError::Unavailable(SECRET.to_owned()),
+            Fault::Overloaded => ServiceError::Overloaded,
+            Fault::Silent => return Box::pin(std::future::pending()),
+        };
+        Box::pin(async { Err(error) })
+    }
+}
+
+impl Service for Failing {
+    fn create_account(&self, _: Option<Idempotency>, _: NewAccount) -> Reply<'_, Written<Account>> {
+        self.fail()
+    }
+    fn account(&self, _: String) -> Reply<'_, Account> {
+        self.fail()
+    }
+    fn accounts(&self, _: PageRequest<String>) -> Reply<'_, Page<Account, String>> {
+        self.fail()
+    }
+    fn set_status(&self, _: Option<Idempotency>, _: String, _: AccountStatus) -> Reply<'_, Written<Account>> {
+        self.fail()
+    }
+    fn create_key(&self, _: Option<Idempotency>, _: NewKey) -> Reply<'_, Written<Key>> {
+        self.fail()
+    }
+    fn keys(&self, _: String, _: PageRequest<String>) -> Reply<'_, Page<Key, String>> {
+        self.fail()
+    }
+    fn revoke_key(&self, _: Option<Idempotency>, _: String, _: String) -> Reply<'_, Written<Key>> {
+        self.fail()
+    }
+    fn create_grant(&self, _: Option<Idempotency>, _: String, _: Grant) -> Reply<'_, Written<Lot>> {
+        self.fail()
+    }
+    fn change_plan(&self, _: Option<Idempotency>, _: String, _: NewPlan) -> Reply<'_, Written<PlanChange>> {
+        self.fail()
+    }
+    fn balance(&self, _: String) -> Reply<'_, Balance> {
+        self.fail()
+    }
+    fn entries(&self, _: String, _: PageRequest<u64>) -> Reply<'_, Page<Entry, u64>> {
+        self.fail()
+    }
+    fn usage(&self, _: String, _: UsageQuery) -> Reply<'_, UsageReport> {
+        self.fail()
+    }
+    fn plans(&self) -> Reply<'_, Vec<Plan>> {
+        self.fail()
+    }
+    fn sync(&self, _: SyncRequest) -> Reply<'_, SyncResponse> {
+        self.fail()
+    }
+    fn edge_catalog(&self, _: Option<u64>) -> Reply<'_, Arc<EdgeCatalog>> {
+        self.fail()
+    }
+    fn generation(&self) -> &str {
+        "generation-1"
+    }
+    fn ready(&self) -> Reply<'_, ()> {
+        self.fail()
+    }
+    fn gauges(&self) -> Reply<'_, Gauges> {
+        self.fail()
+    }
+    fn close(&self) -> Reply<'_, ()> {
+        self.fail()
+    }
+}
+
+/// The API in front of it; lives as long as the runtime.
+fn api(fault: Fault) -> (Runtime, SocketAddr) {
+    let tokens = Tokens::new(Token::new(ADMIN).unwrap(), Token::new(EDGE).unwrap()).unwrap();
+    let app = App::new(Arc::new(Failing(fault)), Arc::new(Metrics::default()), tokens).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    runtime.spawn(async move { serve(listener, app.router(), std::future::pending()).await });
+    (runtime, address)
+}
+
+fn calls(address: SocketAddr) -> Vec<Answer> {
+    let get = |path: &str| call(address, "GET", path, &[("authorization", &bearer(ADMIN))], None);
+    let json = ("content-type", "application/json");
+    let admin = bearer(ADMIN);
+    let create =
+        call(address, "POST", "/v1/accounts", &[("authorization", &admin), json], Some(br#"{"plan": "a"}"#));
+    let sync = json!({"v": wire::VERSION, "node": "0".repeat(32), "now": 1}).to_string();
+    let edge = bearer(EDGE);
+    let sync =
+        call(address, "POST", wire::SYNC_PATH, &[("authorization", &edge), json], Some(sync.as_bytes()));
+    assert_eq!(sync.header(MARKER_HEADER), Some("generation-1"), "{sync:?}");
+    vec![get("/v1/accounts"), get("/v1/plans"), get("/v1/accounts/a/balance"), create, sync]
+}
+
+#[test]
+fn a_fault_of_ours_is_500_without_its_cause() {
+    let (_runtime, address) = api(Fault::Internal);
+    for answer in calls(address) {
+        answer.problem(500, "internal_error");
+        assert!(!answer.text.contains("fire"), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_passes_is_503_with_retry_after() {
+    for (fault, code) in [(Fault::Unavailable, "ledger_unavailable"), (Fault::Overloaded, "overloaded")] {
+        let (_runtime, address) = api(fault);
+        for answer in calls(address) {
+            answer.problem(503, code);
+            assert_eq!(answer.header("retry-after"), Some("1"));
+            assert!(!answer.text.contains("fire"), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn probes_tell_a_store_that_is_gone_from_a_process_that_is() {
+    for fault in [Fault::Unavailable, Fault::Silent] {
+        let (_runtime, address) = api(fault);
+        let get = |path: &str| call(address, "GET", path, &[], None);
+        get("/readyz").problem(503, "ledger_unavailable");
+        assert_eq!(get("/healthz").status, 200);
+        let metrics = get("/metrics");
+        assert_eq!(metrics.status, 200);
+        assert!(metrics.text.contains("\nbursar_ledger_up 0\n"), "{}", metrics.text);
+    }
+}

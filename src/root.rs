@@ -1,0 +1,83 @@
+//! A root context: one generation of configuration. Ticks, wake-ups and the answers of calls come here.
+
+use std::rc::Rc;
+
+use edge::Config;
+use edge::limits::TICK_MS;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::Vm;
+use crate::abi;
+use crate::host::{Shared, configuration, wall_offset_ms};
+use crate::stream::Stream;
+
+/// A root context.
+pub struct Root {
+    id: u32,
+    configured: Option<(Rc<Config>, Rc<Vm>)>,
+}
+
+impl Root {
+    /// A root that is not configured yet.
+    pub fn new(id: u32) -> Self {
+        Self { id, configured: None }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        if let Some((config, vm)) = &self.configured {
+            vm.answered(token, body_size);
+            vm.edge.borrow_mut().call_if_due(&Shared, config, vm.now());
+            vm.after_root(self.id, config);
+        }
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match configuration(size) {
+            Ok(config) => {
+                let vm = crate::vm(&config.prefix);
+                self.configured = Some((config, vm));
+                abi::tick_every(TICK_MS)
+            }
+            Err(error) => {
+                log::error!("{error}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some((config, vm)) = &self.configured {
+            vm.wall_offset_ms.set(wall_offset_ms());
+            vm.edge.borrow_mut().tick(&Shared, config, vm.now());
+            vm.after_root(self.id, config);
+            vm.flush_metrics();
+        }
+    }
+
+    fn on_queue_ready(&mut self, queue: u32) {
+        if let Some((config, vm)) = &self.configured {
+            // One call comes per message; what the first of them did need not be done again.
+            let mut woken = false;
+            while abi::dequeue(queue) {
+                woken = true;
+            }
+            if woken {
+                vm.edge.borrow_mut().woken(&Shared, config, vm.now());
+                vm.after_root(self.id, config);
+            }
+        }
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context, self.configured.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
