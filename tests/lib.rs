@@ -1,1 +1,163 @@
-//! End-to-end tests live beside this file, one file a subject; what they share is in `testbed`.
+//! End-to-end tests live beside this file, one file a subject; what they share is here and in `testbed`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use testbed::http::Answer;
+use testbed::request::Chat;
+use testbed::tools::run_folder;
+use testbed::{Account, Setup, Stack};
+
+/// A plan without rates for tests that send many requests, and one whose rate is soon reached and soon
+/// refilled; both beside those of the ModelStack page.
+const FURTHER_PLANS: &str = "
+  bulk:
+    title: Bulk
+  brisk:
+    title: Brisk
+    rates:
+      - { id: rps, max: 2, per: second }
+  watched:
+    title: Watched
+    enforce: false
+    rates:
+      - { id: rpm, max: 1, per: minute }
+";
+
+/// The usual stack of these tests: the usual setup with the further plans and a flat-price route.
+///
+/// # Errors
+/// The catalog cannot be written.
+pub fn setup(name: &str) -> Result<Setup> {
+    let plugin = json!({
+        "routes": [
+            {"path": "/v1/search", "methods": ["POST", "GET", "HEAD"], "action": {"flat": "search"}},
+            {"prefix": "/public/", "action": "exempt"},
+            {"prefix": "/internal/", "action": "deny"},
+        ],
+    });
+    Ok(Setup::new(name).catalog(&catalog(name, FURTHER_PLANS)?).plugin(plugin))
+}
+
+/// Starts the usual stack.
+///
+/// # Errors
+/// It does not start.
+pub async fn stack(name: &str) -> Result<Stack> {
+    setup(name)?.start().await
+}
+
+/// The ModelStack catalog with further plans, in a file of its own.
+///
+/// # Errors
+/// It cannot be read or written.
+pub fn catalog(name: &str, plans: &str) -> Result<PathBuf> {
+    let mut text = std::fs::read_to_string(testbed::stack::default_catalog())?;
+    text.push_str(plans);
+    let file = run_folder(&format!("{name}-catalog"))?.join("catalog.yaml");
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// An account without rates that has these credits.
+///
+/// # Errors
+/// The ledger refuses.
+pub async fn funded(stack: &Stack, credits: &str) -> Result<Account> {
+    let account = stack.account("bulk").await?;
+    stack.top_up(&account, credits).await?;
+    Ok(account)
+}
+
+/// Checks that an answer is a refusal as documented, and returns its body.
+///
+/// # Errors
+/// It is not.
+pub fn refusal(answer: &Answer, status: u16, code: &str) -> Result<Value> {
+    ensure!(answer.status == status, "expected {status} {code}, got {}: {}", answer.status, answer.text());
+    let kind = answer.header("content-type").unwrap_or_default();
+    ensure!(kind.starts_with("application/problem+json"), "content type {kind}");
+    let body = answer.json()?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    ensure!(text("code") == code, "expected {code}: {body}");
+    ensure!(body.get("status").and_then(Value::as_u64) == Some(status.into()), "status: {body}");
+    for name in ["type", "title", "detail"] {
+        ensure!(!text(name).is_empty(), "no {name}: {body}");
+    }
+    let retry = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+    let waiting_helps = status == 429 || status == 503;
+    ensure!(retry.is_some_and(|seconds| seconds >= 1) == waiting_helps, "retry-after {retry:?} with {status}");
+    Ok(body)
+}
+
+/// Checks a refusal on an OpenAI-shaped route: the same with OpenAI's error object inside.
+///
+/// # Errors
+/// It is not.
+pub fn openai_refusal(answer: &Answer, status: u16, code: &str) -> Result<Value> {
+    let body = refusal(answer, status, code)?;
+    for path in ["/error/message", "/error/type"] {
+        let text = body.pointer(path).and_then(Value::as_str);
+        ensure!(text.is_some_and(|text| !text.is_empty()), "no {path}: {body}");
+    }
+    ensure!(body.pointer("/error/code").and_then(Value::as_str) == Some(code), "error code: {body}");
+    Ok(body)
+}
+
+/// Sends a good request and checks that it is served: what is done after every bad one.
+///
+/// # Errors
+/// It is not served.
+pub async fn still_serves(stack: &Stack, account: &Account) -> Result<()> {
+    let answer = stack.chat(account, Chat::new("gpt-5-mini").max_tokens(10).takes(10, 5)).await?;
+    answer.expect(200).context("a good request afterwards").map(drop)
+}
+
+/// The report of the filter about the request of this name, from the access log.
+///
+/// # Errors
+/// There is none within a few seconds.
+pub async fn report(stack: &Stack, tag: &str) -> Result<testbed::gateway::Line> {
+    testbed::wait::until("the access log has the request", std::time::Duration::from_secs(5), || async {
+        for gateway in &stack.gateways {
+            let found = gateway.access_log()?.into_iter().find(|line| line.text("tag") == Some(tag));
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+/// The journal's charge for the request of this name.
+///
+/// # Errors
+/// There is none within a few seconds.
+pub async fn charge(stack: &Stack, account: &Account, tag: &str) -> Result<testbed::ledger::Entry> {
+    let line = report(stack, tag).await?;
+    let request = line.report("request").with_context(|| format!("no request id: {}", line.json))?.to_owned();
+    testbed::wait::until("the journal has the charge", std::time::Duration::from_secs(5), || async {
+        let entries = stack.api().entries(&account.id).await?;
+        Ok(entries.into_iter().find(|entry| entry.request.as_deref() == Some(&request)))
+    })
+    .await
+}
+
+/// Whether the provider got the whole request of this name.
+#[must_use]
+pub fn reached_provider(stack: &Stack, tag: &str) -> bool {
+    stack.mock.record.tagged(tag).iter().any(|seen| seen.complete)
+}
+
+/// What a request may hold at most, in micro-credits: a quarter of its bytes as input tokens, and
+/// `max_tokens` of output.
+///
+/// # Errors
+/// The page has no price for the model.
+pub fn hold(model: &str, body: &str, max_tokens: u64) -> Result<i64> {
+    let prompt = (body.len() as u64).div_ceil(4);
+    let tokens = testbed::mock::Tokens { prompt, completion: max_tokens, ..Default::default() };
+    Ok(testbed::prices::price(model, tokens)?.rounded())
+}

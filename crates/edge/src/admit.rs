@@ -161,6 +161,9 @@ impl Edge {
             return Next::Ledger(Reason::Snapshot, Vec::new());
         };
         request.account = Some(Rc::clone(&account));
+        if account.status != AccountStatus::Active {
+            return Next::Refusal(refuse::not_active(account.status));
+        }
         if account.fresh_until_us < now.mono_us {
             self.refresh.insert(account.id.clone());
         }

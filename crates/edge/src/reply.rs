@@ -230,9 +230,10 @@ impl Refusal {
             }),
             Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
         };
-        let r#type = match self.code {
-            Code::RateLimited => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
-            code => format!("urn:bursar:problem:{}", code.as_str().replace('_', "-")),
+        let r#type = if self.code == Code::RateLimited {
+            "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned()
+        } else {
+            format!("urn:bursar:problem:{}", self.code.as_str().replace('_', "-"))
         };
         let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
         let problem = Problem { r#type, title, status, detail: &self.detail, code, help: &self.help, error };

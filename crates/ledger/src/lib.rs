@@ -6,7 +6,9 @@
 pub mod cli;
 pub mod config;
 pub mod dto;
+pub mod engine;
 pub mod http;
 pub mod keys;
 pub mod metrics;
 pub mod service;
+pub mod store;

@@ -13,16 +13,17 @@ mod schema;
 mod tx;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use book::{Counters, StoreError};
+use book::StoreError;
 use rusqlite::Connection;
 use tariff::Catalog;
 
-pub use self::read::{AccountRow, Reader};
-pub use self::tx::SqliteTx;
+pub use self::read::Reader;
+pub use self::tx::{KeptAnswer, SqliteTx};
 pub use self::verify::{Report, verify};
 use crate::store::cache::Cache;
 
@@ -114,9 +115,15 @@ impl Store {
         Arc::clone(&self.cache.generation)
     }
 
+    /// Every version of the catalog, and the one in force.
+    #[must_use]
+    pub fn catalogs(&self) -> (&BTreeMap<u64, Arc<Catalog>>, u64) {
+        (&self.cache.catalogs, self.cache.catalog)
+    }
+
     /// The latest instant in the journal: the ledger's clock never falls behind it.
     #[must_use]
-    pub const fn last_at(&self) -> i64 {
+    pub fn last_at(&self) -> i64 {
         self.cache.last_at
     }
 
@@ -137,13 +144,6 @@ impl Store {
         checkpoint.map_err(failed)?;
         self.connection.close().map_err(|(_, error)| failed(error))
     }
-}
-
-/// What a commit did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Committed {
-    /// What was counted.
-    pub counters: Counters,
 }
 
 /// Takes the store for this process. The lock ends with the process, however it ends.

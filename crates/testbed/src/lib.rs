@@ -8,6 +8,7 @@ pub mod child;
 pub mod demo;
 pub mod gateway;
 pub mod http;
+pub mod keys;
 pub mod ledger;
 pub mod link;
 pub mod mock;

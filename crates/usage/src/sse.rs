@@ -6,7 +6,7 @@
 use memchr::memchr2;
 
 /// Splits a stream into the data of its events.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Framer {
     bom: Bom,
     line: Line,
@@ -40,7 +40,11 @@ pub(crate) struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Line {
     /// In the field's name: how many bytes it has, and which known names it may still be.
-    Name { len: u8, data: bool, event: bool },
+    Name {
+        len: u8,
+        data: bool,
+        event: bool,
+    },
     /// Before the value, where one space is dropped.
     BeforeData,
     BeforeEvent,
@@ -120,14 +124,13 @@ impl Framer {
             return self.end_line();
         }
         self.line = match self.line {
-            Line::Name { len, data, event } if byte == b':' => match () {
-                () if data && usize::from(len) == DATA.len() => return self.begin_data(),
-                () if event && usize::from(len) == EVENT.len() => {
-                    self.is_error = false;
-                    Line::BeforeEvent
-                }
-                () => Line::Skipped,
-            },
+            Line::Name { len, data: true, .. } if byte == b':' && usize::from(len) == DATA.len() => {
+                return self.begin_data();
+            }
+            Line::Name { len, event: true, .. } if byte == b':' && usize::from(len) == EVENT.len() => {
+                self.is_error = false;
+                Line::BeforeEvent
+            }
             Line::Name { len, data, event } => {
                 let data = data && DATA.get(usize::from(len)) == Some(&byte);
                 let event = event && EVENT.get(usize::from(len)) == Some(&byte);
@@ -140,7 +143,9 @@ impl Framer {
             Line::BeforeData => Line::Data,
             Line::BeforeEvent if byte == b' ' => Line::Event(0),
             Line::BeforeEvent if byte == b'e' => Line::Event(1),
-            Line::Event(len) if ERROR.get(usize::from(len)) == Some(&byte) => Line::Event(len.saturating_add(1)),
+            Line::Event(len) if ERROR.get(usize::from(len)) == Some(&byte) => {
+                Line::Event(len.saturating_add(1))
+            }
             Line::BeforeEvent | Line::Event(_) | Line::Data | Line::Skipped => Line::Skipped,
         };
         None
@@ -184,7 +189,7 @@ impl Line {
 }
 
 /// Drops a byte order mark that may be cut.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bom {
     /// Bytes of the mark that were read; the length of the mark where the search is over.
     read: u8,
@@ -198,7 +203,9 @@ impl Bom {
     /// The input after the mark, and whether it began like one but is none.
     pub(crate) fn skip<'a>(&mut self, input: &'a [u8]) -> (&'a [u8], bool) {
         let mut rest = input;
-        while let (Some(expected), Some((byte, after))) = (MARK.get(usize::from(self.read)), rest.split_first()) {
+        while let (Some(expected), Some((byte, after))) =
+            (MARK.get(usize::from(self.read)), rest.split_first())
+        {
             if byte != expected {
                 let broken = self.read != 0;
                 self.read = MARK_LEN;

@@ -1,4 +1,5 @@
 //! The chunk filter against a plain one that has the whole stream before it.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -20,8 +21,9 @@ impl Block {
     fn is_usage_only(&self) -> bool {
         let data: Vec<Vec<u8>> = self.lines.iter().filter_map(|line| data_of(line)).collect();
         let is_empty_array = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
-        serde_json::from_slice::<Value>(&data.join(&b'\n'))
-            .is_ok_and(|value| value.is_object() && is_empty_array(&value["choices"]) && value["usage"].is_object())
+        serde_json::from_slice::<Value>(&data.join(&b'\n')).is_ok_and(|value| {
+            value.is_object() && is_empty_array(&value["choices"]) && value["usage"].is_object()
+        })
     }
 
     /// A line feed that follows the carriage return of the blank line does not count: it may never come.
@@ -42,7 +44,8 @@ fn blocks(stream: &[u8]) -> Vec<Block> {
     let mut blocks = vec![Block { lines: Vec::new() }];
     let mut rest = stream;
     while !rest.is_empty() {
-        let to_end = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(rest.len(), |at| at + 1);
+        let to_end =
+            rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(rest.len(), |at| at + 1);
         let pair = rest[to_end - 1] == b'\r' && rest.get(to_end) == Some(&b'\n');
         let (line, after) = rest.split_at(to_end + usize::from(pair));
         rest = after;
@@ -91,7 +94,11 @@ fn assert_filtered(stream: &str, expected_output: &str) {
     let stream = stream.as_bytes();
     assert_eq!(String::from_utf8_lossy(&expected(stream)), expected_output, "the plain filter agrees");
     for first in 0..=stream.len() {
-        assert_eq!(String::from_utf8_lossy(&filtered_at(stream, &[first])), expected_output, "cut at {first}");
+        assert_eq!(
+            String::from_utf8_lossy(&filtered_at(stream, &[first])),
+            expected_output,
+            "cut at {first}"
+        );
         if stream.len() <= 250 {
             for second in first..=stream.len() {
                 let output = filtered_at(stream, &[first, second]);
@@ -105,7 +112,8 @@ fn assert_filtered(stream: &str, expected_output: &str) {
 
 const CONTENT: &str =
     "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\\"choices\\\":[] é\"}}],\"usage\":null}\n\n";
-const USAGE: &str = "data: {\"id\":\"x\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+const USAGE: &str =
+    "data: {\"id\":\"x\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 #[test]
@@ -168,7 +176,8 @@ fn every_other_event_stays() {
         let stream = format!("data: {event}\n\n");
         assert_filtered(&stream, &stream);
     }
-    let others = ["\n\n\n", ": c\n\n", "\r\r\n\n", "data", "\u{feff}data: x\n\n", "", "event: x\n\ndat: {\n\n"];
+    let others =
+        ["\n\n\n", ": c\n\n", "\r\r\n\n", "data", "\u{feff}data: x\n\n", "", "event: x\n\ndat: {\n\n"];
     others.iter().for_each(|stream| assert_filtered(stream, stream));
 }
 
@@ -258,18 +267,20 @@ fn event() -> impl Strategy<Value = String> {
 /// A stream with line ends of one kind or mixed, perhaps cut short.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let line_ends = prop::collection::vec(prop::sample::select(vec!["\n", "\r", "\r\n"]), 1..4);
-    (prop::collection::vec(event(), 0..8), line_ends, prop::option::of(any::<prop::sample::Index>())).prop_map(
-        |(events, ends, cut)| {
+    (prop::collection::vec(event(), 0..8), line_ends, prop::option::of(any::<prop::sample::Index>()))
+        .prop_map(|(events, ends, cut)| {
             let lines = events.concat();
             let ends = ends.iter().cycle();
-            let mut bytes: Vec<u8> =
-                lines.split_inclusive('\n').zip(ends).flat_map(|(line, end)| line.replace('\n', end).into_bytes()).collect();
+            let mut bytes: Vec<u8> = lines
+                .split_inclusive('\n')
+                .zip(ends)
+                .flat_map(|(line, end)| line.replace('\n', end).into_bytes())
+                .collect();
             if let Some(cut) = cut {
                 bytes.truncate(cut.index(bytes.len() + 1));
             }
             bytes
-        },
-    )
+        })
 }
 
 fn sorted(cuts: &[prop::sample::Index], len: usize) -> Vec<usize> {

@@ -1,4 +1,5 @@
 //! Edits: only the member meant changes, and only the bytes that must.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -33,9 +34,18 @@ fn include_usage_is_set_where_it_is_missing() {
     let cases = [
         (r#"{"stream":true}"#, r#"{"stream_options":{"include_usage":true},"stream":true}"#),
         (" { \"stream\":true}", " {\"stream_options\":{\"include_usage\":true}, \"stream\":true}"),
-        (r#"{"stream":true,"stream_options":null}"#, r#"{"stream":true,"stream_options":{"include_usage":true}}"#),
-        (r#"{"stream_options":{},"stream":true}"#, r#"{"stream_options":{"include_usage":true},"stream":true}"#),
-        (r#"{"stream_options":{ },"stream":true}"#, r#"{"stream_options":{"include_usage":true },"stream":true}"#),
+        (
+            r#"{"stream":true,"stream_options":null}"#,
+            r#"{"stream":true,"stream_options":{"include_usage":true}}"#,
+        ),
+        (
+            r#"{"stream_options":{},"stream":true}"#,
+            r#"{"stream_options":{"include_usage":true},"stream":true}"#,
+        ),
+        (
+            r#"{"stream_options":{ },"stream":true}"#,
+            r#"{"stream_options":{"include_usage":true },"stream":true}"#,
+        ),
         (
             r#"{"stream_options": { "x" : 1e2 } ,"stream":true}"#,
             r#"{"stream_options": {"include_usage":true, "x" : 1e2 } ,"stream":true}"#,
@@ -135,13 +145,22 @@ fn body() -> impl Strategy<Value = String> {
         ]
     };
     let stream = prop_oneof![Just("true"), Just("false"), Just("null")];
-    (stream, options, bound("max_tokens"), bound("max_completion_tokens"), bound("max_output_tokens"), any::<bool>())
+    (
+        stream,
+        options,
+        bound("max_tokens"),
+        bound("max_completion_tokens"),
+        bound("max_output_tokens"),
+        any::<bool>(),
+    )
         .prop_map(|(stream, options, first, second, third, options_last)| {
             let members = match options_last {
                 true => format!("{first}{second}{third}{options}"),
                 false => format!("{options}{third}{second}{first}"),
             };
-            format!(" {{ \"stream\":{stream}{members},\"messages\":[{{\"content\":\"é\\u00e9\"}}],\"x\":1.50}}\n")
+            format!(
+                " {{ \"stream\":{stream}{members},\"messages\":[{{\"content\":\"é\\u00e9\"}}],\"x\":1.50}}\n"
+            )
         })
 }
 

@@ -1,4 +1,10 @@
 //! The request scanner: what it reads, what it refuses, and that cuts never matter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -92,7 +98,8 @@ fn an_empty_object_has_no_facts() {
 
 #[test]
 fn null_is_absent() {
-    let body = r#"{"stream":null,"stream_options":null,"max_tokens":null,"max_completion_tokens":null,"n":null}"#;
+    let body =
+        r#"{"stream":null,"stream_options":null,"max_tokens":null,"max_completion_tokens":null,"n":null}"#;
     let facts = facts(body);
     assert!(!facts.stream && facts.include_usage.is_none() && facts.n.is_none());
     assert_eq!(facts.output_bound(), None);
@@ -128,15 +135,18 @@ fn refused() -> Vec<(String, &'static str)> {
     let members: Vec<String> = (0..=MEMBERS_MAX).map(|index| format!(r#""m{index}":0"#)).collect();
     let long = "x".repeat(70);
     vec![
-        case("", "The request body ends in the middle of its JSON object, at offset 0."),
-        case(" \n", "The request body ends in the middle of its JSON object, at offset 2."),
-        case(r#"{"model":"x"#, "The request body ends in the middle of its JSON object, at offset 11."),
-        case(r#"{"model":"x""#, "The request body ends in the middle of its JSON object, at offset 12."),
+        case("", "The request body ends at offset 0, before its JSON object does."),
+        case(" \n", "The request body ends at offset 2, before its JSON object does."),
+        case(r#"{"model":"x"#, "The request body ends at offset 11, before its JSON object does."),
+        case(r#"{"model":"x""#, "The request body ends at offset 12, before its JSON object does."),
         case("hello", "The request body is not valid JSON: unexpected byte at offset 0."),
         case("{} x", "The request body is not valid JSON: unexpected byte at offset 3."),
         case(r#"{"a":1,}"#, "The request body is not valid JSON: unexpected byte at offset 7."),
         case(r#"{"a":NaN}"#, "The request body is not valid JSON: unexpected byte at offset 5."),
-        case("{\"a\":\"\n\"}", "The request body is not valid JSON: control character in a string at offset 6."),
+        case(
+            "{\"a\":\"\n\"}",
+            "The request body is not valid JSON: control character in a string at offset 6.",
+        ),
         case(r#"{"a":"\x"}"#, "The request body is not valid JSON: invalid escape at offset 7."),
         case("\u{feff}{}", "The request body must not begin with a byte order mark."),
         case("[]", "The request body must be a JSON object."),
@@ -221,7 +231,10 @@ fn depth_ends_in_an_error() {
     let error = refusal(&body);
     assert_eq!(error, RequestError::Syntax { kind: FaultKind::TooDeep, at: 132 });
     assert_eq!(error.to_string(), "The request body is not valid JSON: nested too deeply at offset 132.");
-    assert_eq!(refusal(&"{\"a\":".repeat(10_000)), RequestError::Syntax { kind: FaultKind::TooDeep, at: 640 });
+    assert_eq!(
+        refusal(&"{\"a\":".repeat(10_000)),
+        RequestError::Syntax { kind: FaultKind::TooDeep, at: 640 }
+    );
 }
 
 #[test]

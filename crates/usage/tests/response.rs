@@ -1,4 +1,5 @@
 //! The response reader on answers as the providers send them, and on what they should not send.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
 use tariff::{Meter, Usage};
@@ -163,7 +164,9 @@ fn usage_comes_wherever_the_provider_puts_it() {
     let answers = [
         format!(": keep-alive\n\n\ndata: {{\"choices\":[{content}],{usage}}}\n\ndata: [DONE]\n\n"),
         format!("data: {{\"choices\":[{content}]}}\n\ndata: {{\"choices\":[],{usage}}}\n\n"),
-        format!("data: {{{usage}}}\n\ndata: {{\"choices\":[{content}]}}\n\ndata: {{\"ping\":1}}\n\ndata: [DONE]\n\n"),
+        format!(
+            "data: {{{usage}}}\n\ndata: {{\"choices\":[{content}]}}\n\ndata: {{\"ping\":1}}\n\ndata: [DONE]\n\n"
+        ),
         format!("data: {{\"choices\":[{content}]}}\n\ndata: [DONE]\n\ndata: {{{usage}}}\n\n"),
         // Groq has it twice in one event, and floats beside it.
         format!(
@@ -171,7 +174,9 @@ fn usage_comes_wherever_the_provider_puts_it() {
              \"usage\":{{\"queue_time\":0.5,\"prompt_tokens\":4,\"completion_tokens\":6,\"total_tokens\":10}}}}\n\n"
         ),
         // Moonshot has it in the choice.
-        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\",{usage}}}]}}\n\n"),
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\",{usage}}}]}}\n\n"
+        ),
         // No blank line at the end, nor any line end.
         format!("data: {{\"choices\":[{content}]}}\n\ndata: {{\"choices\":[],{usage}}}"),
     ];
@@ -187,7 +192,11 @@ fn usage_comes_wherever_the_provider_puts_it() {
 #[test]
 fn usage_of_a_choice_is_second_to_that_of_the_answer() {
     let choice = |prompt: u64| format!(r#"{{"usage":{{"prompt_tokens":{prompt},"completion_tokens":1}}}}"#);
-    let answer = format!(r#"{{"choices":[{},{}],"usage":{{"prompt_tokens":2,"completion_tokens":3}}}}"#, choice(8), choice(9));
+    let answer = format!(
+        r#"{{"choices":[{},{}],"usage":{{"prompt_tokens":2,"completion_tokens":3}}}}"#,
+        choice(8),
+        choice(9)
+    );
     assert_eq!(json(&answer).usage, Some(tokens(2, 3)));
     let answer = format!(r#"{{"choices":[{},{}],"usage":null}}"#, choice(8), choice(9));
     assert_eq!(json(&answer).usage, Some(tokens(8, 1)));
@@ -232,14 +241,22 @@ fn the_last_value_wins_per_field() {
         r#"{"prompt_tokens":612,"completion_tokens":9}"#,
     ]);
     assert_eq!((restated.usage, restated.status), (Some(tokens(612, 9)), Status::Complete));
-    let fields = of_usages(&[r#"{"prompt_tokens":5,"completion_tokens":1}"#, r#"{"completion_tokens":7}"#, "{}", "null"]);
+    let fields = of_usages(&[
+        r#"{"prompt_tokens":5,"completion_tokens":1}"#,
+        r#"{"completion_tokens":7}"#,
+        "{}",
+        "null",
+    ]);
     assert_eq!((fields.usage, fields.status), (Some(tokens(5, 7)), Status::Complete));
     let nulls = of_usages(&[
         r#"{"prompt_tokens":5,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}"#,
         r#"{"prompt_tokens":null,"completion_tokens":null,"prompt_tokens_details":null}"#,
         r#"{"prompt_tokens_details":{"cached_tokens":null}}"#,
     ]);
-    assert_eq!((nulls.usage, nulls.status), (Some(tokens(3, 1).with(Meter::CachedTokens, 2)), Status::Complete));
+    assert_eq!(
+        (nulls.usage, nulls.status),
+        (Some(tokens(3, 1).with(Meter::CachedTokens, 2)), Status::Complete)
+    );
     let twice_in_one = of_usage(r#"{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens":4}"#);
     assert_eq!(twice_in_one.usage, Some(tokens(4, 1)));
 }
@@ -269,15 +286,28 @@ fn zero_after_a_positive_value_is_not_taken() {
 #[test]
 fn malformed_counts_are_not_taken() {
     let counts = [
-        "-1", "-0", "1.5", "5.0", "1e3", "\"5\"", "true", "false", "[5]", "{\"x\":5}", "9007199254740992",
-        "18446744073709551616", "1e308",
+        "-1",
+        "-0",
+        "1.5",
+        "5.0",
+        "1e3",
+        "\"5\"",
+        "true",
+        "false",
+        "[5]",
+        "{\"x\":5}",
+        "9007199254740992",
+        "18446744073709551616",
+        "1e308",
     ];
     for count in counts {
-        let reading = of_usage(&format!(r#"{{"prompt_tokens":4,"completion_tokens":{count},"total_tokens":10}}"#));
+        let reading =
+            of_usage(&format!(r#"{{"prompt_tokens":4,"completion_tokens":{count},"total_tokens":10}}"#));
         // The total stands in for what cannot be read.
         assert_eq!((reading.usage, reading.status), (Some(tokens(4, 6)), Status::Partial), "{count}");
         assert_eq!(reading.malformed, 1, "{count}");
-        let reading = of_usage(&format!(r#"{{"prompt_tokens":4,"completion_tokens":6,"total_tokens":{count}}}"#));
+        let reading =
+            of_usage(&format!(r#"{{"prompt_tokens":4,"completion_tokens":6,"total_tokens":{count}}}"#));
         assert_eq!((reading.usage, reading.status), (Some(tokens(4, 6)), Status::Partial), "{count}");
         let reading = of_usage(&format!(r#"{{"prompt_tokens":{count}}}"#));
         assert_eq!((reading.usage, reading.status, reading.malformed), (None, Status::Failed, 1), "{count}");
@@ -317,7 +347,10 @@ fn parts_larger_than_their_whole_are_cut() {
         .with(Meter::CachedTokens, 7)
         .with(Meter::AudioInputTokens, 3)
         .with(Meter::ReasoningTokens, 5);
-    assert_eq!((reading.usage, reading.status, reading.total_mismatch), (Some(expected), Status::Partial, false));
+    assert_eq!(
+        (reading.usage, reading.status, reading.total_mismatch),
+        (Some(expected), Status::Partial, false)
+    );
 }
 
 #[test]
@@ -356,7 +389,10 @@ fn reasoning_beside_the_completion_is_told_by_the_total() {
 #[test]
 fn a_total_that_does_not_match_is_told() {
     let reading = of_usage(r#"{"prompt_tokens":4,"completion_tokens":6,"total_tokens":11}"#);
-    assert_eq!((reading.usage, reading.status, reading.total_mismatch), (Some(tokens(4, 6)), Status::Complete, true));
+    assert_eq!(
+        (reading.usage, reading.status, reading.total_mismatch),
+        (Some(tokens(4, 6)), Status::Complete, true)
+    );
 }
 
 #[test]
@@ -419,7 +455,9 @@ fn errors_are_told() {
         assert!(reading.error_event, "{error}");
         assert_eq!((reading.usage, reading.status), (Some(tokens(4, 6)), Status::Partial), "{error}");
     }
-    for fine in ["data: {\"error\":null}\n\n", "event: errors\ndata: {}\n\n", "event: error\nevent: x\ndata: {}\n\n"] {
+    for fine in
+        ["data: {\"error\":null}\n\n", "event: errors\ndata: {}\n\n", "event: error\nevent: x\ndata: {}\n\n"]
+    {
         let reading = stream(&format!("{usage}{fine}data: [DONE]\n\n"));
         assert_eq!((reading.error_event, reading.status), (false, Status::Complete), "{fine}");
     }
@@ -435,7 +473,8 @@ fn what_is_not_json_is_counted() {
     let answer = "data: oops\n\ndata: {\"a\":\n\ndata: {}}\n\ndata: [DONE]x\n\ndata: [1]\n\ndata: 5\n\n";
     // A bare number is JSON of no use: it counts as unfinished.
     assert_eq!(stream(answer).malformed, 5);
-    let doubtful = stream("data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}\n\ndata: [DONE]\n\n");
+    let doubtful =
+        stream("data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}\n\ndata: [DONE]\n\n");
     assert_eq!((doubtful.usage, doubtful.status), (Some(tokens(1, 1)), Status::Partial));
     let nested = json(&format!("{{\"a\":{}", "[".repeat(10_000)));
     assert_eq!((nested.malformed, nested.usage), (1, None));
@@ -468,7 +507,8 @@ fn usage_is_the_last_member_of_a_large_body() {
 fn an_event_may_be_of_any_size() {
     let content = "y".repeat(300_000);
     let usage = r#""usage":{"prompt_tokens":1,"completion_tokens":2}"#;
-    let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}],\ndata: {usage}}}\n\n");
+    let event =
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}],\ndata: {usage}}}\n\n");
     for size in [1, 1000, event.len()] {
         let mut reader = reader(Format::EventStream);
         event.as_bytes().chunks(size).for_each(|chunk| reader.feed(chunk));
@@ -508,13 +548,17 @@ fn the_model_is_the_first_that_is_named() {
         stream(&events).answered_model
     };
     assert_eq!(model(&["\"a\"", "\"b\""]).as_deref(), Some("a"));
-    assert_eq!(model(&["\"\"", "null", "5", &format!("\"{long}\""), "\"\\ud800\"", "\"b\""]).as_deref(), Some("b"));
+    assert_eq!(
+        model(&["\"\"", "null", "5", &format!("\"{long}\""), "\"\\ud800\"", "\"b\""]).as_deref(),
+        Some("b")
+    );
     assert_eq!(model(&[&format!("\"{}\"", &long[1..])]).as_deref(), Some(&long[1..]));
 }
 
 #[test]
 fn estimates_go_by_bytes_or_events() {
-    let delivered = |content_bytes, content_events| Delivered { content_bytes, content_events, ..Delivered::default() };
+    let delivered =
+        |content_bytes, content_events| Delivered { content_bytes, content_events, ..Delivered::default() };
     assert_eq!(estimate_output_tokens(&Delivered::default()), 0);
     assert_eq!(estimate_output_tokens(&delivered(1, 0)), 1);
     assert_eq!(estimate_output_tokens(&delivered(8, 0)), 2);
@@ -547,11 +591,29 @@ fn format() -> impl Strategy<Value = Format> {
 /// Pieces of which streams are made, put together at random.
 fn near_stream() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
-        Just("data: "), Just("data:"), Just("data"), Just("event: error"), Just(": c"), Just("\n"), Just("\r"),
-        Just("\r\n"), Just("\n\n"), Just("[DONE]"), Just("{"), Just("}"), Just("\"usage\":"), Just("null"), Just(","),
-        Just("{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}"), Just("\"prompt_tokens\":12"), Just("\u{feff}"),
+        Just("data: "),
+        Just("data:"),
+        Just("data"),
+        Just("event: error"),
+        Just(": c"),
+        Just("\n"),
+        Just("\r"),
+        Just("\r\n"),
+        Just("\n\n"),
+        Just("[DONE]"),
+        Just("{"),
+        Just("}"),
+        Just("\"usage\":"),
+        Just("null"),
+        Just(","),
+        Just("{\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}"),
+        Just("\"prompt_tokens\":12"),
+        Just("\u{feff}"),
         Just("{\"choices\":[{\"index\":1,\"delta\":{\"content\":\"h\u{e9}\"},\"finish_reason\":\"stop\"}]}"),
-        Just("\"completion_tokens\":-1"), Just("\"total_tokens\":0"), Just("\"choices\":[]"), Just("\"model\":\"m\""),
+        Just("\"completion_tokens\":-1"),
+        Just("\"total_tokens\":0"),
+        Just("\"choices\":[]"),
+        Just("\"model\":\"m\""),
     ];
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }

@@ -209,11 +209,11 @@ impl Edge {
                 let epoch = record.epoch;
                 for grant in of_account.iter().filter(|grant| grant.lease == epoch) {
                     record.exact = grant.exact;
-                    if let Some(cell) = record.cell_mut(tag(&grant.bucket)) {
-                        if grant.granted.get() >= cell.granted {
-                            cell.granted = grant.granted.get();
-                            cell.unleased = grant.unleased.get();
-                        }
+                    let cell = record.cell_mut(tag(&grant.bucket));
+                    // Cumulative: an answer that was overtaken changes nothing.
+                    if let Some(cell) = cell.filter(|cell| grant.granted.get() >= cell.granted) {
+                        cell.granted = grant.granted.get();
+                        cell.unleased = grant.unleased.get();
                     }
                 }
                 record.refill_us = 0;

@@ -30,6 +30,8 @@ pub struct KeptAnswer {
 
 /// How many events of a lane keep their digests, so that a conflict can be told from a replay.
 const DIGESTS_KEPT: u64 = 1 << 17;
+/// The most incidents kept.
+const INCIDENTS_KEPT: i64 = 100_000;
 
 // === impl SqliteTx ===
 
@@ -73,12 +75,18 @@ impl<'s> SqliteTx<'s> {
         self.run(sql, params![key, at, fingerprint, answer])
     }
 
-    /// Forgets what is kept for a time only: answers before an instant, changes beyond the bound.
+    /// Forgets what is kept for a time or up to a number only: answers before an instant, changes,
+    /// incidents and closed nodes beyond their bounds.
     ///
     /// # Errors
     /// Where SQLite fails.
     pub fn prune(&mut self, answers_before: i64) -> Result<(), StoreError> {
         self.run("DELETE FROM idempotency WHERE at <= ?1", params![answers_before])?;
+        self.run(
+            "DELETE FROM incident WHERE id <= (SELECT max(id) FROM incident) - ?1",
+            params![INCIDENTS_KEPT],
+        )?;
+        self.forget_closed_nodes()?;
         let feed = &mut self.cache.feed;
         let floor = feed.last.saturating_sub(book::limits::CHANGES_KEPT);
         if floor > feed.floor {
@@ -88,6 +96,22 @@ impl<'s> SqliteTx<'s> {
             }
             self.run("DELETE FROM change WHERE id <= ?1", params![sql(floor)])?;
             self.put_meta("feed_floor", &floor.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn forget_closed_nodes(&mut self) -> Result<(), StoreError> {
+        let closed = self.cache.nodes.len().saturating_sub(self.cache.nodes_open);
+        let surplus = closed.saturating_sub(book::limits::NODES_CLOSED_KEPT);
+        if surplus == 0 {
+            return Ok(());
+        }
+        let mut oldest: Vec<(i64, NodeId)> =
+            self.cache.nodes.values().filter_map(|known| Some((known.node.closed_at?, known.node.id))).collect();
+        oldest.sort_unstable();
+        for (_, id) in oldest.into_iter().take(surplus) {
+            self.run("DELETE FROM node WHERE id = ?1", params![id.0])?;
+            self.cache.nodes.remove(&id);
         }
         Ok(())
     }
@@ -235,6 +259,9 @@ impl Tx for SqliteTx<'_> {
         rows::insert(&mut self.prepare(rows::INSERT)?, &entry, lane)?;
         self.index(&entry)?;
         fold(self.cache, &entry);
+        if matches!(entry.kind, EntryKind::Opened { .. }) {
+            super::flush::write(self, account.as_str())?;
+        }
         Ok(id)
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Name<'a> {
 }
 
 /// Collects a name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NameBuffer {
     bytes: [u8; NAME_BYTES_MAX],
     len: usize,
@@ -91,7 +91,7 @@ pub(super) fn short_escape(byte: u8) -> Option<u8> {
 }
 
 /// Joins the code units of `\u` escapes to characters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Units {
     high: Option<u16>,
 }

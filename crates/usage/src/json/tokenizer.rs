@@ -54,7 +54,7 @@ pub(crate) enum Literal {
 }
 
 /// Reads one JSON text. With `CHECKED` strings must be UTF-8 without raw control characters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tokenizer<const CHECKED: bool> {
     state: State,
     /// Offset after the piece that is being read.

@@ -1,7 +1,7 @@
 //! UTF-8 checked in pieces: a character may be cut anywhere.
 
 /// A check that remembers the bytes of a character cut by the end of a piece.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Utf8Check {
     cut: [u8; 4],
     cut_len: usize,

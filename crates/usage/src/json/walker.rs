@@ -48,7 +48,7 @@ pub(crate) trait Sink<F> {
 }
 
 /// Where in the tree the tokenizer is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Walker<F: 'static> {
     root: &'static Node<F>,
     levels: [Level<F>; LEVELS_MAX],

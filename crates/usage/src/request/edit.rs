@@ -44,7 +44,11 @@ pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
 pub fn max_tokens(facts: &RequestFacts, cap: u64) -> Vec<Edit> {
     if facts.bounds().next().is_none() {
         if let Some(span) = facts.max_tokens_null {
-            return vec![Edit { start: span.start, end: span.end, replacement: cap.to_string().into_bytes() }];
+            return vec![Edit {
+                start: span.start,
+                end: span.end,
+                replacement: cap.to_string().into_bytes(),
+            }];
         }
         let member = format!("\"max_tokens\":{cap}");
         return vec![insertion(facts.object_start, &member, facts.is_empty_object)];

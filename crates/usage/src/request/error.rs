@@ -17,9 +17,9 @@ pub enum RequestError {
         at: u64,
     },
     /// The body ended before its object was closed.
-    #[error("The request body ends in the middle of its JSON object, at offset {at}.")]
+    #[error("The request body ends at offset {at}, before its JSON object does.")]
     Truncated {
-        /// Bytes there were.
+        /// How many bytes there were.
         at: u64,
     },
     /// The body begins with a byte order mark (RFC 8259 §8.1).

@@ -96,11 +96,7 @@ const fn leaf(name: &'static str, field: Field) -> Node<Field> {
     branch(name, Some(field), &[])
 }
 
-const fn branch(
-    name: &'static str,
-    field: Option<Field>,
-    below: &'static [Node<Field>],
-) -> Node<Field> {
+const fn branch(name: &'static str, field: Option<Field>, below: &'static [Node<Field>]) -> Node<Field> {
     Node { step: Step::Member(name), field, below }
 }
 

@@ -125,7 +125,8 @@ impl ResponseReader {
         if self.document.kind() != Kind::Marker {
             self.delivered.events = self.delivered.events.saturating_add(1);
             let has_content = self.answer.content_bytes > self.content_before;
-            self.delivered.content_events = self.delivered.content_events.saturating_add(u64::from(has_content));
+            self.delivered.content_events =
+                self.delivered.content_events.saturating_add(u64::from(has_content));
             self.content_before = self.answer.content_bytes;
         }
         self.answer.next_document();

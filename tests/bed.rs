@@ -1,5 +1,5 @@
 //! The testbed's own parts against a real Envoy, without filter and ledger: mock provider, client,
-//! configuration, access log, statistics. Runs where `BURSAR_TESTBED_ENVOY` names an Envoy.
+//! configuration, access log, statistics.
 
 use anyhow::{Context, Result, ensure};
 use testbed::gateway::{Config, Filter, Gateway, Listener, Run};
@@ -33,7 +33,7 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
     };
     let tools = Tools::from_env();
     let run =
-        Run { program: tools.envoy()?, concurrency: 1, folder: &folder, name: "envoy", level: "warning" };
+        Run { program: tools.envoy()?, concurrency: 1, folder: &folder, name: "envoy", level: "warning", core: None };
     let gateway = Gateway::start(&run, &config).await?;
     Ok(Bed { mock, gateway, folder })
 }

@@ -1,0 +1,168 @@
+//! The engine: the book on a store, behind [`Service`].
+//!
+//! One thread writes; whatever changes the book, and every read that must be current, is a job for it.
+//! Pages of the journal are read beside it. A ticker brings the due work in.
+
+mod clock;
+mod report;
+mod serve;
+mod view;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use book::{StoreError, command};
+use tariff::{Catalog, EdgeCatalog};
+use tokio::task::JoinHandle;
+
+pub use self::clock::{Clock, SystemClock};
+pub use self::write::Writer;
+use crate::keys::{RandomnessError, fresh_token};
+use crate::metrics::Metrics;
+use crate::service::{IDEMPOTENCY_KEPT_HOURS, Service};
+use crate::store::{OpenError, Reader, SqliteTx, Store};
+
+/// What the engine runs with.
+pub struct Options {
+    /// The SQLite file.
+    pub store: PathBuf,
+    /// The catalog to put in force.
+    pub catalog: Catalog,
+    /// What it counts into.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] StoreError),
+    /// No thread could be started.
+    #[error("the writer's thread: {0}")]
+    Thread(std::io::Error),
+    /// The operating system gave no randomness.
+    #[error(transparent)]
+    Randomness(#[from] RandomnessError),
+}
+
+/// The engine.
+pub struct Engine {
+    writer: Writer,
+    reader: Arc<Reader>,
+    generation: Arc<str>,
+    /// The catalogs as the edge reads them, by version; none is added while the process lives.
+    edge_catalogs: BTreeMap<u64, Arc<EdgeCatalog>>,
+    /// The catalog in force.
+    catalog: Arc<Catalog>,
+    catalog_version: u64,
+    ticker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How often due work is looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// The most accounts brought up to date in one tick.
+const DUE_PER_TICK: usize = 1_000;
+/// The most accounts whose leases are taken home in one tick.
+const HOME_PER_TICK: usize = 1_000;
+/// Ticks between two looks for what may be forgotten.
+const TICKS_PER_PRUNE: u64 = 60;
+
+/// Opens the store and starts the engine; within a Tokio runtime.
+///
+/// Where a commit fails the process ends: what is in memory is ahead of the disk then, and the next
+/// start brings back what was committed.
+///
+/// # Errors
+/// [`EngineError`].
+pub fn open(options: Options) -> Result<Arc<dyn Service>, EngineError> {
+    let engine = Engine::start(options, Arc::new(SystemClock::default()), write::end_process)?;
+    engine.tick_from_now_on();
+    Ok(engine)
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// Opens the store and starts the writer, without a ticker.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn start(options: Options, clock: Arc<dyn Clock>, on_fatal: fn()) -> Result<Arc<Self>, EngineError> {
+        let generation = fresh_token()?;
+        let store = Store::open(&options.store, options.catalog, &generation, clock.wall())?;
+        let reader = Arc::new(Reader::open(&options.store)?);
+        let generation = store.generation();
+        let (catalogs, catalog_version) = store.catalogs();
+        let edge_catalogs =
+            catalogs.iter().map(|(version, catalog)| (*version, Arc::new(catalog.edge(*version)))).collect();
+        let catalog = catalogs
+            .get(&catalog_version)
+            .cloned()
+            .ok_or_else(|| StoreError::new("the catalog in force is not stored"))?;
+        let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
+        let ticker = Mutex::new(None);
+        Ok(Arc::new(Self { writer, reader, generation, edge_catalogs, catalog, catalog_version, ticker }))
+    }
+
+    /// Does what is due: silent nodes are closed, their leases come home, cycles roll.
+    ///
+    /// # Errors
+    /// Where the writer is gone.
+    pub async fn tick(&self, count: u64) -> Result<(), crate::service::ServiceError> {
+        self.writer.run(move |tx, now| tick(tx, now, count).map(Ok)).await
+    }
+
+    fn tick_from_now_on(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        let ticker = tokio::spawn(async move {
+            let mut interval = tokio::time::interval(TICK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            for count in 0_u64.. {
+                interval.tick().await;
+                let Some(engine) = engine.upgrade() else { return };
+                if let Err(error) = engine.tick(count).await {
+                    tracing::warn!(%error, "tick");
+                }
+            }
+        });
+        *self.ticker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ticker);
+    }
+
+    fn stop_ticker(&self) {
+        let ticker = self.ticker.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(ticker) = ticker {
+            ticker.abort();
+        }
+    }
+}
+
+fn tick(tx: &mut SqliteTx<'_>, now: book::Now, count: u64) -> Result<(), StoreError> {
+    for node in command::node::close_silent(tx, now)? {
+        tracing::warn!(%node, "node closed: no call within {} ms", wire::NODE_OPEN_MS);
+    }
+    let mut left = HOME_PER_TICK;
+    for node in tx.closed_holders() {
+        let taken = command::node::take_home(tx, now, node, left)?;
+        left = left.saturating_sub(taken);
+        if left == 0 {
+            break;
+        }
+    }
+    command::run_due(tx, now, DUE_PER_TICK)?;
+    if count.is_multiple_of(TICKS_PER_PRUNE) {
+        tx.prune(now.wall.saturating_sub(kept_ms()))?;
+    }
+    Ok(())
+}
+
+/// How long answers are kept under idempotency keys, in milliseconds.
+const fn kept_ms() -> i64 {
+    IDEMPOTENCY_KEPT_HOURS.saturating_mul(3_600_000)
+}

@@ -1,0 +1,277 @@
+//! The engine as a [`Service`]: each method a job for the writer, or a read beside it.
+
+use std::sync::Arc;
+
+use book::command::{self, grant, key, open, plan};
+use book::{Error, Now, Refusal, StoreError, Tx as _};
+use serde::Serialize;
+use tariff::EdgeCatalog;
+use wire::{SyncRequest, SyncResponse};
+
+use super::{Engine, kept_ms, report, view};
+use crate::dto;
+use crate::service::{
+    Gauges, Idempotency, Kind, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
+    UsageQuery, Written,
+};
+use crate::store::SqliteTx;
+
+impl Service for Engine {
+    fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<dto::Account>> {
+        let new = open::NewAccount {
+            id: account.id,
+            plan: account.plan,
+            created_at: account.created_at.map(jiff::Timestamp::as_millisecond),
+        };
+        self.write(write, move |tx, now| {
+            let id = open::open(tx, now, &new)?;
+            Ok(Written::Done(view::account(command::touched(tx, id.as_str(), now)?)))
+        })
+    }
+
+    fn account(&self, account: String) -> Reply<'_, dto::Account> {
+        self.look(move |tx, now| Ok(view::account(command::touched(tx, &account, now)?)))
+    }
+
+    fn accounts(&self, page: PageRequest<String>) -> Reply<'_, Page<dto::Account, String>> {
+        Box::pin(async move {
+            let (after, limit) = (page.after.unwrap_or_default(), page.limit);
+            let read = report::read(&self.reader, move |reader| reader.accounts(&after, limit.saturating_add(1)));
+            let mut ids = read.await?;
+            let more = ids.len() > limit;
+            ids.truncate(limit);
+            let next = ids.last().filter(|_| more).cloned();
+            let data = self.look(move |tx, now| {
+                ids.iter().map(|id| Ok(view::account(command::touched(tx, id, now)?))).collect::<Result<_, Error>>()
+            });
+            Ok(Page { data: data.await?, next })
+        })
+    }
+
+    fn set_status(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        status: dto::AccountStatus,
+    ) -> Reply<'_, Written<dto::Account>> {
+        self.write(write, move |tx, now| {
+            let changed = open::set_status(tx, now, &account, view::book_status(status))?;
+            let account = view::account(command::touched(tx, &account, now)?);
+            Ok(if changed { Written::Done(account) } else { Written::Existing(account) })
+        })
+    }
+
+    fn create_key(&self, write: Option<Idempotency>, key: NewKey) -> Reply<'_, Written<dto::Key>> {
+        let new = key::NewKey {
+            account: key.account,
+            id: key.id,
+            digest: key.digest,
+            name: key.name,
+            models: key.models,
+            expires_at: key.expires_at.map(jiff::Timestamp::as_millisecond),
+        };
+        self.write(write, move |tx, now| Ok(Written::Done(view::key(&key::create(tx, now, &new)?))))
+    }
+
+    fn keys(&self, account: String, page: PageRequest<String>) -> Reply<'_, Page<dto::Key, String>> {
+        Box::pin(async move {
+            let known = account.clone();
+            self.look(move |tx, now| command::touched(tx, &known, now).map(|_| ())).await?;
+            let (after, limit) = (page.after, page.limit);
+            let read = report::read(&self.reader, move |reader| {
+                reader.keys(&account, after.as_deref(), limit.saturating_add(1))
+            });
+            let mut keys = read.await?;
+            let more = keys.len() > limit;
+            keys.truncate(limit);
+            let next = keys.last().filter(|_| more).map(|key| key.id.to_string());
+            Ok(Page { data: keys.iter().map(view::key).collect(), next })
+        })
+    }
+
+    fn revoke_key(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        key: String,
+    ) -> Reply<'_, Written<dto::Key>> {
+        self.write(write, move |tx, now| {
+            let (key, changed) = key::revoke(tx, now, &account, &key)?;
+            let key = view::key(&key);
+            Ok(if changed { Written::Done(key) } else { Written::Existing(key) })
+        })
+    }
+
+    fn create_grant(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        grant: dto::Grant,
+    ) -> Reply<'_, Written<dto::Lot>> {
+        let new = grant::NewGrant {
+            account,
+            pool: grant.pool,
+            amount: grant.amount.0,
+            expires_at: grant.expires_at.map(jiff::Timestamp::as_millisecond),
+            reference: grant.reference,
+        };
+        self.write(write, move |tx, now| {
+            let (entry, posted) = match grant::grant(tx, now, &new)? {
+                grant::Outcome::Posted(entry) => (entry, true),
+                grant::Outcome::Existing(entry) => (entry, false),
+            };
+            let book::EntryKind::Grant(granted) = &entry.kind else {
+                return Err(StoreError::new("a grant's entry is no grant").into());
+            };
+            let lot = view::lot(entry.id, entry.at, granted);
+            Ok(if posted { Written::Done(lot) } else { Written::Existing(lot) })
+        })
+    }
+
+    fn change_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        change: NewPlan,
+    ) -> Reply<'_, Written<dto::PlanChange>> {
+        if change.when == Some(dto::SwitchTime::PeriodEnd) {
+            let detail = "this ledger switches plans at once only: ask again with \"now\" when the period ends";
+            return Box::pin(async move { Err(ServiceError::invalid("when", detail)) });
+        }
+        self.write(write, move |tx, now| {
+            let switch = plan::switch(tx, now, &account, &change.plan, change.preview)?;
+            Ok(Written::Done(view::plan_change(&account, &switch, change.preview)))
+        })
+    }
+
+    fn balance(&self, account: String) -> Reply<'_, dto::Balance> {
+        self.look(move |tx, now| Ok(view::balance(command::touched(tx, &account, now)?)))
+    }
+
+    fn entries(&self, account: String, page: PageRequest<u64>) -> Reply<'_, Page<dto::Entry, u64>> {
+        Box::pin(async move {
+            let head = self.head(&account).await?;
+            report::entries(&self.reader, account, head, page).await
+        })
+    }
+
+    fn usage(&self, account: String, query: UsageQuery) -> Reply<'_, dto::UsageReport> {
+        Box::pin(async move {
+            let head = self.head(&account).await?;
+            report::usage(&self.reader, account, head, query).await
+        })
+    }
+
+    fn plans(&self) -> Reply<'_, Vec<dto::Plan>> {
+        Box::pin(async move { Ok(view::plans(&self.catalog)) })
+    }
+
+    fn sync(&self, request: SyncRequest) -> Reply<'_, SyncResponse> {
+        self.look(move |tx, now| book::sync::sync(tx, now, &request))
+    }
+
+    fn edge_catalog(&self, version: Option<u64>) -> Reply<'_, Arc<EdgeCatalog>> {
+        Box::pin(async move {
+            let version = version.unwrap_or(self.catalog_version);
+            let found = self.edge_catalogs.get(&version).cloned();
+            found.ok_or_else(|| ServiceError::not_found(Kind::Catalog, version.to_string()))
+        })
+    }
+
+    fn generation(&self) -> &str {
+        &self.generation
+    }
+
+    fn ready(&self) -> Reply<'_, ()> {
+        self.look(|_, _| Ok(()))
+    }
+
+    fn gauges(&self) -> Reply<'_, Gauges> {
+        Box::pin(async move {
+            let queue = self.writer.waiting();
+            let (gauges, now) = self.look(|tx, now| Ok((tx.gauges(), now))).await?;
+            let keys = report::read(&self.reader, move |reader| reader.count_live_keys(now.wall)).await?;
+            Ok(Gauges { keys, queue, ..gauges })
+        })
+    }
+
+    fn close(&self) -> Reply<'_, ()> {
+        Box::pin(async move {
+            self.stop_ticker();
+            self.writer.close().await
+        })
+    }
+}
+
+// === impl Engine ===
+
+impl Engine {
+    /// A job without an idempotency key.
+    fn look<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut SqliteTx<'_>, Now) -> Result<T, Error> + Send + 'static,
+    ) -> Reply<'_, T> {
+        Box::pin(self.writer.run(move |tx, now| {
+            let done = job(tx, now);
+            refused(tx, done)
+        }))
+    }
+
+    /// A write, with its effect once for one idempotency key.
+    fn write<T: Serialize + Send + 'static>(
+        &self,
+        write: Option<Idempotency>,
+        job: impl FnOnce(&mut SqliteTx<'_>, Now) -> Result<Written<T>, Error> + Send + 'static,
+    ) -> Reply<'_, Written<T>> {
+        Box::pin(self.writer.run(move |tx, now| {
+            let Some(write) = write else {
+                let done = job(tx, now);
+                return refused(tx, done);
+            };
+            if let Some(kept) = tx.kept_answer(&write.key, now.wall.saturating_sub(kept_ms()))? {
+                let same = kept.fingerprint == write.fingerprint;
+                return Ok(if same { Ok(Written::Replayed(kept.answer)) } else { Err(ServiceError::IdempotencyMismatch) });
+            }
+            let done = job(tx, now);
+            let done = refused(tx, done)?;
+            if let Ok(Written::Done(value) | Written::Existing(value)) = &done {
+                let answer = serde_json::to_vec(value).map_err(StoreError::new)?;
+                tx.keep_answer(&write.key, now.wall, &write.fingerprint, &answer)?;
+            }
+            Ok(done)
+        }))
+    }
+
+    /// The latest line of an account's statement.
+    async fn head(&self, account: &str) -> Result<u64, ServiceError> {
+        let account = account.to_owned();
+        self.look(move |tx, now| Ok(command::touched(tx, &account, now)?.last_line)).await
+    }
+}
+
+/// A refusal becomes the caller's answer; a failure of the store stays one.
+fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T, ServiceError>, StoreError> {
+    let refusal = match done {
+        Ok(done) => return Ok(Ok(done)),
+        Err(Error::Store(error)) => return Err(error),
+        Err(Error::Refused(refusal)) => refusal,
+    };
+    let detail = refusal.to_string();
+    Ok(Err(match refusal {
+        Refusal::UnknownAccount(id) => ServiceError::not_found(Kind::Account, id),
+        Refusal::UnknownKey(id) => ServiceError::not_found(Kind::Key, id),
+        Refusal::UnknownPlan(plan) => ServiceError::not_found(Kind::Plan, plan),
+        Refusal::UnknownPool(pool) => ServiceError::not_found(Kind::Pool, pool),
+        Refusal::AccountExists(_) => ServiceError::conflict("account_exists", detail),
+        Refusal::AccountClosed => ServiceError::conflict("account_closed", detail),
+        Refusal::KeyExists => ServiceError::conflict("key_exists", detail),
+        Refusal::ReferenceConflict(_) => ServiceError::conflict("reference_conflict", detail),
+        Refusal::SamePlan(_) => ServiceError::conflict("same_plan", detail),
+        Refusal::LimitReached { resource, max } => {
+            let version = tx.catalog_version();
+            let unlocks = tx.catalog(version)?.map(|catalog| view::unlocks(&catalog, resource, max));
+            ServiceError::LimitReached { resource, max, unlocks: unlocks.unwrap_or_default() }
+        }
+        Refusal::Invalid { member, detail } => ServiceError::invalid(member, detail),
+    }))
+}

@@ -1,0 +1,290 @@
+//! The book's types as the public API shows them.
+
+use std::collections::BTreeMap;
+
+use book::command::plan::Switch;
+use book::entry::{Charge, EntryKind, Granted};
+use book::{Account, Cycle, GrantSource, Key, LotEnd, balance};
+use jiff::Timestamp;
+use tariff::{Catalog, Micros, Ratio, Usage};
+use wire::AccountStatus;
+
+use crate::dto;
+
+/// How many hexadecimal digits of a digest tell keys apart.
+const DIGEST_ID_CHARS: usize = 8;
+/// Digits after the point of a factor: what the catalog can write.
+const FACTOR_DIGITS: u32 = 12;
+
+/// An account.
+pub fn account(account: &Account) -> dto::Account {
+    dto::Account {
+        id: account.id.to_string(),
+        plan: account.plan().to_owned(),
+        status: status(account.status),
+        created_at: time(account.created_at),
+        period: account.cycle.as_ref().map(period),
+        scheduled: None,
+    }
+}
+
+/// A standing, as the API says it.
+pub const fn status(status: AccountStatus) -> dto::AccountStatus {
+    match status {
+        AccountStatus::Active => dto::AccountStatus::Active,
+        AccountStatus::Suspended => dto::AccountStatus::Suspended,
+        AccountStatus::Closed => dto::AccountStatus::Closed,
+    }
+}
+
+/// A standing, as the book says it.
+pub const fn book_status(status: dto::AccountStatus) -> AccountStatus {
+    match status {
+        dto::AccountStatus::Active => AccountStatus::Active,
+        dto::AccountStatus::Suspended => AccountStatus::Suspended,
+        dto::AccountStatus::Closed => AccountStatus::Closed,
+    }
+}
+
+/// A key.
+pub fn key(key: &Key) -> dto::Key {
+    let digest = key.digest.to_string();
+    dto::Key {
+        id: key.id.to_string(),
+        account: key.account.to_string(),
+        name: key.name.clone(),
+        digest_id: digest.get(..DIGEST_ID_CHARS).unwrap_or_default().to_owned(),
+        models: key.models.as_ref().map(|models| models.to_vec()),
+        created_at: time(key.created_at),
+        expires_at: key.expires_at.map(time),
+        revoked_at: key.revoked_at.map(time),
+    }
+}
+
+/// The lot that a grant made.
+pub fn lot(id: u64, at: i64, granted: &Granted) -> dto::Lot {
+    dto::Lot {
+        id: lot_id(id),
+        pool: granted.pool.to_string(),
+        amount: granted.amount.into(),
+        available: Micros(granted.amount.get().saturating_sub(granted.repaid.get())).into(),
+        created_at: time(at),
+        expires_at: granted.expires_at.map(time),
+        reference: granted.reference.clone(),
+    }
+}
+
+/// What a switch of plan does.
+pub fn plan_change(account: &str, switch: &Switch, preview: bool) -> dto::PlanChange {
+    dto::PlanChange {
+        account: account.to_owned(),
+        from: switch.from.to_string(),
+        to: switch.to.to_string(),
+        at: time(switch.at),
+        preview,
+        voided: switch.voided.into(),
+        granted: switch.granted.iter().map(|(id, granted)| lot(*id, switch.at, granted)).collect(),
+        period: switch.cycle.as_ref().map(period),
+    }
+}
+
+/// What an account has.
+pub fn balance(account: &Account) -> dto::Balance {
+    let balance = balance::balance(account);
+    let pools = balance.pools.iter().map(|pool| dto::PoolBalance {
+        pool: pool.pool.to_string(),
+        available: book::amount::total(pool.lots.iter().map(|(_, lot)| lot.remaining)).into(),
+        lots: pool
+            .lots
+            .iter()
+            .map(|(id, lot)| dto::LotBalance {
+                id: lot_id(*id),
+                amount: lot.amount.into(),
+                available: lot.remaining.into(),
+                expires_at: lot.expires_at.map(time),
+            })
+            .collect(),
+    });
+    dto::Balance {
+        account: account.id.to_string(),
+        available: balance.available.into(),
+        leased: balance.leased.into(),
+        in_flight: balance.in_flight.into(),
+        debt: balance.debt.into(),
+        pools: pools.collect(),
+        limits: Vec::new(),
+    }
+}
+
+/// A statement line; nothing for entries that no statement shows.
+pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
+    let blank = |kind: dto::EntryKind| dto::Entry {
+        id: entry.id.to_string(),
+        time: time(entry.at),
+        kind,
+        amount: Micros::ZERO.into(),
+        pools: Vec::new(),
+        debt: Micros::ZERO.into(),
+        request_id: None,
+        key: None,
+        model: None,
+        answered_model: None,
+        outcome: None,
+        usage: BTreeMap::new(),
+        usage_source: None,
+        usage_status: None,
+        disputed: None,
+        reference: None,
+        plan: None,
+    };
+    match &entry.kind {
+        EntryKind::Opened { plan, .. } => {
+            Some(dto::Entry { plan: Some(plan.to_string()), ..blank(dto::EntryKind::Opened) })
+        }
+        EntryKind::Plan { to, .. } => {
+            Some(dto::Entry { plan: Some(to.to_string()), ..blank(dto::EntryKind::Plan) })
+        }
+        EntryKind::Status { .. } => Some(blank(dto::EntryKind::Status)),
+        EntryKind::Grant(granted) => Some(dto::Entry {
+            amount: granted.amount.into(),
+            pools: vec![part(&granted.pool, entry.id, below_zero(granted.repaid, granted.amount))],
+            debt: below_zero(granted.repaid, Micros::ZERO).into(),
+            reference: Some(granted.reference.clone()),
+            plan: (granted.source == GrantSource::Plan)
+                .then(|| granted.reference.split('/').next().unwrap_or_default().to_owned()),
+            ..blank(dto::EntryKind::Grant)
+        }),
+        EntryKind::LotEnded { lot, pool, end, rest } => {
+            let kind = match end {
+                LotEnd::Expired => dto::EntryKind::Expiry,
+                LotEnd::Void => dto::EntryKind::Void,
+            };
+            let amount = below_zero(*rest, Micros::ZERO);
+            Some(dto::Entry { amount: amount.into(), pools: vec![part(pool, *lot, amount)], ..blank(kind) })
+        }
+        EntryKind::Charge(charge) => Some(charged(charge, blank(dto::EntryKind::Charge))),
+        _ => None,
+    }
+}
+
+fn charged(charge: &Charge, blank: dto::Entry) -> dto::Entry {
+    let slices = charge.slices.iter();
+    dto::Entry {
+        amount: below_zero(charge.amount, Micros::ZERO).into(),
+        pools: slices.map(|slice| part(&slice.pool, slice.lot, below_zero(slice.amount, Micros::ZERO))).collect(),
+        debt: charge.debt.into(),
+        request_id: Some(charge.request.clone()),
+        key: Some(charge.key.clone()),
+        model: Some(charge.model.clone()),
+        answered_model: charge.answered_model.clone(),
+        outcome: word(&charge.outcome),
+        usage: usage(&charge.usage),
+        usage_source: charge.source.as_ref().and_then(word),
+        usage_status: charge.status.as_ref().and_then(word),
+        disputed: (charge.disputed > Micros::ZERO).then(|| charge.disputed.into()),
+        ..blank
+    }
+}
+
+/// Counts by the meters' names.
+pub fn usage(usage: &Usage) -> BTreeMap<String, u64> {
+    usage.iter().map(|(meter, count)| (meter.as_str().to_owned(), count)).collect()
+}
+
+/// The plans of a catalog.
+pub fn plans(catalog: &Catalog) -> Vec<dto::Plan> {
+    catalog.plans.iter().map(|plan| self::plan(catalog, plan)).collect()
+}
+
+fn plan(catalog: &Catalog, plan: &tariff::Plan) -> dto::Plan {
+    let pools = catalog.pools_in_draw_order().into_iter().map(|pool| {
+        let grant = plan.grants.iter().find(|grant| grant.pool == pool.name);
+        dto::PlanPool {
+            pool: pool.name.clone(),
+            grant: grant.map(|grant| grant.amount.into()),
+            cadence: grant.map(|_| plan.cycle.to_string()),
+            factor: decimal(plan.factor(&pool.name)),
+        }
+    });
+    let rates = plan.rates.iter().map(|rate| dto::PlanRate {
+        id: rate.id.clone(),
+        meter: rate.meter.as_str().to_owned(),
+        amount: rate.amount,
+        per_ms: rate.per_ms,
+        burst: rate.burst,
+    });
+    dto::Plan {
+        name: plan.name.clone(),
+        price: plan.price_usd.map(|price| format!("{} USD", trimmed(&price.to_string()))),
+        url: catalog.links.upgrade.clone(),
+        enforce: plan.enforce,
+        pools: pools.collect(),
+        rates: rates.collect(),
+        models: plan.models.clone(),
+        resources: plan.resources.iter().filter_map(|(name, max)| Some((name.clone(), (*max)?))).collect(),
+    }
+}
+
+/// Public plans that allow more of a resource, cheapest first (L3).
+pub fn unlocks(catalog: &Catalog, resource: &str, max: u64) -> Vec<dto::PlanUnlock> {
+    let allows_more = |plan: &&tariff::Plan| plan.public && plan.resource(resource).is_none_or(|more| more > max);
+    let mut plans: Vec<&tariff::Plan> = catalog.plans.iter().filter(allows_more).collect();
+    plans.sort_by_key(|plan| (plan.price_usd.is_none(), plan.price_usd));
+    let unlock =
+        |plan: &tariff::Plan| dto::PlanUnlock { plan: plan.name.clone(), url: catalog.links.upgrade.clone() };
+    plans.into_iter().map(unlock).collect()
+}
+
+/// An instant of the book. All of them are within the calendar.
+pub fn time(instant: i64) -> Timestamp {
+    Timestamp::from_millisecond(instant).unwrap_or(if instant < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// A lot's id in the API.
+fn lot_id(id: u64) -> String {
+    format!("lot_{id}")
+}
+
+fn period(cycle: &Cycle) -> dto::Period {
+    dto::Period { from: time(cycle.start), to: time(cycle.end) }
+}
+
+fn part(pool: &str, lot: u64, amount: Micros) -> dto::EntryPool {
+    dto::EntryPool { pool: pool.to_owned(), lot: lot_id(lot), amount: amount.into() }
+}
+
+/// `from` less an amount.
+fn below_zero(amount: Micros, from: Micros) -> Micros {
+    Micros(from.get().saturating_sub(amount.get()))
+}
+
+fn word(value: &impl serde::Serialize) -> Option<String> {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned))
+}
+
+/// A ratio as a decimal; catalogs write factors as decimals, so nothing is lost.
+fn decimal(ratio: Ratio) -> String {
+    let (num, den) = ratio.parts();
+    let scale = 10_u128.saturating_pow(FACTOR_DIGITS);
+    let scaled = num.saturating_mul(scale).checked_div(den).unwrap_or(0);
+    let (whole, fraction) = (scaled.checked_div(scale).unwrap_or(0), scaled.checked_rem(scale).unwrap_or(0));
+    trimmed(&format!("{whole}.{fraction:012}")).to_owned()
+}
+
+/// A decimal without zeros at its end.
+fn trimmed(decimal: &str) -> &str {
+    decimal.trim_end_matches('0').trim_end_matches('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_are_shown_as_the_catalog_writes_them() {
+        for text in ["0.85", "1", "0", "0.333333333333", "0.5"] {
+            assert_eq!(decimal(Ratio::parse_decimal(text).unwrap()), text);
+        }
+        assert_eq!(trimmed("20.000000"), "20");
+    }
+}

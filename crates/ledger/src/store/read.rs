@@ -1,0 +1,182 @@
+//! Reading what is committed, beside the writer: pages of the journal, sums, lists.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use book::entry::Entry;
+use book::{Key, StoreError};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use tariff::{Micros, Usage};
+
+use super::{BUSY_MS, failed, rows, sql, unsql};
+
+/// A connection that only reads.
+pub struct Reader {
+    connection: Mutex<Connection>,
+}
+
+/// One charge, as sums see it.
+pub struct ChargeRow {
+    /// When it was posted.
+    pub at: i64,
+    /// The key's id.
+    pub key: String,
+    /// The model or flat-price operation.
+    pub model: String,
+    /// What was used.
+    pub usage: Usage,
+    /// What it cost.
+    pub amount: Micros,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: Mutex::new(connect(path)?) })
+    }
+
+    /// Statement lines of an account, latest first, from the line `head` on or from the one before
+    /// `after`. A page is a chain of point reads.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn lines(
+        &self,
+        account: &str,
+        head: u64,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let connection = self.connection();
+        let mut next = match after {
+            Some(after) => previous(&connection, account, after)?,
+            None => head,
+        };
+        let select = format!("SELECT {} FROM {} WHERE entry.id = ?1", rows::COLUMNS, rows::FROM);
+        let mut select = connection.prepare_cached(&select).map_err(failed)?;
+        let mut lines = Vec::new();
+        while next > 0 && lines.len() < limit {
+            let mut found = select.query([sql(next)]).map_err(failed)?;
+            let Some(row) = found.next().map_err(failed)? else { break };
+            let entry = rows::decode(row)?;
+            next = entry.prev;
+            lines.push(entry);
+        }
+        Ok(lines)
+    }
+
+    /// Calls back with each charge posted in `[from, to)`, latest first; gives false where more than
+    /// `lines_max` statement lines would have to be read.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn charges(
+        &self,
+        head: u64,
+        span: (i64, i64),
+        lines_max: u64,
+        mut each: impl FnMut(ChargeRow),
+    ) -> Result<bool, StoreError> {
+        let connection = self.connection();
+        let select = "SELECT prev, at, kind, key, model, usage, amount FROM entry WHERE id = ?1";
+        let mut select = connection.prepare_cached(select).map_err(failed)?;
+        let mut next = head;
+        for _ in 0..lines_max {
+            let mut found = select.query([sql(next)]).map_err(failed)?;
+            let Some(row) = found.next().map_err(failed)?.filter(|_| next > 0) else { return Ok(true) };
+            let at: i64 = rows::get(row, 1)?;
+            if at < span.0 {
+                return Ok(true);
+            }
+            next = unsql(rows::get(row, 0)?);
+            let is_charge = rows::get::<String>(row, 2)? == "charge";
+            if is_charge && at < span.1 {
+                each(ChargeRow {
+                    at,
+                    key: rows::get(row, 3)?,
+                    model: rows::get(row, 4)?,
+                    usage: rows::parse(&rows::get::<String>(row, 5)?)?,
+                    amount: Micros(rows::get(row, 6)?),
+                });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ids of accounts after one, ascending.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn accounts(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let connection = self.connection();
+        let select = "SELECT id FROM account WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let mut select = connection.prepare_cached(select).map_err(failed)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = select.query_map(params![after, limit], |row| row.get(0)).map_err(failed)?;
+        found.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// Keys of an account after one, oldest first.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn keys(&self, account: &str, after: Option<&str>, limit: usize) -> Result<Vec<Key>, StoreError> {
+        let connection = self.connection();
+        let begin: (i64, String) = match after {
+            Some(after) => {
+                let select = "SELECT created_at FROM api_key WHERE account = ?1 AND id = ?2";
+                let at: Option<i64> =
+                    connection.query_row(select, params![account, after], |row| row.get(0)).optional().map_err(failed)?;
+                let Some(at) = at else { return Ok(Vec::new()) };
+                (at, after.to_owned())
+            }
+            None => (i64::MIN, String::new()),
+        };
+        let select = "SELECT body FROM api_key WHERE account = ?1 AND (created_at, id) > (?2, ?3) \
+                      ORDER BY created_at, id LIMIT ?4";
+        let mut select = connection.prepare_cached(select).map_err(failed)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut found = select.query(params![account, begin.0, begin.1, limit]).map_err(failed)?;
+        let mut keys = Vec::new();
+        while let Some(row) = found.next().map_err(failed)? {
+            keys.push(rows::parse(&rows::get::<String>(row, 0)?)?);
+        }
+        Ok(keys)
+    }
+
+    /// How many keys are live.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn count_live_keys(&self, now: i64) -> Result<u64, StoreError> {
+        let select = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)";
+        self.connection().query_row(select, [now], |row| row.get(0)).map(unsql).map_err(failed)
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        // A reader that panicked left nothing behind: the connection holds no state of ours.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The statement line before one of an account; 0 where there is none, or the line is not the account's.
+fn previous(connection: &Connection, account: &str, line: u64) -> Result<u64, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT prev FROM entry WHERE id = ?1 AND account = ?2").map_err(failed)?;
+    let prev: Option<i64> =
+        select.query_row(params![sql(line), account], |row| row.get(0)).optional().map_err(failed)?;
+    Ok(prev.map_or(0, unsql))
+}
+
+/// A connection that cannot write.
+pub fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS)).map_err(failed)?;
+    Ok(connection)
+}

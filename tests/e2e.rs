@@ -1,0 +1,18 @@
+//! The filter and the ledger in a real Envoy, from outside.
+
+mod bad_body;
+mod bad_head;
+mod bed;
+mod burst;
+mod changes;
+mod clients;
+mod disconnect;
+mod example;
+mod matrix;
+mod observed;
+mod outage;
+mod refused;
+mod served;
+mod shadow;
+mod upstream;
+mod usage;
