@@ -72,7 +72,8 @@ async fn odd_lines_and_many_headers() -> Result<()> {
         ("an empty value", format!("{key}x-empty:\r\n"), 200),
         ("bearer in capitals", key.replace("Bearer", "BEARER"), 200),
     ] {
-        let status = status(&stack, &request(&Chat::new("gpt-5-mini").takes(10, 5), headers.as_bytes())).await?;
+        let status =
+            status(&stack, &request(&Chat::new("gpt-5-mini").takes(10, 5), headers.as_bytes())).await?;
         ensure!(status == expected, "{name}: {status}");
         still_serves(&stack, &account).await?;
     }
@@ -99,7 +100,9 @@ async fn expect_continue_is_answered_once() -> Result<()> {
 async fn upgrades_are_refused_unless_exempt() -> Result<()> {
     let stack = setup("upgrade")?.start().await?;
     let account = funded(&stack, "10").await?;
-    for (path, expected) in [(CHAT_PATH, 403), ("/v1/realtime", 403), ("/v1/search", 403), ("/public/socket", 101)] {
+    for (path, expected) in
+        [(CHAT_PATH, 403), ("/v1/realtime", 403), ("/v1/search", 403), ("/public/socket", 101)]
+    {
         let upgrade = format!(
             "GET {path} HTTP/1.1\r\nhost: x\r\nx-tag: {}\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\n\
              upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -139,7 +142,9 @@ fn resident(pid: u32) -> Result<u64> {
 async fn unknown_keys(client: Client, times: usize) -> Result<[usize; 2]> {
     let mut counts = [0; 2];
     for _ in 0..times {
-        let answer = client.send(Request::post(CHAT_PATH, &json!({"model": "gpt-5-mini"})).bearer(&keys::unknown())).await?;
+        let answer = client
+            .send(Request::post(CHAT_PATH, &json!({"model": "gpt-5-mini"})).bearer(&keys::unknown()))
+            .await?;
         match answer.status {
             401 => counts[0] += 1,
             503 => counts[1] += 1,

@@ -32,8 +32,14 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
         access_log: Some(folder.join("access")),
     };
     let tools = Tools::from_env();
-    let run =
-        Run { program: tools.envoy()?, concurrency: 1, folder: &folder, name: "envoy", level: "warning", core: None };
+    let run = Run {
+        program: tools.envoy()?,
+        concurrency: 1,
+        folder: &folder,
+        name: "envoy",
+        level: "warning",
+        core: None,
+    };
     let gateway = Gateway::start(&run, &config).await?;
     Ok(Bed { mock, gateway, folder })
 }

@@ -87,7 +87,10 @@ pub fn refusal(answer: &Answer, status: u16, code: &str) -> Result<Value> {
     }
     let retry = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     let waiting_helps = status == 429 || status == 503;
-    ensure!(retry.is_some_and(|seconds| seconds >= 1) == waiting_helps, "retry-after {retry:?} with {status}");
+    ensure!(
+        retry.is_some_and(|seconds| seconds >= 1) == waiting_helps,
+        "retry-after {retry:?} with {status}"
+    );
     Ok(body)
 }
 

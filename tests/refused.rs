@@ -46,9 +46,12 @@ async fn without_a_valid_key() -> Result<()> {
     ];
     for (name, headers) in cases {
         let chat = Chat::new("gpt-5-mini");
-        let request = headers.iter().fold(chat.bare(chat.body()), |request, (name, value)| request.header(name, value));
+        let request =
+            headers.iter().fold(chat.bare(chat.body()), |request, (name, value)| request.header(name, value));
         let answer = stack.client()?.send(request).await?;
-        checked(&stack, &answer, &chat.tag, 401, "invalid_api_key").await.map_err(|error| error.context(name))?;
+        checked(&stack, &answer, &chat.tag, 401, "invalid_api_key")
+            .await
+            .map_err(|error| error.context(name))?;
         ensure!(answer.header("www-authenticate").is_some(), "{name}: {:?}", answer.headers);
     }
     still_serves(&stack, &account).await?;
@@ -59,7 +62,9 @@ async fn without_a_valid_key() -> Result<()> {
 async fn without_credits() -> Result<()> {
     let stack = stack("no-credits").await?;
     let account = stack.account("topup_only").await?;
-    let body = refused(&stack, &account, Chat::new("gpt-5-mini").max_tokens(100), 402, "insufficient_credits").await?;
+    let body =
+        refused(&stack, &account, Chat::new("gpt-5-mini").max_tokens(100), 402, "insufficient_credits")
+            .await?;
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     ensure!(text("available") == "0.000000", "{body}");
     ensure!(testbed::money::micros(text("required")).is_some_and(|micros| micros > 0), "{body}");
@@ -125,11 +130,14 @@ async fn more_than_is_left_names_what_can_be_had() -> Result<()> {
     let stack = stack("affordable").await?;
     let account = funded(&stack, "0.01").await?;
     // While one request runs on all that is left, the next one is told so.
-    let slow = Chat::new("gpt-5-mini").max_tokens(1_000).takes(20, 60).script(|script| script.head_delay_ms = 1_500);
+    let slow =
+        Chat::new("gpt-5-mini").max_tokens(1_000).takes(20, 60).script(|script| script.head_delay_ms = 1_500);
     let (client, key) = (stack.client()?, account.key.clone());
     let running = tokio::spawn(async move { client.send(slow.request(&key)).await });
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let body = refused(&stack, &account, Chat::new("gpt-5-mini").max_tokens(1_000), 402, "insufficient_credits").await?;
+    let body =
+        refused(&stack, &account, Chat::new("gpt-5-mini").max_tokens(1_000), 402, "insufficient_credits")
+            .await?;
     ensure!(body.get("limit_source").and_then(Value::as_str) == Some("in_flight"), "{body}");
     running.await??.expect(200)?;
     stack.finish().await

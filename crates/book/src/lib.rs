@@ -27,7 +27,7 @@ pub mod snapshot;
 pub mod sync;
 pub mod tx;
 
-#[cfg(feature = "suite")]
+#[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
 pub use account::{Account, Clip, Closing, Cycle, Lot, LotEnd, Soft, Term, TermPool, Totals};

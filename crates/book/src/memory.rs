@@ -84,6 +84,7 @@ impl Tx for Memory {
         }
         let entry = Entry { id, account: account.clone(), prev, at, kind };
         folded.apply(&entry);
+        debug_assert_eq!(crate::invariant::broken(folded), None, "after {entry:?}");
         self.journal.push(entry);
         Ok(id)
     }
@@ -226,4 +227,64 @@ impl Tx for Memory {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(any(test, feature = "suite"))]
+impl crate::suite::Subject for Memory {
+    fn call(
+        &mut self,
+        now: crate::tx::Now,
+        command: &crate::suite::Command,
+    ) -> Result<crate::suite::Reply, crate::error::Error> {
+        crate::suite::execute(self, now, command)
+    }
+
+    fn account(&mut self, id: &str) -> Option<Account> {
+        self.accounts.get(id).cloned()
+    }
+
+    fn rebuilt(&mut self, id: &str) -> Option<Account> {
+        Self::rebuilt(self, id)
+    }
+
+    fn journal(&mut self) -> Vec<Entry> {
+        self.journal.clone()
+    }
+
+    fn incidents(&mut self) -> Vec<Incident> {
+        self.incidents.clone()
+    }
+
+    fn counters(&mut self) -> Counters {
+        self.counters
+    }
+
+    fn publish(&mut self, catalog: Catalog) {
+        Self::publish(self, catalog);
+    }
+
+    fn crash(&mut self) {
+        self.nodes.values_mut().for_each(|(_, called)| *called = 0);
+        self.accounts.values_mut().for_each(|account| account.soft = Soft::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::suite::play::{STEP_KINDS, play};
+
+    crate::suite!(crate::memory::Memory::new);
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn whatever_happens_the_book_is_right(
+            steps in prop::collection::vec((0..STEP_KINDS, any::<u32>(), any::<u32>()), 1..120),
+        ) {
+            play(crate::memory::Memory::new, &steps);
+        }
+    }
 }

@@ -1,1 +1,98 @@
-//! The tests that every store must pass.
+//! The tests that every store must pass: rules and protocol, played against a [`Subject`].
+//!
+//! A store's crate calls [`crate::suite!`] once; each scenario becomes a test of its own. Scenarios
+//! named after a rule id are that rule's golden test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "test code"
+)]
+
+pub mod oracle;
+pub mod play;
+pub mod rules;
+pub mod wants;
+pub mod world;
+
+pub mod events;
+
+pub use world::{Command, Reply, Subject, World, catalog, execute};
+
+/// Makes a test of every scenario; the argument makes a [`Subject`] from a catalog.
+#[macro_export]
+macro_rules! suite {
+    ($make:expr) => {
+        $crate::suite!(@tests $make; rules:
+            m1_m2_the_cycle_grants_and_what_is_unused_expires,
+            m2_cycles_are_anchored_without_drift,
+            m2_after_a_long_rest_the_running_cycle_is_granted,
+            m3_included_credits_first_then_top_ups_oldest_first,
+            m4_a_straddling_request_pays_each_pool_at_its_rate,
+            m4_the_rate_is_pinned_by_the_term_of_admission,
+            m5_a_top_up_ends_twelve_months_after_its_purchase,
+            m6_m7_keys_above_a_lowered_cap_stay,
+            m10_an_upgrade_voids_the_old_credits_and_begins_a_cycle,
+            m14_top_ups_alone_work,
+            rounding_is_half_up_once_per_charge,
+            debt_is_repaid_by_the_next_grant,
+            debt_is_repaid_by_the_next_cycle,
+            a_late_settlement_draws_the_lot_of_its_term,
+            a_closed_lot_waits_no_longer_than_its_bound,
+            a_reference_grants_once,
+            a_catalog_change_opens_the_next_term,
+            a_plan_that_left_the_catalog_goes_on,
+            a_closed_account_stays_closed,
+        );
+        $crate::suite!(@tests $make; events:
+            replays_change_nothing,
+            a_batch_that_overlaps_is_applied_from_where_it_is_new,
+            a_hole_is_pointed_out_and_nothing_is_applied,
+            a_gap_is_journalled_and_the_rest_goes_on,
+            other_content_under_a_known_number_is_a_conflict,
+            a_bad_event_never_blocks_a_good_one,
+            far_numbers_are_refused,
+            a_request_is_charged_once,
+            estimates_stay_within_the_hold,
+            reported_usage_may_exceed_the_hold,
+            an_unknown_price_is_never_free,
+            beyond_the_bound_is_disputed,
+            a_price_mismatch_posts_the_ledgers_figure,
+            a_release_charges_nothing_and_ends_its_hold,
+            lanes_are_independent,
+            settlements_commute,
+        );
+        $crate::suite!(@tests $make; wants:
+            a_want_is_served_and_leased_ahead,
+            grants_are_cumulative_and_repeats_are_harmless,
+            near_zero_grants_are_exact,
+            m9_the_last_credits_go_to_one_request,
+            m9_a_clip_that_was_never_admitted_does_not_stay_open,
+            m9_an_empty_account_is_denied_until_credits_come,
+            credits_that_are_held_are_in_flight,
+            idle_leases_elsewhere_are_recalled,
+            askers_are_not_told_to_wait_for_ever,
+            reports_under_way_make_the_asker_wait,
+            a_closed_record_gives_its_rest_back,
+            an_overtaken_want_does_not_revive_a_record,
+            a_silent_node_is_closed_and_its_leases_come_home,
+            down_time_of_the_ledger_closes_no_node,
+            a_closed_node_settles_for_ever,
+            returns_never_exceed_what_was_granted,
+            bad_amounts_are_granted_nothing,
+            a_suspended_account_is_granted_nothing,
+            keys_are_looked_up_and_revoked_by_the_feed,
+            a_reader_that_is_too_late_begins_anew,
+            calls_beyond_the_bounds_are_refused,
+        );
+    };
+    (@tests $make:expr; $module:ident: $($name:ident,)*) => {
+        mod $module {
+            $(#[test]
+            fn $name() {
+                $crate::suite::$module::$name($make);
+            })*
+        }
+    };
+}

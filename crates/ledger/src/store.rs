@@ -10,6 +10,8 @@ mod flush;
 mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod verify;
 

@@ -18,7 +18,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// How long an orderly end may take before the process is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How much of a log an error message quotes, in lines.
-const TAIL_LINES: usize = 25;
+const TAIL_LINES: usize = 12;
 
 /// A running child process.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::wait;
 /// How long the ledger may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Entries asked for in one page.
-const PAGE: usize = 500;
+const PAGE: usize = 200;
 
 /// What a ledger process is started with.
 #[derive(Clone, Debug)]
@@ -171,12 +171,18 @@ impl Ledger {
 async fn launch(serve: &Serve) -> Result<(Child, SocketAddr)> {
     let text = |path: &Path| path.display().to_string();
     let listen = format!("127.0.0.1:{}", serve.port);
-    let args = ["serve", "--catalog", &text(&serve.catalog), "--listen", &listen, "--store", &serve.store];
+    let args = [
+        ["--catalog", &text(&serve.catalog)],
+        ["--listen", &listen],
+        ["--store", &serve.store],
+        // A line for each request would hide the lines that matter.
+        ["--log", "info,ledger::http::layers=warn"],
+    ];
     let env =
         [("BURSAR_ADMIN_TOKEN", serve.admin_token.clone()), ("BURSAR_EDGE_TOKEN", serve.edge_token.clone())];
     // What an earlier start wrote is not taken for this one's address.
     let before = std::fs::read(&serve.log).map_or(0, |log| log.len());
-    let args = args.map(str::to_owned);
+    let args: Vec<String> = ["serve"].iter().chain(args.iter().flatten()).map(ToString::to_string).collect();
     let mut child = Child::start("bursar serve", &serve.program, &args, &env, &serve.log)?;
     let start = std::time::Instant::now();
     let address = loop {

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use testbed::bench::Bench;
 use testbed::bench::upstream::Provider;
 use testbed::demo::Demo;
+use testbed::mock::Mock;
 use testbed::tools::Tools;
 use testbed::up::Up;
 
@@ -27,6 +28,11 @@ enum Command {
     Demo(Demo),
     /// Measures what metering costs.
     Bench(Bench),
+    /// Runs the mock provider alone.
+    Mock {
+        /// Where it listens.
+        address: std::net::SocketAddr,
+    },
     /// An upstream in a process of its own.
     #[command(hide = true)]
     Provider(Provider),
@@ -39,6 +45,11 @@ async fn main() -> Result<()> {
         Command::Up(up) => up.run(cli.tools).await,
         Command::Demo(demo) => demo.run(cli.tools).await,
         Command::Bench(bench) => bench.run(cli.tools).await,
+        Command::Mock { address } => {
+            let mock = Mock::start_at(address).await?;
+            eprintln!("the mock provider listens on {}", mock.address);
+            Ok(tokio::signal::ctrl_c().await?)
+        }
         Command::Provider(provider) => provider.run().await,
     }
 }

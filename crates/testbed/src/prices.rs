@@ -27,6 +27,9 @@ const MODELS: &[(&str, i128, i128)] = &[
 /// Hundredths of what a top-up pays for use at base price, by plan.
 const TOP_UP: &[(&str, i128)] = &[("starter", 85), ("pro", 75), ("max", 60), ("topup_only", 100)];
 
+/// The most that one request is charged, in micro-credits: the catalog's bound, not the page's.
+const CHARGE_MAX: i64 = 500_000_000;
+
 /// An exact amount of hundredths of a micro-credit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exact(pub i128);
@@ -74,6 +77,14 @@ impl Exact {
     #[must_use]
     pub const fn micros(amount: i64) -> Self {
         Self((amount as i128).saturating_mul(100))
+    }
+
+    /// What of it is charged, and what is kept back as disputed, in micro-credits.
+    #[must_use]
+    pub fn bounded(self) -> (Self, i64) {
+        let most = Self::micros(CHARGE_MAX);
+        let excess = self.rounded().saturating_sub(CHARGE_MAX).max(0);
+        (Self(self.0.min(most.0)), excess)
     }
 
     /// Rounded half up, in micro-credits.

@@ -190,7 +190,10 @@ fn check_charge(
     }
     check_usage(entry, tokens)?;
     let model = entry.text("model").context("a charge without a model")?;
-    let expected = purse.draw(plan, price(model, tokens)?);
+    let (price, excess) = price(model, tokens)?.bounded();
+    let disputed = entry.text("disputed").and_then(crate::money::micros).unwrap_or(0);
+    ensure!(disputed == excess, "{excess} should be disputed: {}", entry.json);
+    let expected = purse.draw(plan, price);
     let drawn = |pool: &str| -> i64 {
         entry.pools.iter().filter(|(own, _)| own == pool).map(|(_, amount)| amount.saturating_neg()).sum()
     };

@@ -1,7 +1,8 @@
 //! Takes the usage-only event out of a stream again, where bursar asked for it and the client had not.
 //!
-//! An event can be judged only at its end, so the unfinished last event of a chunk is held back, but no longer
-//! than it may still be the one: an event with a choice in it passes at once, and so does a long one.
+//! An event can be judged only at its end, so the unfinished last event of a chunk is held back, but no
+//! longer than it may still be the one: an event with a choice in it passes at once, and so does a long
+//! one.
 
 use crate::document::{Document, Kind};
 use crate::json::{Container, Literal, Node, Number, Sink, Step};
@@ -19,8 +20,8 @@ pub enum Filtered {
 
 /// Drops the events whose data is an object with an empty array as `choices` and an object as `usage`.
 ///
-/// Every other byte passes in its order. An event longer than [`HELD_BYTES_MAX`] is never dropped. Azure's first
-/// event (`choices` empty, `prompt_filter_results`, no usage) stays.
+/// Every other byte passes in its order. An event longer than [`HELD_BYTES_MAX`] is never dropped. Azure's
+/// first event (`choices` empty, `prompt_filter_results`, no usage) stays.
 #[derive(Clone, Debug)]
 pub struct UsageChunkFilter {
     framer: Framer,

@@ -122,6 +122,20 @@ fn the_model_is_decoded() {
 }
 
 #[test]
+fn names_elsewhere_are_left_alone() {
+    let facts = facts(
+        r#"{"metadata":{"include_usage":5,"include_usage":6,"Model":1},"stream_options":{"n":"x","n":0}}"#,
+    );
+    assert_eq!((facts.include_usage, facts.include_usage_span, facts.n), (None, None, None));
+}
+
+#[test]
+fn names_with_lone_surrogates_are_told_apart() {
+    assert!(scan(r#"{"\ud800a":1,"a\ud800":2,"\udc00\ud800":3,"\ud800":4,"\ud800\udc00":5}"#).is_ok());
+    assert!(matches!(refusal(r#"{"\ud800a":1,"\uD800\u0061":2}"#), RequestError::Duplicate { .. }));
+}
+
+#[test]
 fn bounds_reach_to_the_largest_exact_integer() {
     let body = format!(r#"{{"max_tokens":{COUNT_MAX}}}"#);
     let span = Span { start: 14, end: 30 };

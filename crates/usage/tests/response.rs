@@ -175,8 +175,11 @@ fn usage_comes_wherever_the_provider_puts_it() {
         ),
         // Moonshot has it in the choice.
         format!(
-            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\",{usage}}}]}}\n\n"
+            "data: {{\"choices\":[{{\"index\":0}}]}}\n\n\
+             data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\",{usage}}}]}}\n\n"
         ),
+        // Neither a reason nor a line end after the marker.
+        format!("data: {{\"choices\":[],{usage}}}\n\ndata: [DONE]"),
         // No blank line at the end, nor any line end.
         format!("data: {{\"choices\":[{content}]}}\n\ndata: {{\"choices\":[],{usage}}}"),
     ];
@@ -478,6 +481,27 @@ fn what_is_not_json_is_counted() {
     assert_eq!((doubtful.usage, doubtful.status), (Some(tokens(1, 1)), Status::Partial));
     let nested = json(&format!("{{\"a\":{}", "[".repeat(10_000)));
     assert_eq!((nested.malformed, nested.usage), (1, None));
+}
+
+#[test]
+fn a_broken_event_says_nothing_of_the_others() {
+    let usage = "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n";
+    let before = stream(&format!("data: {{\"x\":\"\\ud83d\n\n{usage}data: [DONE]\n\n"));
+    assert_eq!((before.usage, before.status, before.malformed), (Some(tokens(1, 1)), Status::Complete, 1));
+    let after = stream(&format!("{usage}data: {{\"x\n\ndata: [DONE]\n\n"));
+    assert_eq!((after.usage, after.status, after.malformed), (Some(tokens(1, 1)), Status::Complete, 1));
+    let half = "data: {\"choices\":[{\"delta\":{\"content\":\"\\ud83d\n\n";
+    let whole = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    assert_eq!(stream(&format!("{half}{whole}")).delivered.content_bytes, 1);
+}
+
+#[test]
+fn lines_of_data_are_joined_by_a_line_end() {
+    let joined =
+        stream("data: {\"usage\":{\"prompt_tokens\":1\ndata: ,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n");
+    assert_eq!((joined.usage, joined.status), (Some(tokens(1, 2)), Status::Complete));
+    let cut_number = stream("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\n");
+    assert_eq!((cut_number.usage, cut_number.malformed), (Some(tokens(1, 0)), 1));
 }
 
 #[test]

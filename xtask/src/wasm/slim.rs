@@ -28,11 +28,9 @@ const KEPT: [&str; 17] = [
     "proxy_on_delete",
 ];
 
-/// Kept too, but not demanded of a module.
-const KEPT_IF_THERE: [&str; 1] = ["proxy_on_done"];
-
 /// What goes, and why nothing is lost with it.
-const DROPPED: [(&str, &str); 11] = [
+const DROPPED: [(&str, &str); 12] = [
+    ("proxy_on_done", "the host takes a missing callback for done; nothing waits for the end of a context"),
     ("proxy_on_response_trailers", "usage never stands in trailers; settling happens in the log callback"),
     ("proxy_on_foreign_function", "no foreign function calls back"),
     ("proxy_on_grpc_close", "the ledger is spoken to over plain HTTP"),
@@ -128,7 +126,7 @@ fn kept<'e, 'a>(exports: &'e [Export<'a>]) -> Result<Vec<&'e Export<'a>>> {
     }
     let mut kept = Vec::new();
     for export in exports {
-        if KEPT.contains(&export.name) || KEPT_IF_THERE.contains(&export.name) {
+        if KEPT.contains(&export.name) {
             kept.push(export);
         } else if DROPPED.iter().all(|(name, _)| *name != export.name) {
             bail!("the module exports {}, and nobody has said whether the filter uses it", export.name);
@@ -218,7 +216,6 @@ mod tests {
     fn all_names() -> Vec<&'static str> {
         let mut names: Vec<_> = DROPPED.iter().map(|(name, _)| *name).collect();
         names.splice(1..1, KEPT);
-        names.extend(KEPT_IF_THERE);
         names
     }
 
@@ -226,7 +223,7 @@ mod tests {
     fn only_the_listed_exports_go() {
         let names = all_names();
         let slim = slim(&module(&names)).unwrap();
-        assert_eq!((slim.exports_before, slim.exports_after), (29, 18));
+        assert_eq!((slim.exports_before, slim.exports_after), (29, 17));
         let (custom, rest) = slim.module[8..].split_at(5);
         assert_eq!(custom, [0, 3, 1, b'x', 9]);
         assert_eq!(rest[0], EXPORT_SECTION);
@@ -239,7 +236,7 @@ mod tests {
             push_number(&mut tail, index + 200);
             assert!(export.encoded.ends_with(&tail), "{} points elsewhere", export.name);
         }
-        assert_eq!(found.len(), 18);
+        assert_eq!(found.len(), 17);
         assert_eq!(reader.bytes, [10, 4, 1, 2, 0, 11]);
     }
 
@@ -248,7 +245,7 @@ mod tests {
         let once = slim(&module(&all_names())).unwrap();
         let twice = slim(&once.module).unwrap();
         assert_eq!(once.module, twice.module);
-        assert_eq!(twice.exports_before, 18);
+        assert_eq!(twice.exports_before, 17);
     }
 
     #[test]

@@ -259,6 +259,11 @@ impl Tx for SqliteTx<'_> {
         rows::insert(&mut self.prepare(rows::INSERT)?, &entry, lane)?;
         self.index(&entry)?;
         fold(self.cache, &entry);
+        debug_assert_eq!(
+            self.cache.accounts.get(account).and_then(|cached| book::invariant::broken(&cached.account)),
+            None,
+            "after {entry:?}"
+        );
         if matches!(entry.kind, EntryKind::Opened { .. }) {
             super::flush::write(self, account.as_str())?;
         }

@@ -43,6 +43,8 @@ pub struct Reply {
 impl Server {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let context = runtime.enter();
         let metrics = Arc::new(Metrics::default());
         let catalog = config::load_catalog(Path::new(CATALOG)).unwrap();
         let store = folder.path().join("ledger.db");
@@ -50,7 +52,6 @@ impl Server {
             engine::open(engine::Options { store, catalog, metrics: Arc::clone(&metrics) }).unwrap();
         let tokens = Tokens::new(Token::new(ADMIN).unwrap(), Token::new(EDGE).unwrap()).unwrap();
         let router = App::new(Arc::clone(&service), metrics, tokens).unwrap().router();
-        let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, ended) = oneshot::channel();
@@ -61,6 +62,7 @@ impl Server {
             .await
             .unwrap();
         });
+        drop(context);
         Self { address, service, shutdown: Some(shutdown), served: Some(served), runtime, _folder: folder }
     }
 

@@ -156,7 +156,9 @@ fn http_filter(filter: &Filter) -> Option<Value> {
         },
     });
     if let (Some(plugin), Some(config)) = (configuration, config.as_object_mut()) {
-        let value = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": plugin});
+        // As text: a google.protobuf.Struct would reach the plugin as protobuf bytes, not as JSON.
+        let value =
+            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": plugin.to_string()});
         config.insert("configuration".to_owned(), value);
     }
     Some(json!({

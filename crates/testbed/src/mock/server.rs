@@ -45,8 +45,16 @@ impl Mock {
     /// # Errors
     /// No port can be bound.
     pub async fn start() -> Result<Self> {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts at this address; its admin server on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn start_at(address: SocketAddr) -> Result<Self> {
         let record = Record::default();
-        let provider = TcpListener::bind("127.0.0.1:0").await.context("failed to bind the mock provider")?;
+        let provider = TcpListener::bind(address).await.context("failed to bind the mock provider")?;
         let admin = TcpListener::bind("127.0.0.1:0").await.context("failed to bind the mock provider")?;
         let (address, admin_address) = (provider.local_addr()?, admin.local_addr()?);
         let tasks =

@@ -59,7 +59,8 @@ impl NameBuffer {
 /// How many bytes come before the first quote or backslash.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    // Names and most values are short: below this length the call into the vector search costs more than it saves.
+    // Names and most values are short: below this length the call into the vector search costs more than it
+    // saves.
     let near = bytes.get(..NEAR).unwrap_or(bytes);
     if let Some(len) = near.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
         return len;

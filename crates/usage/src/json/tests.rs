@@ -131,7 +131,8 @@ fn is_accepted<const CHECKED: bool>(text: &[u8]) -> bool {
     read::<CHECKED>(text, &[]).0 == Ok(true)
 }
 
-/// serde_json skips over values without looking into strings, so that lone surrogates pass; UTF-8 is asked apart.
+/// serde_json skips over values without looking into strings, so that lone surrogates pass; UTF-8 is asked
+/// apart.
 fn is_json(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok() && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
@@ -206,6 +207,9 @@ const INVALID: &[&str] = &[
     "{\"a\"::1}",
     "{1:2}",
     "01",
+    "-01",
+    "[1 \"a\"]",
+    "{\"a\":1 \"b\":2}",
     "-",
     "-a",
     "+1",

@@ -20,8 +20,8 @@ impl Utf8Check {
         self.cut_len
     }
 
-    /// Checks the next run, which begins at offset `from`; the error is the offset where the character that is
-    /// none begins, be it in this run or before.
+    /// Checks the next run, which begins at offset `from`; the error is the offset where the character that
+    /// is none begins, be it in this run or before.
     pub(super) fn check(&mut self, run: &[u8], from: u64) -> Result<(), u64> {
         let rest = self.complete(run, from)?;
         let Err(error) = str::from_utf8(rest) else {

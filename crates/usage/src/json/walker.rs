@@ -1,7 +1,8 @@
 //! The walker: follows a tree of member names through a JSON text and reports what stands there.
 //!
-//! A provider's dialect is such a tree, so that a further dialect is data. Values outside the tree are skipped
-//! whatever is in them: a member of the same name deeper down, or inside a string, is another thing.
+//! A provider's dialect is such a tree, so that a further dialect is data. Values outside the tree are
+//! skipped whatever is in them: a member of the same name deeper down, or inside a string, is another
+//! thing.
 
 use super::fault::Fault;
 use super::number::Number;

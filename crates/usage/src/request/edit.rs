@@ -16,7 +16,8 @@ pub struct Edit {
     pub replacement: Vec<u8>,
 }
 
-/// The edit that makes a streamed answer carry its usage; none where the client asked for it, or does not stream.
+/// The edit that makes a streamed answer carry its usage; none where the client asked for it, or does not
+/// stream.
 #[must_use]
 pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
     if !facts.stream || facts.include_usage == Some(true) {
@@ -36,8 +37,8 @@ pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
     Some(insertion(facts.object_start, member, facts.is_empty_object))
 }
 
-/// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the client
-/// gave none, `max_tokens` is inserted.
+/// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the
+/// client gave none, `max_tokens` is inserted.
 ///
 /// A bound of `null` counts as none, and the insertion would then be a duplicate: it is replaced instead.
 #[must_use]

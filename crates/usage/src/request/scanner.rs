@@ -6,8 +6,8 @@ use crate::json::{STRICT, Tokenizer};
 
 /// Reads one request body, piece by piece.
 ///
-/// The body must be one JSON object in strict RFC 8259 syntax; escaped lone surrogates are tolerated outside of
-/// `model`. Names are compared decoded. Its size is not limited here.
+/// The body must be one JSON object in strict RFC 8259 syntax; escaped lone surrogates are tolerated
+/// outside of `model`. Names are compared decoded. Its size is not limited here.
 #[derive(Clone, Debug)]
 pub struct RequestScanner {
     tokenizer: Tokenizer<STRICT>,

@@ -1,7 +1,7 @@
 //! That no top-level member of a request stands twice.
 //!
-//! JSON leaves open which of two members counts (RFC 8259 §4), so the upstream might obey another one than the
-//! one that was priced.
+//! JSON leaves open which of two members counts (RFC 8259 §4), so the upstream might obey another one than
+//! the one that was priced.
 
 use super::RequestError;
 use crate::json::Name;

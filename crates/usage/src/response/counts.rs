@@ -51,8 +51,8 @@ impl Counts {
 
     /// Takes a stated count; false where it is none that can be believed, and nothing is taken.
     ///
-    /// A smaller value is a restatement and is taken. Zero after a positive value is not: a stream's last chunk
-    /// with empty counts would make the answer free.
+    /// A smaller value is a restatement and is taken. Zero after a positive value is not: a stream's last
+    /// chunk with empty counts would make the answer free.
     pub(super) fn state(&mut self, native: Native, number: Number) -> bool {
         let Number::Integer(count @ 0..=COUNT_MAX) = number else {
             self.doubtful = true;

@@ -40,7 +40,8 @@ pub enum Format {
 pub enum Status {
     /// All fields read, and the answer ended as it should.
     Complete,
-    /// A field was malformed, missing, restated to zero or at odds with another, or the answer was cut or failed.
+    /// A field was malformed, missing, restated to zero or at odds with another, or the answer was cut or
+    /// failed.
     Partial,
     /// No usage could be read, or there was none.
     Failed,

@@ -29,10 +29,9 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let total = counts.value(Native::Total);
     let (prompt, completion, stated) = wholes(counts, total)?;
     let reasoning = counts.value(Native::Reasoning).unwrap_or(0);
-    let apart = completion.saturating_add(reasoning);
-    let plain = prompt.saturating_add(completion);
-    let is_apart = reasoning > 0 && total == Some(prompt.saturating_add(apart));
-    let output = if is_apart { apart } else { completion };
+    let with_reasoning = completion.saturating_add(reasoning);
+    let is_apart = total == Some(prompt.saturating_add(with_reasoning));
+    let output = if is_apart { with_reasoning } else { completion };
 
     let cached = counts.value(Native::Cached).or_else(|| counts.value(Native::CachedElsewhere)).unwrap_or(0);
     let audio_input = counts.value(Native::AudioInput).unwrap_or(0);
@@ -55,7 +54,7 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
             usage.set(meter, count);
         }
     }
-    let sum = if is_apart { prompt.saturating_add(apart) } else { plain };
+    let sum = prompt.saturating_add(output);
     Some(Normalised {
         usage,
         consistent: stated && input_fits && output_fits,

@@ -1,8 +1,9 @@
 //! OpenAI chat completions, and what the servers compatible with them do differently (usage-formats.md §2).
 //!
 //! One tree serves documents and stream chunks: the former have `message`, the latter `delta`. A usage object
-//! stands in the last chunk with empty `choices` (OpenAI), in the last chunk with content (Mistral, DeepSeek),
-//! in every chunk (Perplexity, vLLM) or in the first choice (Moonshot): all are taken, the last value counts.
+//! stands in the last chunk with empty `choices` (OpenAI), in the last chunk with content (Mistral,
+//! DeepSeek), in every chunk (Perplexity, vLLM) or in the first choice (Moonshot): all are taken, the last
+//! value counts.
 
 use super::counts::Native;
 use super::normalise;
@@ -67,7 +68,8 @@ const CHOICE: Node<Field> = Node {
     ],
 };
 
-/// What a model generates: the answer as text or in parts, a refusal, its reasoning, tool calls, speech in words.
+/// What a model generates: the answer as text or in parts, a refusal, its reasoning, tool calls, speech in
+/// words.
 const MESSAGE: &[Node<Field>] = &[
     branch("content", Some(Field::Content), PARTS),
     leaf("refusal", Field::Content),

@@ -1,0 +1,212 @@
+//! The SQLite store under the suite, and dying at arbitrary points.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use book::entry::Entry;
+use book::suite::play::{STEP_KINDS, play};
+use book::suite::{Command, Reply, Subject, World, execute, world};
+use book::{Account, AccountId, Counters, Error, Incident, Now, Tx as _};
+use proptest::prelude::*;
+use tariff::Catalog;
+
+use super::{Store, rows, verify};
+
+/// A store in a directory of its own.
+struct Sqlite {
+    path: PathBuf,
+    catalog: Catalog,
+    store: Option<Store>,
+    counters: Counters,
+    /// Writes all accounts down every so many calls; never where 0.
+    flush_every: u64,
+    calls: u64,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Sqlite {
+    fn new(catalog: Catalog) -> Self {
+        Self::flushing(catalog, 0)
+    }
+
+    fn flushing(catalog: Catalog, flush_every: u64) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("bursar-store-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("ledger.db");
+        let mut subject = Self { path, catalog, store: None, counters: Counters::default(), flush_every, calls: 0 };
+        subject.reopen();
+        subject
+    }
+
+    fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(Store::open(&self.path, self.catalog.clone(), "suite", world::BEGIN).unwrap());
+    }
+
+    fn store(&mut self) -> &mut Store {
+        self.store.as_mut().unwrap()
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.store = None;
+        if !std::thread::panicking() {
+            let report = verify(&self.path).unwrap();
+            assert_eq!(report.problems, Vec::<String>::new());
+        }
+        std::fs::remove_dir_all(self.path.parent().unwrap()).unwrap();
+    }
+}
+
+impl Subject for Sqlite {
+    fn call(&mut self, now: Now, command: &Command) -> Result<Reply, Error> {
+        self.calls += 1;
+        let flush = self.flush_every > 0 && self.calls.is_multiple_of(self.flush_every);
+        let mut tx = self.store().begin().unwrap();
+        let reply = execute(&mut tx, now, command);
+        assert!(!matches!(reply, Err(Error::Store(_))), "{reply:?}");
+        if flush {
+            tx.flush_now().unwrap();
+        }
+        let counted = tx.commit().unwrap();
+        let all = &mut self.counters;
+        all.applied += counted.applied;
+        all.replayed += counted.replayed;
+        all.conflicts += counted.conflicts;
+        all.gaps += counted.gaps;
+        all.disputed += counted.disputed;
+        all.price_mismatches += counted.price_mismatches;
+        all.overshoot += counted.overshoot;
+        all.nodes_closed += counted.nodes_closed;
+        all.closed_leases += counted.closed_leases;
+        reply
+    }
+
+    fn account(&mut self, id: &str) -> Option<Account> {
+        let mut tx = self.store().begin().unwrap();
+        let account = tx.account(id).unwrap().cloned();
+        tx.commit().unwrap();
+        account
+    }
+
+    fn rebuilt(&mut self, id: &str) -> Option<Account> {
+        let id = AccountId::parse(id).unwrap();
+        let mut account = Account::empty(id.clone());
+        self.journal().iter().filter(|entry| entry.account == id).for_each(|entry| account.apply(entry));
+        (account.last_entry > 0).then_some(account)
+    }
+
+    fn journal(&mut self) -> Vec<Entry> {
+        let connection = super::read::connect(&self.path).unwrap();
+        let select = format!("SELECT {} FROM {} ORDER BY entry.id", rows::COLUMNS, rows::FROM);
+        let mut select = connection.prepare(&select).unwrap();
+        let mut found = select.query([]).unwrap();
+        let mut journal = Vec::new();
+        while let Some(row) = found.next().unwrap() {
+            journal.push(rows::decode(row).unwrap());
+        }
+        journal
+    }
+
+    fn incidents(&mut self) -> Vec<Incident> {
+        let connection = super::read::connect(&self.path).unwrap();
+        let mut select = connection.prepare("SELECT at, account, code, detail FROM incident ORDER BY id").unwrap();
+        let incident = |row: &rusqlite::Row<'_>| {
+            let (at, account) = (row.get(0)?, row.get(1)?);
+            Ok(Incident { at, account, event: None, code: row.get(2)?, detail: row.get(3)? })
+        };
+        select.query_map([], incident).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn counters(&mut self) -> Counters {
+        self.counters
+    }
+
+    fn publish(&mut self, catalog: Catalog) {
+        self.catalog = catalog;
+        self.reopen();
+    }
+
+    fn crash(&mut self) {
+        self.reopen();
+    }
+}
+
+book::suite!(super::Sqlite::new);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn whatever_happens_the_book_is_right(
+        steps in prop::collection::vec((0..STEP_KINDS, any::<u32>(), any::<u32>()), 1..60),
+        flush_every in 0_u64..5,
+    ) {
+        play(|catalog| Sqlite::flushing(catalog, flush_every), &steps);
+    }
+}
+
+#[test]
+fn a_store_is_open_once() {
+    let subject = Sqlite::new(book::suite::catalog());
+    let again = Store::open(&subject.path, subject.catalog.clone(), "suite", world::BEGIN);
+    assert!(matches!(again, Err(super::OpenError::InUse)));
+}
+
+#[test]
+fn a_later_schema_is_refused() {
+    let mut subject = Sqlite::new(book::suite::catalog());
+    subject.store = None;
+    let connection = rusqlite::Connection::open(&subject.path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let again = Store::open(&subject.path, subject.catalog.clone(), "suite", world::BEGIN);
+    assert!(matches!(again, Err(super::OpenError::TooNew { found: 99, known: 1 })));
+}
+
+#[test]
+fn the_generation_and_the_catalog_version_outlive_the_process() {
+    let mut subject = Sqlite::new(book::suite::catalog());
+    assert_eq!(&*subject.store().generation(), "suite");
+    subject.store = None;
+    let reopened = Store::open(&subject.path, subject.catalog.clone(), "other", world::BEGIN).unwrap();
+    assert_eq!(&*reopened.generation(), "suite");
+    assert_eq!(reopened.catalogs().1, 1);
+}
+
+#[test]
+fn verify_finds_what_was_tampered_with() {
+    let mut world = World::new(Sqlite::new, "starter");
+    let mut worker = world::Worker::new(1);
+    for request in ["r1", "r2"] {
+        let settle = world.use_of(request, world::credits(3));
+        world.charge(&mut worker, settle);
+    }
+    let path = world.subject.path.clone();
+    world.subject.store = None;
+    let tamper = |sql: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch("SAVEPOINT tampered").unwrap();
+        connection.execute_batch(sql).unwrap();
+        connection.execute_batch("RELEASE tampered").unwrap();
+        verify(&path).unwrap().problems
+    };
+    assert_eq!(verify(&path).unwrap().problems, Vec::<String>::new());
+    let problems = tamper("UPDATE entry SET amount = amount + 1 WHERE request = 'r1'");
+    assert!(problems.iter().any(|problem| problem.contains("postings sum to 1")), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.contains("I1")), "{problems:?}");
+    tamper("UPDATE entry SET amount = amount - 1 WHERE request = 'r1'");
+    let problems = tamper("DELETE FROM request WHERE request = 'r2'");
+    assert_eq!(problems, ["2 charges, but 1 requests that were charged"]);
+    tamper("INSERT INTO request VALUES ('r2', 'acme', 6)");
+    let problems = tamper("UPDATE lane SET last = 1");
+    assert_eq!(problems, ["1 lanes are behind what was charged from them"]);
+    tamper("UPDATE lane SET last = 2");
+    let problems = tamper("UPDATE entry SET prev = 1 WHERE request = 'r2'");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let prev = "UPDATE entry SET prev = (SELECT id FROM entry WHERE request = 'r1') WHERE request = 'r2'";
+    assert_eq!(tamper(prev), Vec::<String>::new());
+}
