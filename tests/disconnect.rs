@@ -87,7 +87,7 @@ async fn while_the_provider_thinks() -> Result<()> {
     .await?;
     raw.reset()?;
     still_serves(&stack, &account).await?;
-    stack.settled(Duration::from_secs(5)).await?;
+    testbed::reconcile::reconcile(&stack).await?;
     let charged: i64 =
         stack.api().entries(&account.id).await?.iter().filter(|e| e.kind == "charge").map(|e| e.amount).sum();
     // One good request and at most one hold.

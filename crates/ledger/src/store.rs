@@ -11,6 +11,8 @@ mod read;
 mod rows;
 mod schema;
 #[cfg(test)]
+mod speed;
+#[cfg(test)]
 mod tests;
 mod tx;
 mod verify;

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::pace::{Paced, Step};
 
 /// How long a whole exchange may take.
-const EXCHANGE_WITHIN: Duration = Duration::from_secs(30);
+const EXCHANGE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Where requests go, and how.
 #[derive(Clone, Copy, Debug)]

@@ -69,6 +69,13 @@ impl<W: Watch> Paced<W> {
         Self { steps: steps.into_iter().collect(), pause: None, exact: None, end: None, watch }
     }
 
+    /// The same, announcing this length up front, whether it keeps to it or not.
+    #[must_use]
+    pub fn announcing(mut self, length: u64) -> Self {
+        self.exact = Some(length);
+        self
+    }
+
     /// The same, announcing its length up front.
     #[must_use]
     pub fn with_length(mut self) -> Self {

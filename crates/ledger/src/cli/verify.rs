@@ -30,13 +30,13 @@ impl Verify {
         }
         let report = store::verify(&path)
             .map_err(|error| Failure::Refused(format!("bursar: {}: {error}", path.display())))?;
-        let checked = format!("{} entries of {} accounts", report.entries, report.accounts);
+        let checked = format!("entries: {}, accounts: {}", report.entries, report.accounts);
         if report.problems.is_empty() {
-            return print::out(&format!("{checked}: all agree\n"));
+            return print::out(&format!("all agree ({checked})\n"));
         }
         let list: String =
             report.problems.iter().map(|problem| format!("{}\n", print::printable(problem))).collect();
         print::out(&list)?;
-        Err(Failure::Refused(format!("bursar: {checked}: {} disagree", report.problems.len())))
+        Err(Failure::Refused(format!("bursar: {} disagree ({checked})", report.problems.len())))
     }
 }

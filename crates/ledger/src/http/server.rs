@@ -2,16 +2,17 @@
 //!
 //! HTTP/1.1 without TLS: the ledger binds loopback, or stands behind something that speaks TLS.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Why the server ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let graceful = GracefulShutdown::new();
+    let (closing, _) = watch::channel(());
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -56,11 +57,9 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = graceful.watch(connection(stream, router.clone()));
+                let connection = connection(stream, router.clone(), closing.subscribe());
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "connection ended");
-                    }
+                    connection.await;
                     drop(permit);
                 });
             }
@@ -69,24 +68,45 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
+    closing.send_replace(());
+    // Every connection holds a receiver until its end.
+    if tokio::time::timeout(DRAIN_TIME_MAX, closing.closed()).await.is_err() {
         tracing::warn!("calls still under way were cut off");
     }
     Ok(())
 }
 
-fn connection(
-    stream: TcpStream,
-    router: Router,
-) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
+/// One connection, until either side ends it or the server closes.
+async fn connection(stream: TcpStream, router: Router, mut closing: watch::Receiver<()>) {
     // Answers are small and complete: nothing is gained by holding segments back.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    http1::Builder::new()
+    let called = AtomicBool::new(false);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        called.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = closing.changed() => {
+            // Nobody waits for an answer where nobody has asked; the library would wait for a first call.
+            if !called.load(Ordering::Relaxed) {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
 }
 
 /// Whether accepting may succeed again: a connection that went away, or no descriptor free just now.

@@ -4,13 +4,13 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, CATALOG, EDGE, Reply, bearer, call};
+use crate::support::{ADMIN, CATALOG, EDGE, Reply, bearer, call, try_call};
 
 /// A `bursar serve` of its own.
 pub struct Process {
@@ -107,24 +107,66 @@ fn it_ends_gracefully_on_either_signal() {
 fn acknowledged_writes_survive_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("ledger.db");
-    let mut granted = 0;
+    let mut acknowledged = Vec::new();
     for round in 0..3 {
         let process = Process::start(&store, "info", &[]);
         if round == 0 {
             process.admin("POST", "/v1/accounts", Some(&json!({"id": "acme", "plan": "free"}))).ok(201);
         }
-        let balance = process.admin("GET", "/v1/accounts/acme/balance", None).ok(200);
-        assert_eq!(balance["available"], format!("{granted}.000000"));
-        for n in 0..20 {
-            let body = json!({"pool": "topup", "amount": "1", "reference": format!("r{round}-{n}")});
-            process.admin("POST", "/v1/accounts/acme/grants", Some(&body)).ok(201);
-            granted += 1;
-        }
-        let (status, _) = process.end(Signal::KILL);
-        assert_eq!(status, None);
+        acknowledged.extend(grant_until_killed(process, round));
         let verified = verify(&store);
         assert!(verified.status.success(), "{verified:?}");
     }
+    let process = Process::start(&store, "info", &[]);
+    // What was under way when the process died may be there or not; what was acknowledged is.
+    let balance = process.admin("GET", "/v1/accounts/acme/balance", None).ok(200);
+    let available: f64 = balance["available"].as_str().unwrap().parse().unwrap();
+    assert!(available >= acknowledged.len() as f64, "{available} of {}", acknowledged.len());
+    for (reference, lot) in acknowledged {
+        let again = process.admin("POST", "/v1/accounts/acme/grants", Some(&grant(&reference))).ok(200);
+        assert_eq!(again["id"], lot, "{reference}");
+    }
+    assert_eq!(
+        process.admin("GET", "/v1/accounts/acme/balance", None).ok(200)["available"],
+        balance["available"]
+    );
+}
+
+/// Grants from four threads and kills the process in the midst of it; what was acknowledged.
+fn grant_until_killed(process: Process, round: usize) -> Vec<(String, Value)> {
+    let (address, acknowledged) = (process.address, Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let acknowledged = &acknowledged;
+            scope.spawn(move || {
+                for n in 0.. {
+                    let reference = format!("r{round}-{thread}-{n}");
+                    // The first call without an answer: the process is gone.
+                    let Some(lot) = try_grant(address, &reference) else { return };
+                    acknowledged.lock().unwrap().push((reference, lot));
+                }
+            });
+        }
+        while acknowledged.lock().unwrap().len() < 40 {
+            std::thread::yield_now();
+        }
+        let (status, log) = process.end(Signal::KILL);
+        assert_eq!(status, None, "{log}");
+    });
+    acknowledged.into_inner().unwrap()
+}
+
+fn grant(reference: &str) -> Value {
+    json!({"pool": "topup", "amount": "1", "reference": reference})
+}
+
+fn try_grant(address: SocketAddr, reference: &str) -> Option<Value> {
+    let authorization = bearer(ADMIN);
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let body = grant(reference).to_string();
+    let reply =
+        try_call(address, "POST", "/v1/accounts/acme/grants", &headers, Some(body.as_bytes())).ok()?;
+    Some(reply.ok(201)["id"].clone())
 }
 
 #[test]
@@ -241,5 +283,5 @@ fn verify_says_what_it_saw() {
     process.end(Signal::TERM);
     let after = verify(&store);
     assert!(after.status.success(), "{after:?}");
-    assert!(String::from_utf8_lossy(&after.stdout).contains("1 accounts"), "{after:?}");
+    assert!(String::from_utf8_lossy(&after.stdout).contains("accounts: 1"), "{after:?}");
 }

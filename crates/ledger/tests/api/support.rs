@@ -164,6 +164,17 @@ pub fn call(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Reply {
+    try_call(address, method, path, headers, body).unwrap()
+}
+
+/// A call to an address where perhaps nobody answers.
+pub fn try_call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Reply, ureq::Error> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
@@ -176,8 +187,7 @@ pub fn call(
     let mut response = match body {
         Some(body) => agent.run(request.body(body).unwrap()),
         None => agent.run(request.body(()).unwrap()),
-    }
-    .unwrap();
-    let text = response.body_mut().read_to_string().unwrap();
-    Reply { status: response.status().as_u16(), headers: response.headers().clone(), text }
+    }?;
+    let text = response.body_mut().read_to_string()?;
+    Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), text })
 }

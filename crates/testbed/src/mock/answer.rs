@@ -33,8 +33,8 @@ pub struct Plan {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub steps: Vec<Step>,
-    /// Whether the body's length is announced.
-    pub sized: bool,
+    /// The body's length, where it is announced.
+    pub length: Option<u64>,
     /// What the answer took.
     pub tokens: Option<Tokens>,
     /// After how many bytes of the body which tokens have been reported.
@@ -79,7 +79,7 @@ impl Plan {
             content_type: Some("application/json"),
             headers: Vec::new(),
             steps: Vec::new(),
-            sized: !script.chunked,
+            length: (!script.chunked).then_some(0),
             tokens: None,
             reports: Vec::new(),
             headless: script.cut.is_some_and(|cut| cut.before == CutPoint::Head),
@@ -98,6 +98,9 @@ impl Plan {
             let whole: Vec<u8> = parts.iter().flat_map(|part| part.bytes.clone()).collect();
             parts = vec![Part { bytes: compressed(&whole), ..Part::default() }];
         }
+        // The length of the whole body, also of one that breaks off.
+        let length: usize = parts.iter().map(|part| part.bytes.len()).sum();
+        plan.length = plan.length.map(|_| length as u64);
         plan.steps = plan.steps_of(script, parts);
         plan
     }
@@ -127,7 +130,7 @@ impl Plan {
         let streamed = asked.json.get("stream") == Some(&Value::Bool(true));
         if streamed {
             self.content_type = Some("text/event-stream; charset=utf-8");
-            self.sized = false;
+            self.length = None;
         }
         if let Some(body) = &script.body {
             return vec![Part { bytes: body.clone().into_bytes(), ..Part::default() }];

@@ -143,8 +143,11 @@ async fn answer(
 
 fn response(plan: Plan, account: Account) -> Response<Paced<Account>> {
     let body = Paced::new(plan.steps, account);
-    let bodyless = plan.content_type.is_none();
-    let mut response = Response::new(if plan.sized && !bodyless { body.with_length() } else { body });
+    let length = plan.length.filter(|_| plan.content_type.is_some());
+    let mut response = Response::new(match length {
+        Some(length) => body.announcing(length),
+        None => body,
+    });
     *response.status_mut() = StatusCode::from_u16(plan.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = plan.content_type.map(|kind| ("content-type", kind.to_owned()));
     for (name, value) in plan.headers.into_iter().chain(kind) {
