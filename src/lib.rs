@@ -43,13 +43,13 @@ thread_local! {
 }
 
 /// The VM's state for a prefix; the root that asks takes over its wake-up queue.
-pub(crate) fn vm(prefix: &str) -> Rc<Vm> {
+pub(crate) fn vm(prefix: &str, keys_max: usize) -> Rc<Vm> {
     let known = VMS.with(|vms| vms.borrow().get(prefix).cloned());
     let vm = known.unwrap_or_else(|| {
         let seed = abi::random();
         let queue = abi::register_queue(&queue_name(prefix, seed)).unwrap_or(0);
         let vm = Rc::new(Vm {
-            edge: RefCell::new(Edge::new(prefix, queue, seed)),
+            edge: RefCell::new(Edge::new(prefix, keys_max, queue, seed)),
             calls: RefCell::default(),
             metrics: RefCell::default(),
             wall_offset_ms: std::cell::Cell::new(host::wall_offset_ms()),

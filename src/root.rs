@@ -39,7 +39,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configuration(size) {
             Ok(config) => {
-                let vm = crate::vm(&config.prefix);
+                let vm = crate::vm(&config.prefix, config.keys_max);
                 self.configured = Some((config, vm));
                 abi::tick_every(TICK_MS)
             }

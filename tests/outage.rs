@@ -22,10 +22,17 @@ fn costly() -> Chat {
     Chat::new("gpt-5-mini").max_tokens(20_000).takes(100, 20_000)
 }
 
-/// Sends requests until the ledger has lent this Envoy enough for a few more.
+/// Sends requests until every worker knows the account and the ledger has lent this Envoy enough for a
+/// few more.
 async fn leased(stack: &Stack, account: &Account) -> Result<()> {
-    for _ in 0..10 {
+    let before = stack.gateway()?.stats().await?;
+    for _ in 0..20 {
         stack.chat(account, costly()).await?.expect(200)?;
+        let after = stack.gateway()?.stats().await?;
+        let (before, after) = (before.accepted_by_worker(), after.accepted_by_worker());
+        if !after.iter().all(|(worker, count)| before.get(worker).unwrap_or(&0) < count) {
+            continue;
+        }
         // What was used is reported with the next tick; only then the ledger's figure is the node's.
         tokio::time::sleep(Duration::from_millis(1_300)).await;
         if stack.api().balance(&account.id).await?.leased > 5_000_000 {
@@ -72,23 +79,9 @@ async fn a_killed_ledger() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn every_kind_of_bad_line() -> Result<()> {
-    let faults = [
-        Fault::Refuse,
-        Fault::Reset,
-        Fault::Silence,
-        Fault::status(500),
-        Fault::status(200),
-        Fault::garbage("not json"),
-        Fault::garbage("{}"),
-        Fault::garbage(r#"{"v":99,"generation":5,"node_open":"yes","cursor":-1}"#),
-        Fault::garbage("[[[[[["),
-        Fault::Answer(b"\x00\xff not even HTTP \r\n\r\n".to_vec()),
-        Fault::LoseAnswers,
-        Fault::HalveAnswers,
-    ];
-    let mut stack = stack("bad-line").await?;
+/// For each fault: leases serve, then 503, also for those who were never seen; afterwards all is as before.
+async fn bad_line<const N: usize>(name: &str, faults: [Fault; N]) -> Result<()> {
+    let mut stack = stack(name).await?;
     for fault in faults {
         let account = funded(&stack, "800").await?;
         let cold = funded(&stack, "10").await?;
@@ -105,6 +98,29 @@ async fn every_kind_of_bad_line() -> Result<()> {
         testbed::reconcile::reconcile(&stack).await.with_context(|| format!("{fault:?}"))?;
     }
     stack.finish().await
+}
+
+#[tokio::test]
+async fn a_line_that_is_cut() -> Result<()> {
+    bad_line("cut", [Fault::Refuse, Fault::Reset, Fault::Silence]).await
+}
+
+/// The ledger has applied what it was sent; the node does not know and sends it again.
+#[tokio::test]
+async fn a_line_that_loses_answers() -> Result<()> {
+    bad_line("lossy", [Fault::LoseAnswers, Fault::HalveAnswers]).await
+}
+
+#[tokio::test]
+async fn somebody_else_answers() -> Result<()> {
+    let bytes = Fault::Answer(b"\x00\xff not even HTTP \r\n\r\n".to_vec());
+    bad_line("somebody", [Fault::status(500), Fault::status(200), bytes]).await
+}
+
+#[tokio::test]
+async fn the_ledger_answers_nonsense() -> Result<()> {
+    let nonsense = ["not json", "{}", "[[[[[[", r#"{"v":99,"generation":5,"node_open":"yes","cursor":-1}"#];
+    bad_line("nonsense", nonsense.map(Fault::garbage)).await
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ impl Accounts {
     }
 
     /// Stores a snapshot; false where it is older than what is known (I11).
-    pub fn store(&mut self, mut snapshot: Snapshot, now_us: u64) -> bool {
+    pub fn store(&mut self, mut snapshot: Snapshot, fresh_until_us: u64) -> bool {
         if self.known.fetch(snapshot.account.as_str()).is_some_and(|known| known.version > snapshot.version) {
             return false;
         }
@@ -129,10 +129,15 @@ impl Accounts {
             policy,
             help,
             deny: snapshot.deny,
-            fresh_until_us: now_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000)),
+            fresh_until_us,
         };
         self.known.insert(id, Rc::new(account));
         true
+    }
+
+    /// Forgets all accounts.
+    pub fn clear(&mut self) {
+        self.known.clear();
     }
 
     /// Whether the account is known with a lower version.

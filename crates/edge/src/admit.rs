@@ -60,23 +60,25 @@ impl Edge {
         request: &mut Request,
         now: Now,
     ) -> Progress {
-        if request.stage == Stage::Head {
-            match self.identify(request, now) {
+        // What was known before a wait may have changed with its answer.
+        if request.stage == Stage::Head || request.wait.is_some() {
+            match self.identify(shared, request, now) {
                 Next::Proceed => {}
                 Next::Ledger(reason, needs) => return self.park(context, request, reason, needs, now),
                 Next::Refusal(refusal) => return Progress::Refuse(refusal),
             }
-            if let Operation::Meter(_) = request.operation {
-                request.stage = Stage::Body;
-                if request.config.headers == HeaderMode::Stream {
-                    return match self.header_phase(shared, request, now) {
-                        Ok(()) => Progress::Go,
-                        Err(refusal) => Progress::Refuse(refusal),
-                    };
+        }
+        if request.stage == Stage::Head {
+            let metered = matches!(request.operation, Operation::Meter(_));
+            if metered && request.config.headers == HeaderMode::Stream {
+                // A refusal here is sent at once: the host brings no body while the headers are paused.
+                if let Err(refusal) = self.header_phase(shared, request, now) {
+                    return Progress::Refuse(refusal);
                 }
-            } else {
-                request.stage = Stage::Admission;
+                request.stage = Stage::Body;
+                return Progress::Go;
             }
+            request.stage = if metered { Stage::Body } else { Stage::Admission };
         }
         if request.stage == Stage::Body {
             if !request.body.ended {
@@ -92,11 +94,12 @@ impl Edge {
     }
 
     /// Finds the key and the account.
-    fn identify(&mut self, request: &mut Request, now: Now) -> Next {
+    fn identify(&mut self, shared: &dyn SharedData, request: &mut Request, now: Now) -> Next {
         let Some(digest) = request.digest else {
             return Next::Refusal(refuse::no_such_key());
         };
-        let key = match self.keys.fetch(&digest, now.mono_us) {
+        self.catch_up(shared, now);
+        let key = match self.known_key(shared, &digest, now) {
             KeyState::Known(key) => key,
             KeyState::Unknown => return Next::Refusal(refuse::no_such_key()),
             KeyState::NotHere => return Next::Ledger(Reason::Key, Vec::new()),
@@ -104,7 +107,7 @@ impl Edge {
         if key.expires_at.is_some_and(|at| at <= now.wall_ms) {
             return Next::Refusal(refuse::no_such_key());
         }
-        let account = self.accounts.fetch(&key.account);
+        let account = self.known_account(shared, &key.account);
         request.key = Some(key);
         let Some(account) = account else {
             return Next::Ledger(Reason::Snapshot, Vec::new());
@@ -157,7 +160,7 @@ impl Edge {
             return Next::Refusal(refuse::no_such_key());
         };
         // The account may have changed while the request waited.
-        let Some(account) = self.accounts.fetch(&key.account) else {
+        let Some(account) = self.known_account(shared, &key.account) else {
             return Next::Ledger(Reason::Snapshot, Vec::new());
         };
         request.account = Some(Rc::clone(&account));
@@ -370,7 +373,7 @@ impl Edge {
     }
 
     /// Whether the node has heard from the ledger lately enough to admit.
-    fn may_admit(&self, now: Now) -> bool {
+    pub(crate) fn may_admit(&self, now: Now) -> bool {
         let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
         self.ledger.answered_us > 0 && silent_us < NODE_ADMITS_MS.saturating_mul(1_000)
     }

@@ -80,6 +80,13 @@ pub fn digest(key: &[u8]) -> Option<Digest> {
     Some(Digest(Sha256::digest(key).into()))
 }
 
+/// Whether a header's value is a key that the ledger minted.
+#[must_use]
+pub fn is_minted(value: &[u8]) -> bool {
+    let key = bearer(value).unwrap_or(value);
+    key.strip_prefix(MINTED).is_some_and(checksum_holds)
+}
+
 /// The query string's parameters, undecoded.
 pub fn parameters(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let query = path.iter().position(|b| *b == b'?').and_then(|at| path.get(at.saturating_add(1)..));

@@ -8,9 +8,10 @@ use tariff::EdgeCatalog;
 use wire::{Digest, Return};
 
 use crate::account::{Accounts, KeyTable};
+use crate::directory::Directory;
 use crate::effect::Effect;
 use crate::lane::{LaneQueue, claim};
-use crate::limits::{CATALOGS_MAX, KEYS_MAX, LOOKUPS_PER_SECOND};
+use crate::limits::{CATALOGS_MAX, LOOKUPS_PER_SECOND};
 use crate::metric::{Delta, Metrics};
 use crate::node::Node;
 use crate::pricing::Catalog;
@@ -25,6 +26,7 @@ use crate::time::Now;
 pub struct Edge {
     pub(crate) keys_in_shared: Keys,
     pub(crate) records: Records,
+    pub(crate) directory: Directory,
     pub(crate) node: Option<Node>,
     pub(crate) lane: Option<LaneQueue>,
     pub(crate) adopted: VecDeque<LaneQueue>,
@@ -113,17 +115,19 @@ struct Entropy {
 }
 
 impl Edge {
-    /// A VM's state: the queue that wakes it, 128 random bits, the prefix of its keys in shared data.
+    /// A VM's state: the prefix of its keys in shared data, how many API keys it remembers, the queue that
+    /// wakes it, 128 random bits.
     #[must_use]
-    pub fn new(prefix: &str, queue: u32, seed: [u8; 16]) -> Self {
+    pub fn new(prefix: &str, keys_max: usize, queue: u32, seed: [u8; 16]) -> Self {
         let keys_in_shared = Keys::new(prefix);
         Self {
             records: Records::new(keys_in_shared.clone()),
+            directory: Directory::new(keys_in_shared.clone()),
             keys_in_shared,
             node: None,
             lane: None,
             adopted: VecDeque::new(),
-            keys: KeyTable::new(KEYS_MAX),
+            keys: KeyTable::new(keys_max),
             accounts: Accounts::default(),
             catalogs: VecDeque::new(),
             requests: HashMap::new(),

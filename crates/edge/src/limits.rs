@@ -21,6 +21,12 @@ pub const CATALOGS_MAX: usize = 4;
 pub const SHARDS: u64 = 4_096;
 /// Records in one value.
 pub const RECORDS_PER_SHARD: usize = 5;
+/// Values of keys in shared data; each holds [`ENTRIES_PER_SHARD`] of about 0.3 KB: 8 MB.
+pub const KEY_SHARDS: u64 = 4_096;
+/// Values of snapshots in shared data; each holds [`ENTRIES_PER_SHARD`] of about 1 KB: 8 MB.
+pub const SNAPSHOT_SHARDS: u64 = 1_024;
+/// Keys or snapshots in one value.
+pub const ENTRIES_PER_SHARD: usize = 8;
 /// Tries of one compare-and-swap before the request is refused as overloaded.
 pub const SWAP_TRIES: usize = 256;
 /// Tries of one compare-and-swap where the outcome must not be lost (settling, grants).

@@ -52,7 +52,10 @@ pub fn too_large(limit: u64) -> Refusal {
 
 /// The body cannot be read.
 pub fn unreadable(detail: impl std::fmt::Display) -> Refusal {
-    Refusal::new(Code::InvalidRequest, format!("The request body cannot be read: {detail}."))
+    Refusal::new(
+        Code::InvalidRequest,
+        format!("The request body cannot be read: {}.", detail.to_string().trim_end_matches('.')),
+    )
 }
 
 /// The model is unknown, or has no price.
@@ -167,4 +170,5 @@ pub fn record(error: RecordError) -> Refusal {
 /// The upstream answered with success before admission.
 pub fn answered_early() -> Refusal {
     Refusal::new(Code::UpstreamAnsweredEarly, "The upstream answered before the request was admitted.")
+        .retry_after(1)
 }

@@ -69,6 +69,24 @@ impl Keys {
         self.numbered("acct", shard, None)
     }
 
+    /// One value of keys.
+    #[must_use]
+    pub fn key_shard(&self, shard: u64) -> String {
+        self.numbered("key", shard, None)
+    }
+
+    /// One value of snapshots.
+    #[must_use]
+    pub fn snapshot_shard(&self, shard: u64) -> String {
+        self.numbered("snap", shard, None)
+    }
+
+    /// When the node last heard from the ledger.
+    #[must_use]
+    pub fn live(&self) -> String {
+        format!("{}/live", self.prefix)
+    }
+
     fn numbered(&self, kind: &str, first: u64, second: Option<u64>) -> String {
         let mut key = String::with_capacity(self.prefix.len().saturating_add(48));
         key.push_str(&self.prefix);

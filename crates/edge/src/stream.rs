@@ -1,5 +1,6 @@
 //! The request's way to the upstream: header, body and trailer callbacks.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use usage::RequestScanner;
@@ -7,7 +8,7 @@ use usage::request::edit;
 
 use crate::admit::Progress;
 use crate::config::{Config, HeaderMode};
-use crate::credential::{identify, without_parameters};
+use crate::credential::{identify, is_minted, without_parameters};
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, HeaderEdit, Verdict};
 use crate::head::Head;
@@ -312,15 +313,21 @@ fn cleaned<'a>(
     operation: &Operation,
     end_of_stream: bool,
 ) -> Vec<HeaderEdit> {
-    let mut names: Vec<&[u8]> = pairs.map(|(name, _)| name).collect();
-    names.dedup();
-    let sent = config.credentials.headers.iter().filter(|own| names.contains(&own.as_bytes())).cloned();
     let text = |name: &[u8]| String::from_utf8(name.to_vec()).ok();
+    // An exempt route's credential may be the upstream's own; only a key that the ledger minted is ours for sure.
+    let exempt = *operation == Operation::Exempt;
+    let ours = |value: &[u8]| !exempt || is_minted(value);
+    let sent: BTreeSet<String> = pairs
+        .filter(|(name, value)| {
+            config.credentials.headers.iter().any(|own| own.as_bytes() == *name) && ours(value)
+        })
+        .filter_map(|(name, _)| text(name))
+        .collect();
     let mut edits: Vec<HeaderEdit> =
         head.forged.iter().filter_map(|name| text(name)).map(HeaderEdit::Remove).collect();
     // In shadow mode the credential may be the upstream's own.
     if !config.credentials.keep && config.enforce {
-        edits.extend(sent.map(HeaderEdit::Remove));
+        edits.extend(sent.into_iter().map(HeaderEdit::Remove));
         let path = without_parameters(head.path, &config.credentials.query)
             .and_then(|path| String::from_utf8(path).ok());
         edits.extend(path.map(|path| HeaderEdit::Set(":path", path)));

@@ -37,6 +37,14 @@ impl SharedData for Memory {
 }
 
 impl Memory {
+    /// The values of the keys that begin so.
+    #[must_use]
+    pub fn values(&self, prefix: &str) -> Vec<Vec<u8>> {
+        let values = self.values.borrow();
+        let begins = values.1.iter().filter(|(key, _)| key.starts_with(prefix));
+        begins.map(|(_, (value, _))| value.clone()).collect()
+    }
+
     /// The number of keys ever set.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -104,7 +104,7 @@ pub struct Play<S> {
 /// Plays the steps and checks all that must hold.
 pub fn play<S: Subject>(make: impl FnOnce(Catalog) -> S, steps: &[Step]) {
     // Without included credits the account is near zero most of the time.
-    let plan = if steps.len() % 2 == 0 { "starter" } else { "topup_only" };
+    let plan = if steps.len().is_multiple_of(2) { "starter" } else { "topup_only" };
     let mut play = Play {
         world: World::new(make, plan),
         nodes: (1..=3).map(PlayedNode::new).collect(),
@@ -171,7 +171,7 @@ impl<S: Subject> Play<S> {
         let lane = &played.lanes[a as usize % 2];
         let call = lane.worker.want(self.world.now, stands, &[(&request, need)]);
         let answer = self.world.send(call);
-        if a % 5 == 0 {
+        if a.is_multiple_of(5) {
             return; // The answer is lost.
         }
         let term = self.world.term();
@@ -182,7 +182,7 @@ impl<S: Subject> Play<S> {
             Some(VerdictKind::Clip(clip)) => clip.need.get(),
             Some(_) => return,
         };
-        if a % 7 != 0 && hold <= record.free() {
+        if !a.is_multiple_of(7) && hold <= record.free() {
             record.open.push(Open { request, term, held: hold });
         }
     }
@@ -213,7 +213,7 @@ impl<S: Subject> Play<S> {
     /// Sends events of one lane from anywhere at or before where it stands; or from behind a hole.
     fn deliver(&mut self, node: usize, a: u32, b: u32) {
         let all = self.nodes.len() + self.closed.len();
-        let index = if a % 3 == 0 { a as usize % all } else { node };
+        let index = if a.is_multiple_of(3) { a as usize % all } else { node };
         let lanes = match index.checked_sub(self.nodes.len()) {
             None => &self.nodes[index].lanes,
             Some(closed) => &self.closed[closed].lanes,
@@ -244,7 +244,7 @@ impl<S: Subject> Play<S> {
         let record = &mut self.nodes[node].record;
         record.returned += record.free().max(0);
         let (epoch, returned) = (record.epoch, record.returned);
-        if a % 4 != 0 {
+        if !a.is_multiple_of(4) {
             let call = self.nodes[node].lanes[0].worker.give_back(self.world.now, epoch, returned);
             self.world.send(call);
         }

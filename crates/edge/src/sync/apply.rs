@@ -98,6 +98,8 @@ impl Edge {
         self.ledger.failures = 0;
         self.clock.retry_after = 0;
         self.ledger.answered_us = flight.sent_us;
+        // Where another worker's word is later, it stays: each reads the latest that it finds.
+        let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
         self.ledger.catalog = self.ledger.catalog.max(response.catalog);
         if let Some(ack) = response.ack {
             self.acknowledge(shared, &ack, now);
@@ -111,12 +113,19 @@ impl Edge {
             self.refresh.extend(self.accounts.ids());
         }
         self.ledger.cursor = Some(response.cursor);
-        response.changes.into_iter().for_each(|change| self.change(shared, change));
+        for change in response.changes {
+            self.change(shared, change, response.cursor);
+        }
         response.unknown.into_iter().for_each(|digest| self.keys.miss(digest, now.mono_us));
-        response.keys.into_iter().for_each(|entry| self.keys.store(entry));
+        for entry in response.keys {
+            self.directory.store_key(shared, &entry, response.cursor);
+            self.keys.store(entry);
+        }
         for snapshot in response.snapshots {
             self.refresh.remove(snapshot.account.as_str());
-            self.accounts.store(snapshot, now.mono_us);
+            self.directory.store_snapshot(shared, &snapshot, response.cursor, now.mono_us);
+            let fresh_until_us = now.mono_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
+            self.accounts.store(snapshot, fresh_until_us);
         }
         response.verdicts.into_iter().for_each(|verdict| self.hear(verdict, now));
         self.grant(shared, flight.wants, response.grants);
@@ -167,14 +176,17 @@ impl Edge {
             .push(Effect::Warn("the ledger had closed this node; it goes on under a new id".to_owned()));
     }
 
-    fn change(&mut self, shared: &dyn SharedData, change: Change) {
+    fn change(&mut self, shared: &dyn SharedData, change: Change, cursor: u64) {
         match change {
             Change::Account { account, version } => {
                 if self.accounts.is_older(&account, version) {
                     self.refresh.insert(account.into());
                 }
             }
-            Change::Key { digest } => self.keys.forget(&digest),
+            Change::Key { digest } => {
+                self.keys.forget(&digest);
+                self.directory.void_key(shared, &digest, cursor);
+            }
             Change::Recall { account } => {
                 let node = self.node(shared).generation;
                 self.return_free(shared, &account, node);

@@ -1,41 +1,30 @@
 //! A node in a box: the workers of one Envoy, its shared data, and the real book as its ledger.
 //!
-//! Time moves only when a test says so. Calls are answered at once unless the ledger is down or the answer is
-//! dropped; everything is deterministic.
+//! Time moves only when a test says so; everything is deterministic. Calls are answered at once unless the
+//! ledger is slow, down, silent, or its answer is dropped. `host` is what Envoy does with a stream.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness may fail loudly")]
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part of the harness")]
+
+mod host;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use book::command::{grant, key, open};
 use book::memory::Memory as Book;
-use edge::config::HeaderMode;
+use edge::record::{RECORD_BYTES, Record};
 use edge::shared::{SharedData, Stale};
 use edge::testing::Memory;
-use edge::{AnswerHead, BodyEdit, CallAnswer, CallKind, Config, Edge, Effect, Flow, Now, Origin, Verdict};
-use usage::request::edit::{apply, prefix_len};
+use edge::{CallAnswer, CallKind, Config, Edge, Effect, Now};
+use wire::SyncResponse;
+
+pub use host::{Client, Seen};
 
 /// A day in 2026, in milliseconds since 1970.
 pub const BEGIN_MS: i64 = 1_780_000_000_000;
-const CATALOG: &str = include_str!("../../../../envoy/catalogs/modelstack.yaml");
-
-/// What a client sees.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
-    /// The request is on its way upstream.
-    Forwarded,
-    /// A local reply: status, body.
-    Reply(u32, serde_json::Value),
-}
-
-/// One stream.
-pub struct Client {
-    pub worker: usize,
-    pub context: u32,
-    pub body: Vec<u8>,
-    pub seen: Option<Seen>,
-}
+/// The catalog of most tests.
+pub const CATALOG: &str = include_str!("../../../../envoy/catalogs/modelstack.yaml");
+const TICK_US: u64 = 250_000;
 
 /// How the ledger behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +33,18 @@ pub enum Ledger {
     Up,
     /// Calls fail before they arrive.
     Down,
-    /// Calls arrive and are carried out; the answer is lost.
+    /// Calls arrive and are carried out; the answer is lost and the host says so.
     Deaf,
+    /// Calls arrive and are carried out; nobody ever hears of them again (their root has gone).
+    Silent,
+}
+
+/// An answer on its way: when it is due, the worker, the call, and the body unless it failed.
+struct Answer {
+    due_us: u64,
+    worker: usize,
+    kind: CallKind,
+    body: Option<Vec<u8>>,
 }
 
 /// The node and its ledger.
@@ -55,14 +54,23 @@ pub struct World {
     pub config: Rc<Config>,
     pub book: Book,
     pub ledger: Ledger,
+    /// How long an answer takes; 0 = it is there at once.
+    pub delay_us: u64,
+    /// Changes the ledger's answers.
+    pub tamper: Option<Box<dyn FnMut(&mut SyncResponse)>>,
     pub calls: usize,
+    /// Sync requests, as sent.
+    pub syncs: Vec<wire::SyncRequest>,
     pub now_us: u64,
     pub streams: Vec<Client>,
     pub warnings: Vec<String>,
+    answers: Vec<Answer>,
     next_context: u32,
+    next_seed: u8,
 }
 
-struct Handle<'a>(&'a Memory);
+/// The host's shared data, as a worker sees it.
+pub struct Handle<'a>(pub &'a Memory);
 
 impl SharedData for Handle<'_> {
     fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
@@ -74,34 +82,60 @@ impl SharedData for Handle<'_> {
     }
 }
 
+/// A configuration in a header mode, with further members.
+pub fn config(headers: &str, further: &str) -> String {
+    format!(
+        r#"{{"ledger":{{"cluster":"l"}},"headers":"{headers}","routes":[{{"path":"/v1/search","action":{{"flat":"search"}}}}]{further}}}"#
+    )
+}
+
 impl World {
     /// A node of so many workers in a header mode.
     pub fn new(workers: usize, headers: &str) -> Self {
-        Self::with(
-            workers,
-            &format!(
-                r#"{{"ledger":{{"cluster":"l"}},"headers":"{headers}","routes":[{{"path":"/v1/search","action":{{"flat":"search"}}}}]}}"#
-            ),
-        )
+        Self::with(workers, &config(headers, ""), CATALOG)
     }
 
-    /// A node with a configuration of its own.
-    pub fn with(workers: usize, config: &str) -> Self {
-        let seed = |worker: usize| u8::try_from(worker + 1).unwrap();
-        let edge =
-            |worker| RefCell::new(Edge::new("t", u32::try_from(worker + 1).unwrap(), [seed(worker); 16]));
-        Self {
+    /// A node with a configuration and a catalog of its own.
+    pub fn with(workers: usize, config: &str, catalog: &str) -> Self {
+        let mut world = Self {
             shared: Rc::new(Memory::default()),
-            workers: (0..workers).map(edge).collect(),
+            workers: Vec::new(),
             config: Rc::new(Config::parse(config.as_bytes()).expect("configuration")),
-            book: Book::new(tariff::source::load(CATALOG).expect("catalog")),
+            book: Book::new(tariff::source::load(catalog).expect("catalog")),
             ledger: Ledger::Up,
+            delay_us: 0,
+            tamper: None,
             calls: 0,
+            syncs: Vec::new(),
             now_us: 1_000_000_000,
             streams: Vec::new(),
             warnings: Vec::new(),
+            answers: Vec::new(),
             next_context: 1,
+            next_seed: 1,
+        };
+        for _ in 0..workers {
+            let edge = world.vm();
+            world.workers.push(RefCell::new(edge));
         }
+        world
+    }
+
+    /// A VM that has just begun.
+    fn vm(&mut self) -> Edge {
+        let seed = self.next_seed;
+        self.next_seed += 1;
+        Edge::new("t", 1_024, seed.into(), [seed; 16])
+    }
+
+    /// A worker's VM ends, and another one takes its place: all streams on it are gone without a trace.
+    pub fn replace_vm(&mut self, worker: usize) {
+        let edge = self.vm();
+        self.workers[worker] = RefCell::new(edge);
+        for client in self.streams.iter_mut().filter(|client| client.worker == worker) {
+            client.over = true;
+        }
+        self.answers.retain(|answer| answer.worker != worker);
     }
 
     /// The moment.
@@ -149,144 +183,45 @@ impl World {
         grant::grant(&mut self.book, now, &new).expect("grant");
     }
 
-    /// A chat completion by the account's key; runs until it is decided or waits.
-    pub fn chat(&mut self, worker: usize, account: &str, body: &str) -> usize {
-        let authorization = format!("Bearer key-{account}");
-        let length = body.len().to_string();
-        let headers = [
-            (":method", "POST"),
-            (":path", "/v1/chat/completions"),
-            ("authorization", authorization.as_str()),
-            ("content-length", length.as_str()),
-        ];
-        let stream = self.open(worker, &headers, false, body.as_bytes().to_vec());
-        if self.streams[stream].seen.is_none() {
-            self.body(stream);
-        }
-        stream
-    }
-
-    /// A request without a body.
-    pub fn get(&mut self, worker: usize, account: &str, path: &str) -> usize {
-        let authorization = format!("Bearer key-{account}");
-        self.open(
-            worker,
-            &[(":method", "GET"), (":path", path), ("authorization", &authorization)],
-            true,
-            Vec::new(),
-        )
-    }
-
-    /// Opens a stream with its headers.
-    pub fn open(&mut self, worker: usize, headers: &[(&str, &str)], end: bool, body: Vec<u8>) -> usize {
-        let context = self.next_context;
-        self.next_context += 1;
-        self.streams.push(Client { worker, context, body, seen: None });
-        let pairs = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let now = self.now();
-        let verdict = self.workers[worker].borrow_mut().request_headers(
-            &Handle(&self.shared),
-            context,
-            &self.config,
-            pairs,
-            end,
-            now,
-        );
-        let stream = self.streams.len() - 1;
-        self.settle_verdict(stream, verdict);
-        self.run();
-        // In `stream` mode the headers have gone ahead, and the body is still to come.
-        if !end
-            && self.streams[stream].seen == Some(Seen::Forwarded)
-            && self.config.headers == HeaderMode::Stream
-        {
-            self.streams[stream].seen = None;
-        }
-        stream
-    }
-
-    /// Sends a stream's whole body.
-    pub fn body(&mut self, stream: usize) {
-        let (worker, context, body) = {
-            let client = &self.streams[stream];
-            (client.worker, client.context, client.body.clone())
-        };
-        let read = |start: usize, length: usize| body[start..(start + length).min(body.len())].to_vec();
-        let now = self.now();
-        let verdict = self.workers[worker].borrow_mut().request_body(
-            &Handle(&self.shared),
-            context,
-            body.len(),
-            true,
-            &read,
-            now,
-        );
-        self.settle_verdict(stream, verdict);
-        self.run();
-    }
-
-    fn settle_verdict(&mut self, stream: usize, verdict: Verdict) {
-        if let BodyEdit::Prefix(edits) = &verdict.body {
-            let length = usize::try_from(prefix_len(edits)).unwrap();
-            let client = &mut self.streams[stream];
-            let rest = client.body.split_off(length);
-            client.body = apply(&client.body, edits);
-            client.body.extend(rest);
-        }
-        if let Some(reply) = verdict.reply {
-            self.streams[stream].seen =
-                Some(Seen::Reply(reply.status, serde_json::from_slice(&reply.body).expect("JSON")));
-            self.log(stream, Origin::Host);
-        } else if verdict.flow == Flow::Continue {
-            self.streams[stream].seen = Some(Seen::Forwarded);
-        }
-    }
-
-    /// The upstream answers a forwarded stream with a plain JSON body, and the stream ends.
-    pub fn answer(&mut self, stream: usize, status: u32, body: &str) -> String {
-        assert_eq!(self.streams[stream].seen, Some(Seen::Forwarded), "only forwarded requests are answered");
-        let (worker, context) = (self.streams[stream].worker, self.streams[stream].context);
-        {
-            let mut edge = self.workers[worker].borrow_mut();
-            edge.response_headers(context, || AnswerHead {
-                status,
-                content_type: b"application/json",
-                content_encoding: b"",
-            });
-            let read = |start: usize, length: usize| body.as_bytes()[start..start + length].to_vec();
-            edge.response_body(context, body.len(), true, &read);
-        }
-        self.log(stream, Origin::Upstream)
-    }
-
-    /// The stream ends.
-    pub fn log(&mut self, stream: usize, origin: Origin) -> String {
-        let (worker, context) = (self.streams[stream].worker, self.streams[stream].context);
-        let now = self.now();
-        let line = self.workers[worker].borrow_mut().log(&Handle(&self.shared), context, || origin, now);
-        self.run();
-        line.unwrap_or_default()
-    }
-
     /// Lets time pass, with ticks every 250 ms.
     pub fn pass(&mut self, ms: u64) {
         let end = self.now_us + ms * 1_000;
         while self.now_us < end {
-            self.now_us = (self.now_us + 250_000).min(end);
-            let now = self.book_now();
-            book::command::run_due(&mut self.book, now, 100).expect("due");
-            book::command::node::close_silent(&mut self.book, now).expect("nodes");
-            for worker in 0..self.workers.len() {
-                let now = self.now();
-                self.workers[worker].borrow_mut().tick(&Handle(&self.shared), &self.config, now);
-                self.run();
+            let tick = (self.now_us / TICK_US + 1) * TICK_US;
+            let due = self.answers.iter().map(|answer| answer.due_us).min().unwrap_or(u64::MAX);
+            self.now_us = tick.min(end).min(due.max(self.now_us + 1));
+            self.deliver();
+            if self.now_us == tick {
+                self.tick();
             }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.book_now();
+        book::command::run_due(&mut self.book, now, 100).expect("due");
+        for node in book::command::node::close_silent(&mut self.book, now).expect("nodes") {
+            book::command::node::take_home(&mut self.book, now, node, usize::MAX).expect("leases");
+        }
+        for worker in 0..self.workers.len() {
+            let now = self.now();
+            self.workers[worker].borrow_mut().tick(&Handle(&self.shared), &self.config, now);
+            self.run();
+        }
+    }
+
+    /// Hands over the answers that are due.
+    fn deliver(&mut self) {
+        while let Some(at) = self.answers.iter().position(|answer| answer.due_us <= self.now_us) {
+            let answer = self.answers.remove(at);
+            self.hear(answer);
+            self.run();
         }
     }
 
     /// Carries out effects until none are left.
     pub fn run(&mut self) {
-        for _ in 0..1_000 {
+        for _ in 0..300 {
             let mut busy = false;
             for worker in 0..self.workers.len() {
                 let effects = self.workers[worker].borrow_mut().take_effects();
@@ -306,80 +241,113 @@ impl World {
         let now = self.now();
         match effect {
             Effect::Wake { queue } => {
-                let woken = self.workers.iter().find(|edge| edge.borrow().queue() == queue);
-                if let Some(edge) = woken {
-                    edge.borrow_mut().woken(&Handle(&self.shared), &self.config, now);
+                let woken = self.workers.iter().position(|edge| edge.borrow().queue() == queue);
+                if let Some(woken) = woken {
+                    let mut edge = self.workers[woken].borrow_mut();
+                    edge.woken(&Handle(&self.shared), &self.config, now);
                 }
             }
             Effect::Warn(text) => self.warnings.push(text),
-            Effect::Resume { context, verdict } => {
-                if let Some(stream) = self.stream_of(worker, context) {
-                    self.settle_verdict(stream, Verdict { flow: Flow::Continue, ..*verdict });
-                }
-            }
-            Effect::Reply { context, reply } => {
-                if let Some(stream) = self.stream_of(worker, context) {
-                    self.settle_verdict(stream, Verdict::reply(reply));
-                }
-            }
+            Effect::Resume { context, verdict } => self.resumed(worker, context, *verdict),
+            Effect::Reply { context, reply } => self.replied(worker, context, reply),
             Effect::Call { kind, path, body, .. } => self.call(worker, kind, &path, &body),
         }
     }
 
-    fn stream_of(&self, worker: usize, context: u32) -> Option<usize> {
-        self.streams.iter().position(|client| client.worker == worker && client.context == context)
+    fn call(&mut self, worker: usize, kind: CallKind, path: &str, body: &[u8]) {
+        self.calls += 1;
+        let ledger = self.ledger;
+        let body = (ledger != Ledger::Down).then(|| self.ledger_answers(kind, path, body));
+        let body = body.filter(|_| ledger == Ledger::Up);
+        let answer = Answer { due_us: self.now_us + self.delay_us, worker, kind, body };
+        match (ledger, self.delay_us) {
+            (Ledger::Silent, _) => {}
+            (_, 0) => self.hear(answer),
+            _ => self.answers.push(answer),
+        }
     }
 
-    fn call(&mut self, worker: usize, kind: CallKind, path: &str, body: &[u8]) {
+    fn hear(&mut self, answer: Answer) {
         let now = self.now();
-        self.calls += 1;
-        let answer = (self.ledger != Ledger::Down).then(|| self.ledger_answers(kind, path, body));
-        let heard = answer.filter(|_| self.ledger == Ledger::Up);
-        let mut edge = self.workers[worker].borrow_mut();
-        let answer = heard.as_ref().map(|body| CallAnswer { status: 200, marked: true, body });
-        edge.call_answered(&Handle(&self.shared), kind, answer, now);
+        let mut edge = self.workers[answer.worker].borrow_mut();
+        let heard = answer.body.as_ref().map(|body| CallAnswer { status: 200, marked: true, body });
+        edge.call_answered(&Handle(&self.shared), answer.kind, heard, now);
         edge.call_if_due(&Handle(&self.shared), &self.config, now);
     }
 
     fn ledger_answers(&mut self, kind: CallKind, path: &str, body: &[u8]) -> Vec<u8> {
-        match kind {
-            CallKind::Sync => {
-                let request = serde_json::from_slice(body).expect("a sync request");
-                let now = self.book_now();
-                let response = book::sync::sync(&mut self.book, now, &request).expect("a sync answer");
-                serde_json::to_vec(&response).unwrap()
+        if path == wire::SYNC_PATH {
+            let request: wire::SyncRequest = serde_json::from_slice(body).expect("a sync request");
+            let now = self.book_now();
+            let mut response = book::sync::sync(&mut self.book, now, &request).expect("a sync answer");
+            self.syncs.push(request);
+            if let Some(tamper) = &mut self.tamper {
+                tamper(&mut response);
             }
-            CallKind::Catalog => {
-                let version: u64 = path.rsplit('=').next().unwrap().parse().unwrap();
-                use book::Tx as _;
-                let catalog = self.book.catalog(version).unwrap().expect("a known version");
-                serde_json::to_vec(&catalog.edge(version)).unwrap()
-            }
+            return serde_json::to_vec(&response).unwrap();
         }
+        let version: u64 = path.rsplit('=').next().unwrap().parse().unwrap_or_else(|_| panic!("{kind:?}"));
+        use book::Tx as _;
+        let catalog = self.book.catalog(version).unwrap().expect("a known version");
+        serde_json::to_vec(&catalog.edge(version)).unwrap()
     }
 
     /// What an account was charged in all, in micro-credits.
     pub fn charged(&self, id: &str) -> i64 {
-        let charges = self.book.journal.iter().filter(|entry| entry.account.as_str() == id);
-        charges
-            .filter_map(|entry| match &entry.kind {
-                book::EntryKind::Charge(charge) => Some(charge.amount.get()),
-                _ => None,
-            })
-            .sum()
+        self.charge_entries(id).map(|charge| charge.amount.get()).sum()
     }
 
     /// The number of charges of an account.
     pub fn charges(&self, id: &str) -> usize {
-        let of = self.book.journal.iter().filter(|entry| entry.account.as_str() == id);
-        of.filter(|entry| matches!(entry.kind, book::EntryKind::Charge(_))).count()
+        self.charge_entries(id).count()
+    }
+
+    /// The charges of an account.
+    pub fn charge_entries(&self, id: &str) -> impl Iterator<Item = &book::entry::Charge> {
+        self.book.journal.iter().filter(move |entry| entry.account.as_str() == id).filter_map(|entry| {
+            match &entry.kind {
+                book::EntryKind::Charge(charge) => Some(&**charge),
+                _ => None,
+            }
+        })
+    }
+
+    /// Every account record in shared data.
+    pub fn records(&self) -> Vec<Record> {
+        let values = self.shared.values("t/1/acct/");
+        let decode = |value: &Vec<u8>| {
+            value.chunks_exact(RECORD_BYTES).map(|bytes| Record::decode(bytes).expect("record")).collect()
+        };
+        values.iter().flat_map(|value| -> Vec<Record> { decode(value) }).collect()
+    }
+
+    /// The record of an account; the latest, where nodes have followed one another.
+    pub fn record(&self, account: &str) -> Record {
+        let records = self.records().into_iter().filter(|record| record.account == account);
+        records.max_by_key(|record| record.node).expect("a record")
     }
 
     /// Asserts the book's own invariants and that its fold is what it keeps.
     pub fn check(&self) {
         for (id, account) in &self.book.accounts {
             assert_eq!(book::invariant::broken(account), None, "{id}");
+            assert_eq!(self.book.rebuilt(id.as_str()).as_ref(), Some(account), "{id}");
         }
+    }
+
+    /// Asserts that nothing is held anywhere and no stream is undecided (I4, I6).
+    pub fn check_at_rest(&self) {
+        for record in self.records() {
+            assert_eq!(record.open, 0, "{record:?}");
+            assert!(record.cells.iter().all(|cell| cell.held == 0), "{record:?}");
+        }
+        for (worker, edge) in self.workers.iter().enumerate() {
+            assert_eq!(edge.borrow().open(), 0, "worker {worker}");
+        }
+        for client in &self.streams {
+            assert!(client.over, "{client:?}");
+        }
+        self.check();
     }
 }
 
@@ -395,5 +363,12 @@ pub fn usage(prompt: u64, completion: u64) -> String {
 pub fn ask(model: &str, max_tokens: u64) -> String {
     format!(
         r#"{{"model":"{model}","max_tokens":{max_tokens},"messages":[{{"role":"user","content":"hi"}}]}}"#
+    )
+}
+
+/// A request body for a streamed answer, without `include_usage`.
+pub fn ask_stream(model: &str, max_tokens: u64) -> String {
+    format!(
+        r#"{{"model":"{model}","stream":true,"max_tokens":{max_tokens},"messages":[{{"role":"user","content":"hi"}}]}}"#
     )
 }

@@ -35,6 +35,20 @@ impl Stats {
         own.map(|(name, value)| (name.as_str(), *value))
     }
 
+    /// How many connections each worker has accepted, on all listeners.
+    #[must_use]
+    pub fn accepted_by_worker(&self) -> BTreeMap<&str, i64> {
+        let mut accepted = BTreeMap::new();
+        for (name, value) in self.starting("listener.") {
+            let worker = name.strip_suffix(".downstream_cx_total").and_then(|name| name.rsplit('.').next());
+            if let Some(worker) = worker.filter(|worker| worker.starts_with("worker_")) {
+                let count: &mut i64 = accepted.entry(worker).or_default();
+                *count = count.saturating_add(value);
+            }
+        }
+        accepted
+    }
+
     /// Counters that say that a VM has failed: reloads of any kind, and requests that found none.
     #[must_use]
     pub fn vm_failures(&self) -> BTreeMap<&str, i64> {
@@ -64,6 +78,11 @@ mod tests {
              wasm.bursar.vm_reload_backoff: 0\nhttp.x.downstream_rq_time: No recorded values\n",
         );
         assert_eq!(stats.vms_created(), 4);
+        let listener = Stats::parse(
+            "listener.127.0.0.1_1.worker_0.downstream_cx_total: 3\n\
+             listener.admin.main_thread.downstream_cx_total: 9\n",
+        );
+        assert_eq!(listener.accepted_by_worker().into_iter().collect::<Vec<_>>(), [("worker_0", 3)]);
         assert_eq!(
             stats.vm_failures().into_iter().collect::<Vec<_>>(),
             [("wasm.bursar.vm_reload_success", 1)]

@@ -1,0 +1,208 @@
+//! Keys and snapshots in shared data: what one worker has learned serves the others, also while the ledger is
+//! down and after a VM was swapped.
+//!
+//! A fixed number of values with a few entries each. Every entry carries the position of the change feed that
+//! it was true at; the higher position wins, so that an answer overtaken by a revocation cannot bring a key
+//! back: a worker that reads a change leaves a marker of its position in the entry's place.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use wire::id::tag;
+use wire::{Digest, KeyEntry, Snapshot};
+
+use crate::limits::{ENTRIES_PER_SHARD, KEY_SHARDS, SNAPSHOT_SHARDS, SWAP_TRIES};
+use crate::shared::{ABSENT, Keys, SharedData};
+
+/// Keys and snapshots that all workers of a node share.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    keys: Keys,
+}
+
+/// Something with the feed position that it was true at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct At<T> {
+    /// What it names.
+    pub name: Rc<str>,
+    /// The position in the change feed.
+    pub cursor: u64,
+    /// Until when it is good, in microseconds on the monotonic clock.
+    pub fresh_until_us: u64,
+    /// What it is; nothing where all that is known is that an older one is void.
+    pub value: Option<T>,
+}
+
+impl Directory {
+    /// The directory under these keys.
+    #[must_use]
+    pub fn new(keys: Keys) -> Self {
+        Self { keys }
+    }
+
+    /// A key, with the feed position it was true at.
+    #[must_use]
+    pub fn key(&self, shared: &dyn SharedData, digest: &Digest) -> Option<(KeyEntry, u64)> {
+        let found: At<KeyEntry> = self.load(shared, &self.key_place(digest), &digest.to_string())?;
+        Some((found.value?, found.cursor))
+    }
+
+    /// Stores what the ledger said of a key at a feed position.
+    pub fn store_key(&self, shared: &dyn SharedData, entry: &KeyEntry, cursor: u64) {
+        let name = entry.digest.to_string().into();
+        let at = At { name, cursor, fresh_until_us: 0, value: Some(entry.clone()) };
+        self.store(shared, &self.key_place(&entry.digest), at, |old, new| old.cursor > new.cursor);
+    }
+
+    /// Notes that what was said of a key before a feed position is void.
+    pub fn void_key(&self, shared: &dyn SharedData, digest: &Digest, cursor: u64) {
+        let at = At::<KeyEntry> { name: digest.to_string().into(), cursor, fresh_until_us: 0, value: None };
+        self.store(shared, &self.key_place(digest), at, |old, new| old.cursor > new.cursor);
+    }
+
+    /// A snapshot, with its feed position and how long it is good.
+    #[must_use]
+    pub fn snapshot(&self, shared: &dyn SharedData, account: &str) -> Option<At<Snapshot>> {
+        self.load(shared, &self.snapshot_place(account), account)
+    }
+
+    /// Stores a snapshot; a lower version never replaces a higher one (I11).
+    pub fn store_snapshot(&self, shared: &dyn SharedData, snapshot: &Snapshot, cursor: u64, now_us: u64) {
+        let fresh_until_us = now_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
+        let name = snapshot.account.as_str().into();
+        let at = At { name, cursor, fresh_until_us, value: Some(snapshot.clone()) };
+        let version = |at: &At<Snapshot>| at.value.as_ref().map_or(0, |snapshot| snapshot.version);
+        self.store(shared, &self.snapshot_place(account_of(&at)), at.clone(), |old, new| {
+            version(old) > version(new)
+        });
+    }
+
+    fn load<T: for<'de> Deserialize<'de>>(
+        &self,
+        shared: &dyn SharedData,
+        place: &str,
+        name: &str,
+    ) -> Option<At<T>> {
+        let entries: Vec<At<T>> = serde_json::from_slice(&shared.get(place).0?).ok()?;
+        entries.into_iter().find(|entry| *entry.name == *name)
+    }
+
+    fn store<T: Serialize + for<'de> Deserialize<'de>>(
+        &self,
+        shared: &dyn SharedData,
+        place: &str,
+        entry: At<T>,
+        keeps: impl Fn(&At<T>, &At<T>) -> bool,
+    ) {
+        let mut entry = Some(entry);
+        for _ in 0..SWAP_TRIES {
+            let (value, version) = shared.get(place);
+            let mut entries: Vec<At<T>> =
+                value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
+            let Some(own) = entry.take() else {
+                return;
+            };
+            if entries.iter().any(|old| old.name == own.name && keeps(old, &own)) {
+                return;
+            }
+            entries.retain(|old| old.name != own.name);
+            if entries.len() >= ENTRIES_PER_SHARD {
+                let oldest = entries.iter().enumerate().min_by_key(|(_, old)| old.cursor).map(|(at, _)| at);
+                oldest.map(|at| entries.swap_remove(at));
+            }
+            entries.push(own);
+            let stored = serde_json::to_vec(&entries).unwrap_or_default();
+            if shared.set(place, &stored, Some(version.unwrap_or(ABSENT))).is_ok() {
+                return;
+            }
+            entry = entries.pop();
+        }
+    }
+
+    fn key_place(&self, digest: &Digest) -> String {
+        let (first, _) = digest.0.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+        self.keys.key_shard(u64::from_le_bytes(*first).checked_rem(KEY_SHARDS).unwrap_or_default())
+    }
+
+    fn snapshot_place(&self, account: &str) -> String {
+        self.keys.snapshot_shard(tag(account).checked_rem(SNAPSHOT_SHARDS).unwrap_or_default())
+    }
+}
+
+fn account_of(at: &At<Snapshot>) -> &str {
+    &at.name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+
+    fn entry(byte: u8) -> KeyEntry {
+        let (account, key_id, auth_class) = ("a".into(), "k".into(), "api".into());
+        KeyEntry { digest: Digest([byte; 32]), account, key_id, auth_class, models: None, expires_at: None }
+    }
+
+    fn setup() -> (Memory, Directory) {
+        (Memory::default(), Directory::new(Keys::new("t")))
+    }
+
+    #[test]
+    fn what_one_worker_learned_serves_another() {
+        let (memory, directory) = setup();
+        directory.store_key(&memory, &entry(1), 7);
+        assert_eq!(directory.key(&memory, &Digest([1; 32])), Some((entry(1), 7)));
+        assert_eq!(directory.key(&memory, &Digest([2; 32])), None);
+    }
+
+    #[test]
+    fn an_answer_that_a_revocation_overtook_cannot_bring_the_key_back() {
+        let (memory, directory) = setup();
+        directory.store_key(&memory, &entry(1), 7);
+        directory.void_key(&memory, &Digest([1; 32]), 9);
+        assert_eq!(directory.key(&memory, &Digest([1; 32])), None);
+        directory.store_key(&memory, &entry(1), 8);
+        assert_eq!(
+            directory.key(&memory, &Digest([1; 32])),
+            None,
+            "it was true at 8, before the change at 9"
+        );
+        directory.store_key(&memory, &entry(1), 9);
+        assert!(directory.key(&memory, &Digest([1; 32])).is_some());
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_shards_not_by_the_keys_seen() {
+        let (memory, directory) = setup();
+        for n in 0..(ENTRIES_PER_SHARD as u64 + 8) {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&(n * KEY_SHARDS).to_le_bytes());
+            directory.store_key(&memory, &KeyEntry { digest: Digest(digest), ..entry(0) }, n);
+        }
+        assert_eq!(memory.keys(), 1);
+        let stored: Vec<At<KeyEntry>> =
+            serde_json::from_slice(&memory.get(&directory.key_place(&Digest([0; 32]))).0.expect("value"))
+                .expect("JSON");
+        assert_eq!(stored.len(), ENTRIES_PER_SHARD);
+    }
+
+    #[test]
+    fn i11_a_lower_version_never_replaces_a_higher_one() {
+        let (memory, directory) = setup();
+        let snapshot = |version| Snapshot {
+            account: "a".to_owned(),
+            version,
+            term: 1,
+            catalog: 1,
+            valid_for_ms: 5,
+            starts_in_ms: 0,
+            status: wire::AccountStatus::Active,
+            policy: tariff::Policy::default(),
+            deny: Vec::new(),
+        };
+        directory.store_snapshot(&memory, &snapshot(3), 1, 10);
+        directory.store_snapshot(&memory, &snapshot(2), 2, 20);
+        let found = directory.snapshot(&memory, "a").expect("snapshot");
+        assert_eq!((found.value.map(|s| s.version), found.fresh_until_us), (Some(3), 5_010));
+    }
+}

@@ -1,0 +1,66 @@
+//! What a worker takes over from the others: keys and snapshots of the node's directory, and the last word of
+//! the ledger to any of them.
+
+use std::rc::Rc;
+
+use wire::{Digest, NODE_ADMITS_MS};
+
+use crate::account::{Account, KeyState};
+use crate::edge::Edge;
+use crate::shared::SharedData;
+use crate::time::Now;
+
+impl Edge {
+    /// What is known of a key, here or by the node's other workers.
+    pub(crate) fn known_key(&mut self, shared: &dyn SharedData, digest: &Digest, now: Now) -> KeyState {
+        let known = self.keys.fetch(digest, now.mono_us);
+        if !matches!(known, KeyState::NotHere) {
+            return known;
+        }
+        let Some((entry, cursor)) = self.directory.key(shared, digest) else {
+            return KeyState::NotHere;
+        };
+        self.heard_of(cursor);
+        self.keys.store(entry);
+        self.keys.fetch(digest, now.mono_us)
+    }
+
+    /// What is known of an account, here or by the node's other workers.
+    pub(crate) fn known_account(&mut self, shared: &dyn SharedData, id: &str) -> Option<Rc<Account>> {
+        if let Some(account) = self.accounts.fetch(id) {
+            return Some(account);
+        }
+        let found = self.directory.snapshot(shared, id)?;
+        let snapshot = found.value?;
+        if self.ledger.cursor.is_some_and(|cursor| cursor > found.cursor) {
+            // Changes since may have passed by unheard, as the account was not known here.
+            self.refresh.insert(id.into());
+        }
+        self.heard_of(found.cursor);
+        self.accounts.store(snapshot, found.fresh_until_us);
+        self.accounts.fetch(id)
+    }
+
+    /// A worker that has not heard from the ledger for as long as a node may admit, while others have, starts
+    /// anew from what they know: its own tables may have missed changes.
+    pub(crate) fn catch_up(&mut self, shared: &dyn SharedData, now: Now) {
+        if self.may_admit(now) {
+            return;
+        }
+        let live = shared.get(&self.keys_in_shared.live()).0.and_then(|value| value.try_into().ok());
+        let live_us = live.map_or(0, u64::from_le_bytes);
+        if live_us > self.ledger.answered_us
+            && now.mono_us.saturating_sub(live_us) < NODE_ADMITS_MS.saturating_mul(1_000)
+        {
+            self.keys.clear();
+            self.accounts.clear();
+            self.ledger.cursor = None;
+            self.ledger.answered_us = live_us;
+        }
+    }
+
+    /// A worker that has read nothing of the change feed must read on from the oldest thing that it took over.
+    fn heard_of(&mut self, cursor: u64) {
+        self.ledger.cursor.get_or_insert(cursor);
+    }
+}
