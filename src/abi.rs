@@ -215,15 +215,15 @@ pub fn register_queue(name: &str) -> Option<u32> {
 }
 
 /// Puts a message into a queue, which wakes its VM.
-pub fn enqueue(queue: u32) -> bool {
+pub fn enqueue(queue: u32, message: &[u8]) -> bool {
     // SAFETY: the pointer is valid for the call.
-    OK == unsafe { proxy_enqueue_shared_queue(queue, b"w".as_ptr(), 1) }
+    OK == unsafe { proxy_enqueue_shared_queue(queue, message.as_ptr(), message.len()) }
 }
 
-/// Takes a message from a queue; false where there is none.
-pub fn dequeue(queue: u32) -> bool {
+/// Takes a message from a queue; nothing where there is none.
+pub fn dequeue(queue: u32) -> Option<Vec<u8>> {
     // SAFETY: both pointers are valid for the call.
-    returned(|data, size| unsafe { proxy_dequeue_shared_queue(queue, data, size) }).is_some()
+    returned(|data, size| unsafe { proxy_dequeue_shared_queue(queue, data, size) })
 }
 
 /// A property of the stream.

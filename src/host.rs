@@ -1,5 +1,6 @@
 //! The host as the core sees it: shared data, the time, and carrying out verdicts and effects.
 
+use std::mem::discriminant;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::pairs::serialise;
 
 /// The longest answer of the ledger that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The message of a VM that wakes itself.
+pub const WOKEN_BY_ITSELF: &[u8] = b"i";
+/// The message of a VM that wakes another one.
+pub const WOKEN_BY_OTHER: &[u8] = b"o";
 /// Rounds of effects that effects of the same callback may cause.
 const ROUNDS_MAX: usize = 16;
 
@@ -47,9 +52,10 @@ impl Vm {
 
     /// Carries out what a stream's callback has asked for beside its verdict.
     pub fn after_stream(&self) {
-        for effect in self.edge.borrow_mut().take_effects() {
+        let effects = self.edge.borrow_mut().take_effects();
+        for effect in effects {
             match effect {
-                Effect::Wake { queue } => wake(queue),
+                Effect::Wake { queue } => self.wake(queue),
                 Effect::Warn(text) => log::warn!("{text}"),
                 // Only root callbacks resume, reply and call.
                 Effect::Resume { .. } | Effect::Reply { .. } | Effect::Call { .. } => {}
@@ -72,7 +78,7 @@ impl Vm {
 
     fn carry_out(&self, root: u32, config: &Config, effect: Effect) {
         match effect {
-            Effect::Wake { queue } => wake(queue),
+            Effect::Wake { queue } => self.wake(queue),
             Effect::Warn(text) => log::warn!("{text}"),
             Effect::Resume { context, verdict } => {
                 // A stream that has gone is logged by itself.
@@ -93,6 +99,14 @@ impl Vm {
         }
     }
 
+    fn wake(&self, queue: u32) {
+        if queue != 0 {
+            let own = queue == self.edge.borrow().queue();
+            // A queue whose VM has gone keeps the message; the tick is the net below.
+            abi::enqueue(queue, if own { WOKEN_BY_ITSELF } else { WOKEN_BY_OTHER });
+        }
+    }
+
     fn call(&self, config: &Config, kind: CallKind, method: &str, path: &str, body: &[u8]) {
         let authorization = format!("Bearer {}", config.ledger.token);
         let headers = vec![
@@ -106,7 +120,10 @@ impl Vm {
         let timeout = Duration::from_millis(config.ledger.timeout_ms);
         match dispatch_http_call(&config.ledger.cluster, headers, body, Vec::new(), timeout) {
             Ok(token) => {
-                self.calls.borrow_mut().insert(token, kind);
+                let mut calls = self.calls.borrow_mut();
+                // One of a kind is under way at a time: an older one was given up, as its root has gone.
+                calls.retain(|_, other| discriminant(other) != discriminant(&kind));
+                calls.insert(token, kind);
             }
             Err(status) => {
                 log::warn!("the ledger cluster {:?} cannot be called: {status:?}", config.ledger.cluster);
@@ -149,9 +166,13 @@ impl Vm {
 }
 
 /// Carries out a verdict on the request of the effective context.
-pub fn on_request(verdict: Verdict) -> Action {
+pub fn on_request(mut verdict: Verdict) -> Action {
+    if !edit_body(Buffer::Request, &verdict.body) {
+        // The body is as long as it was: another length would smuggle the rest into the next request.
+        verdict.headers.retain(|edit| !matches!(edit, HeaderEdit::Set("content-length", _)));
+        log::warn!("a request body could not be edited; its usage will be estimated");
+    }
     edit_headers(Map::Request, &verdict.headers);
-    edit_body(Buffer::Request, &verdict.body);
     reply_or(verdict)
 }
 
@@ -183,32 +204,17 @@ fn edit_headers(map: Map, edits: &[HeaderEdit]) {
     }
 }
 
-fn edit_body(buffer: Buffer, edit: &BodyEdit) {
+/// Edits a body; false where the host refuses.
+fn edit_body(buffer: Buffer, edit: &BodyEdit) -> bool {
     match edit {
-        BodyEdit::Keep => {}
-        BodyEdit::Drop(size) => {
-            if *size > 0 {
-                abi::set_buffer(buffer, *size, &[]);
-            }
-        }
-        BodyEdit::Replace(size, bytes) => {
-            abi::set_buffer(buffer, *size, bytes);
-        }
+        BodyEdit::Keep | BodyEdit::Drop(0) => true,
+        BodyEdit::Drop(size) => abi::set_buffer(buffer, *size, &[]),
+        BodyEdit::Replace(size, bytes) => abi::set_buffer(buffer, *size, bytes),
         BodyEdit::Prefix(edits) => {
             let length = usize::try_from(prefix_len(edits)).unwrap_or(usize::MAX);
             let prefix = abi::buffer(buffer, 0, length).filter(|prefix| prefix.len() == length);
-            let edited = prefix.map(|prefix| abi::set_buffer(buffer, length, &apply(&prefix, edits)));
-            if edited != Some(true) {
-                log::warn!("a request body could not be edited; its usage will be estimated");
-            }
+            prefix.is_some_and(|prefix| abi::set_buffer(buffer, length, &apply(&prefix, edits)))
         }
-    }
-}
-
-fn wake(queue: u32) {
-    if queue != 0 {
-        // A queue whose VM has gone keeps the message; the tick is the net below.
-        abi::enqueue(queue);
     }
 }
 

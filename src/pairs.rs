@@ -1,6 +1,8 @@
 //! The ABI's serialised form of header maps: a count, the lengths of all names and values, then the bytes,
 //! each followed by a zero.
 
+use std::borrow::Cow;
+
 /// Name and value pairs of a serialised header map.
 #[derive(Clone)]
 pub struct Pairs<'a> {
@@ -39,7 +41,7 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 /// Serialises pairs.
-pub fn serialise(pairs: &[(&str, String)]) -> Vec<u8> {
+pub fn serialise(pairs: &[(Cow<'static, str>, String)]) -> Vec<u8> {
     let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
     let mut out = u32::try_from(pairs.len()).unwrap_or(0).to_le_bytes().to_vec();
     for (name, value) in pairs {

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use edge::Config;
 use edge::limits::TICK_MS;
+use edge::{Config, Waker};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::Vm;
 use crate::abi;
-use crate::host::{Shared, configuration, wall_offset_ms};
+use crate::host::{Shared, WOKEN_BY_OTHER, configuration, wall_offset_ms};
 use crate::stream::Stream;
 
 /// A root context.
@@ -62,12 +62,13 @@ impl RootContext for Root {
     fn on_queue_ready(&mut self, queue: u32) {
         if let Some((config, vm)) = &self.configured {
             // One call comes per message; what the first of them did need not be done again.
-            let mut woken = false;
-            while abi::dequeue(queue) {
-                woken = true;
+            let mut by = None;
+            while let Some(message) = abi::dequeue(queue) {
+                let other = message == WOKEN_BY_OTHER || by == Some(Waker::Other);
+                by = Some(if other { Waker::Other } else { Waker::Own });
             }
-            if woken {
-                vm.edge.borrow_mut().woken(&Shared, config, vm.now());
+            if let Some(by) = by {
+                vm.edge.borrow_mut().woken(&Shared, config, by, vm.now());
                 vm.after_root(self.id, config);
             }
         }

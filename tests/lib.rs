@@ -86,11 +86,9 @@ pub fn refusal(answer: &Answer, status: u16, code: &str) -> Result<Value> {
         ensure!(!text(name).is_empty(), "no {name}: {body}");
     }
     let retry = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
-    let waiting_helps = status == 429 || status == 503;
-    ensure!(
-        retry.is_some_and(|seconds| seconds >= 1) == waiting_helps,
-        "retry-after {retry:?} with {status}"
-    );
+    let waiting_helps = [429, 502, 503].contains(&status);
+    let told = retry.is_some_and(|seconds| seconds >= 1);
+    ensure!(told == waiting_helps, "retry-after {retry:?} with {status}");
     Ok(body)
 }
 
@@ -144,6 +142,19 @@ pub async fn charge(stack: &Stack, account: &Account, tag: &str) -> Result<testb
     testbed::wait::until("the journal has the charge", std::time::Duration::from_secs(5), || async {
         let entries = stack.api().entries(&account.id).await?;
         Ok(entries.into_iter().find(|entry| entry.request.as_deref() == Some(&request)))
+    })
+    .await
+}
+
+/// Checks that an account has this much to spend, in micro-credits, once everything is reported.
+///
+/// # Errors
+/// It has something else.
+pub async fn available(stack: &Stack, account: &Account, expected: i64) -> Result<()> {
+    testbed::wait::until_true("the balance is as expected", std::time::Duration::from_secs(5), || async {
+        let balance = stack.api().balance(&account.id).await?;
+        ensure!(balance.available == expected && balance.in_flight == 0, "{expected} expected: {balance:?}");
+        Ok(true)
     })
     .await
 }

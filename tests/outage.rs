@@ -22,24 +22,9 @@ fn costly() -> Chat {
     Chat::new("gpt-5-mini").max_tokens(20_000).takes(100, 20_000)
 }
 
-/// Sends requests until every worker knows the account and the ledger has lent this Envoy enough for a
-/// few more.
+/// Brings this Envoy to where it can serve the account for a while alone.
 async fn leased(stack: &Stack, account: &Account) -> Result<()> {
-    let before = stack.gateway()?.stats().await?;
-    for _ in 0..20 {
-        stack.chat(account, costly()).await?.expect(200)?;
-        let after = stack.gateway()?.stats().await?;
-        let (before, after) = (before.accepted_by_worker(), after.accepted_by_worker());
-        if !after.iter().all(|(worker, count)| before.get(worker).unwrap_or(&0) < count) {
-            continue;
-        }
-        // What was used is reported with the next tick; only then the ledger's figure is the node's.
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
-        if stack.api().balance(&account.id).await?.leased > 5_000_000 {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("no lease: {:?}", stack.api().balance(&account.id).await?)
+    testbed::warm::lease(stack, account, 5_000_000, costly).await
 }
 
 /// Sends requests until one is refused; how many were served before, and the refusal.

@@ -1,7 +1,7 @@
 //! Upstreams that answer oddly: errors, resets, too early, without a body, with trailers, compressed.
 
 use anyhow::{Context, Result, ensure};
-use e2e::{charge, funded, hold, refusal, report, setup, stack, still_serves};
+use e2e::{available, charge, funded, hold, refusal, report, setup, stack, still_serves};
 use testbed::gateway::Headers;
 use testbed::http::Request;
 use testbed::mock::{Cut, CutPoint, TAG_HEADER};
@@ -24,7 +24,7 @@ async fn errors_pass_and_cost_nothing() -> Result<()> {
             ensure!(line.report("outcome") == Some("released"), "{}", line.json);
         }
     }
-    ensure!(stack.api().balance(&account.id).await?.available == 10_000_000);
+    available(&stack, &account, 10_000_000).await?;
     stack.finish().await
 }
 
@@ -89,7 +89,7 @@ async fn a_head_without_a_body_delivers_nothing() -> Result<()> {
         let line = report(&stack, &chat.tag).await?;
         ensure!(line.report("outcome") == Some("released"), "{}", line.json);
     }
-    ensure!(stack.api().balance(&account.id).await?.available == 10_000_000);
+    available(&stack, &account, 10_000_000).await?;
     stack.finish().await
 }
 

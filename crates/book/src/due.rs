@@ -88,7 +88,9 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
         // The catalog changed the length: the next cycles are counted from here.
         cycle_of(boundary, 0, plan)
     };
-    let granted = next.as_ref().map(|next| grants(catalog, plan, next, account.debt)).unwrap_or_default();
+    let no = term.as_ref().map_or(0, |term| term.no);
+    let granted =
+        next.as_ref().map(|next| grants(catalog, plan, (next, no), account.debt)).unwrap_or_default();
     expired
         .into_iter()
         .chain(term.map(|term| EntryKind::Term { term }))
@@ -117,8 +119,11 @@ pub fn cycle_of(anchor: i64, number: u64, plan: &Plan) -> Option<Cycle> {
 }
 
 /// What a plan grants for a cycle (M1, M2); debt is repaid first (rule 15).
+///
+/// The references name the term that the cycle began with: a plan that was left and taken again at the
+/// same instant grants anew.
 #[must_use]
-pub fn grants(catalog: &Catalog, plan: &Plan, cycle: &Cycle, debt: Micros) -> Vec<Granted> {
+pub fn grants(catalog: &Catalog, plan: &Plan, (cycle, term): (&Cycle, u64), debt: Micros) -> Vec<Granted> {
     let mut debt = debt;
     let start = calendar::rfc3339(cycle.start).unwrap_or_default();
     plan.grants
@@ -133,7 +138,7 @@ pub fn grants(catalog: &Catalog, plan: &Plan, cycle: &Cycle, debt: Micros) -> Ve
                 amount: grant.amount,
                 repaid,
                 expires_at: expires_at(expiry, cycle.start, Some(cycle)),
-                reference: format!("{}/{}/{start}", plan.name, grant.pool),
+                reference: format!("{}/{}/{start}/{term}", plan.name, grant.pool),
             }
         })
         .collect()

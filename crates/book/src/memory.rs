@@ -35,6 +35,7 @@ pub struct Memory {
     lanes: BTreeMap<Lane, LaneState>,
     digests: BTreeMap<(Lane, u64), u64>,
     charged: BTreeSet<(String, String)>,
+    granted: BTreeSet<(String, GrantSource, String)>,
     catalogs: Vec<Arc<Catalog>>,
 }
 
@@ -79,8 +80,15 @@ impl Tx for Memory {
         let id = count(self.journal.len()).saturating_add(1);
         let folded = self.accounts.entry(account.clone()).or_insert_with(|| Account::empty(account.clone()));
         let prev = if kind.is_line() { folded.last_line } else { 0 };
-        if let EntryKind::Charge(charge) = &kind {
-            self.charged.insert((account.to_string(), charge.request.clone()));
+        let is_unique = match &kind {
+            EntryKind::Charge(charge) => self.charged.insert((account.to_string(), charge.request.clone())),
+            EntryKind::Grant(granted) => {
+                self.granted.insert((account.to_string(), granted.source, granted.reference.clone()))
+            }
+            _ => true,
+        };
+        if !is_unique {
+            return Err(StoreError::new(format!("charged or granted before: {kind:?}")));
         }
         let entry = Entry { id, account: account.clone(), prev, at, kind };
         folded.apply(&entry);

@@ -34,6 +34,7 @@ macro_rules! suite {
             m5_a_top_up_ends_twelve_months_after_its_purchase,
             m6_m7_keys_above_a_lowered_cap_stay,
             m10_an_upgrade_voids_the_old_credits_and_begins_a_cycle,
+            m10_a_plan_may_be_left_and_taken_again_at_once,
             m14_top_ups_alone_work,
             rounding_is_half_up_once_per_charge,
             debt_is_repaid_by_the_next_grant,

@@ -76,13 +76,17 @@ impl Compiled {
     }
 
     /// The rates that count a request for this model; none where the plan bypasses them (P10).
-    pub fn rates<'a>(&'a self, model: Option<&'a str>) -> impl Iterator<Item = &'a Rate> {
-        let bypass = self.policy.bypass_rates;
-        let counts = move |rate: &&Rate| match model {
-            Some(model) => glob::matches_any(&rate.models, model),
-            None => rate.models.iter().any(|pattern| pattern == "*"),
-        };
-        self.policy.rates.iter().filter(move |_| !bypass).filter(counts)
+    pub fn rates<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Rate> {
+        self.enforced_rates().filter(move |rate| glob::matches_any(&rate.models, model))
+    }
+
+    /// The rates that count every request, so that they can be taken before its model is known.
+    pub fn common_rates(&self) -> impl Iterator<Item = &Rate> {
+        self.enforced_rates().filter(|rate| is_common(rate))
+    }
+
+    fn enforced_rates(&self) -> impl Iterator<Item = &Rate> {
+        self.policy.rates.iter().filter(|_| !self.policy.bypass_rates)
     }
 
     /// The id of a bucket that a tag stands for.
@@ -91,6 +95,12 @@ impl Compiled {
         let place = self.tags.iter().position(|own| *own == tag)?;
         self.policy.buckets.get(place).map(|bucket| bucket.id.as_str())
     }
+}
+
+/// Whether a rate counts every request.
+#[must_use]
+pub fn is_common(rate: &Rate) -> bool {
+    rate.models.iter().any(|pattern| pattern == "*")
 }
 
 /// The accounts that a VM knows.

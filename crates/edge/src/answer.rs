@@ -36,6 +36,13 @@ impl Edge {
                 observe(&mut request, &head);
                 verdict.headers = told(&request, head.status);
             }
+            Stage::Passed if request.body.usage_injected => {
+                // Shadow mode: what the edge asked for is taken out again; nothing is metered.
+                let head = head();
+                observe(&mut request, &head);
+                request.answer.reader = None;
+                verdict.headers = told(&request, head.status);
+            }
             // Its own local reply.
             Stage::Refused | Stage::Passed => {}
             Stage::Head | Stage::Body | Stage::Admission | Stage::Draining => {
@@ -48,8 +55,8 @@ impl Edge {
                 } else {
                     // Envoy's own refusal, or the upstream's: it passes, and there is nothing to charge.
                     request.stage = Stage::Refused;
+                    self.leave_parked(&mut request);
                 }
-                request.wait = None;
             }
         }
         self.requests.insert(context, request);
@@ -64,15 +71,14 @@ impl Edge {
         end_of_stream: bool,
         read: ReadBody<'_>,
     ) -> Verdict {
-        let Some(request) =
-            self.requests.get_mut(&context).filter(|request| request.stage == Stage::Forwarded)
-        else {
+        let Some(request) = self.requests.get_mut(&context) else {
             return Verdict::go();
         };
         let answer = &mut request.answer;
         answer.bytes = answer.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
         let mut verdict = Verdict::go();
-        if answer.reader.is_none() || (size == 0 && !end_of_stream) {
+        // Only answers from the upstream are read.
+        if (answer.reader.is_none() && answer.filter.is_none()) || (size == 0 && !end_of_stream) {
             return verdict;
         }
         let piece = if size == 0 { Vec::new() } else { read(0, size) };
@@ -127,17 +133,21 @@ fn told(request: &Request, status: u32) -> Vec<HeaderEdit> {
     let Some(hold) = request.hold.as_ref().filter(|_| status < 400) else {
         return edits;
     };
-    edits.push(HeaderEdit::Set("x-bursar-request-id", request.id.to_string()));
+    let names = &request.config.answer_headers;
+    let mut tell = |name: &Option<String>, value: &dyn Fn() -> String| {
+        edits.extend(name.iter().map(|name| HeaderEdit::Forward(name.clone(), value())));
+    };
+    tell(&names.request_id, &|| request.id.to_string());
     if let Some(remaining) = hold.remaining {
-        edits.push(HeaderEdit::Set("x-bursar-credits-remaining", credits(remaining)));
-    }
-    let policy = request.account.as_ref().map(|account| &account.policy.rate_policy);
-    if let (Some(limit), Some(policy)) = (&hold.rate_limit, policy) {
-        edits.push(HeaderEdit::Set("ratelimit-policy", policy.clone()));
-        edits.push(HeaderEdit::Set("ratelimit", limit.clone()));
+        tell(&names.credits_remaining, &|| credits(remaining));
     }
     if let Operation::Flat(_) = request.operation {
-        edits.push(HeaderEdit::Set("x-bursar-charge", credits(hold.credits)));
+        tell(&names.charge, &|| credits(hold.credits));
+    }
+    let policy = request.account.as_ref().map(|account| &account.policy.rate_policy);
+    if let (true, Some(limit), Some(policy)) = (names.rate_limit, &hold.rate_limit, policy) {
+        edits.push(HeaderEdit::Set("ratelimit-policy", policy.clone()));
+        edits.push(HeaderEdit::Set("ratelimit", limit.clone()));
     }
     edits
 }

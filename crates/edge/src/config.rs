@@ -1,8 +1,11 @@
 //! The plugin's configuration: JSON, parsed once into validated types.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use crate::limits::{BODY_LIMIT_DEFAULT, KEYS_MAX};
+use crate::limits::{BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX};
+use crate::reply::Code;
 
 /// How the plugin is configured.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +39,26 @@ pub struct Config {
     /// Keys that each worker remembers.
     #[serde(default = "keys_max")]
     pub keys_max: usize,
+    /// Status codes to send instead of the documented ones, by the refusal's code.
+    #[serde(default)]
+    pub statuses: BTreeMap<String, u32>,
+    /// Headers on answers.
+    #[serde(default)]
+    pub answer_headers: AnswerHeaders,
+}
+
+/// Headers on answers; `null` leaves one out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnswerHeaders {
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// What the account can still spend, in credits.
+    pub credits_remaining: Option<String>,
+    /// The charge, where it is known before the headers go (flat prices).
+    pub charge: Option<String>,
+    /// Whether `RateLimit-Policy` and `RateLimit` are sent (IETF draft).
+    pub rate_limit: bool,
 }
 
 /// Where the ledger is.
@@ -160,6 +183,9 @@ impl Config {
         if !(10..=30_000).contains(&self.ledger.timeout_ms) {
             return fail("ledger.timeout_ms: must be 10 to 30000");
         }
+        if self.label.len() > LABEL_BYTES_MAX || self.label.chars().any(char::is_control) {
+            return fail("label: must have at most 253 bytes and no control characters");
+        }
         if self.credentials.headers.is_empty() && self.credentials.query.is_empty() {
             return fail("credentials: needs at least one header or query parameter");
         }
@@ -175,12 +201,32 @@ impl Config {
         if !(1..=268_435_456).contains(&self.body_limit_bytes) {
             return fail("body_limit_bytes: must be 1 to 268435456");
         }
+        for (code, status) in &self.statuses {
+            if !Code::ALL.iter().any(|known| known.as_str() == code) {
+                return Err(ConfigError::Value(format!("statuses.{code}: is no code of a refusal")));
+            }
+            if !(400..=599).contains(status) {
+                return Err(ConfigError::Value(format!("statuses.{code}: must be 400 to 599")));
+            }
+        }
         for (n, route) in self.routes.iter().enumerate() {
             if route.path.is_some() == route.prefix.is_some() {
                 return Err(ConfigError::Value(format!("routes[{n}]: needs either path or prefix")));
             }
         }
         Ok(())
+    }
+}
+
+impl Default for AnswerHeaders {
+    fn default() -> Self {
+        let named = |name: &str| Some(name.to_owned());
+        Self {
+            request_id: named("x-bursar-request-id"),
+            credits_remaining: named("x-bursar-credits-remaining"),
+            charge: named("x-bursar-charge"),
+            rate_limit: true,
+        }
     }
 }
 
@@ -238,11 +284,17 @@ mod tests {
             (r#"{"ledger":{"cluster":"l"},"headers":"later"}"#, "unknown variant `later`"),
             (r#"{"ledger":{"cluster":"l"},"headers":"hold","enforced":true}"#, "unknown field `enforced`"),
             (r#"{"ledger":{"cluster":""},"headers":"hold"}"#, "ledger.cluster"),
+            (r#"{"ledger":{"cluster":"l"},"headers":"hold","label":"a\nb"}"#, "label"),
             (r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"action":"deny"}]}"#, "routes[0]"),
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","credentials":{"headers":["X-Key"]}}"#,
                 "lower case",
             ),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"no_money":429}}"#,
+                "statuses.no_money",
+            ),
+            (r#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"rate_limited":200}}"#, "400 to 599"),
         ] {
             let error = Config::parse(json.as_bytes()).expect_err(json).to_string();
             assert!(error.contains(expected), "{json}: {error}");

@@ -25,6 +25,9 @@ pub struct Directory {
 pub struct At<T> {
     /// What it names.
     pub name: Rc<str>,
+    /// The node generation that learned it; another one's is void, as positions of the feed may be another
+    /// ledger's.
+    pub node: u64,
     /// The position in the change feed.
     pub cursor: u64,
     /// Until when it is good, in microseconds on the monotonic clock.
@@ -42,35 +45,50 @@ impl Directory {
 
     /// A key, with the feed position it was true at.
     #[must_use]
-    pub fn key(&self, shared: &dyn SharedData, digest: &Digest) -> Option<(KeyEntry, u64)> {
-        let found: At<KeyEntry> = self.load(shared, &self.key_place(digest), &digest.to_string())?;
+    pub fn key(&self, shared: &dyn SharedData, node: u64, digest: &Digest) -> Option<(KeyEntry, u64)> {
+        let found: At<KeyEntry> = self.load(shared, &self.key_place(digest), node, &digest.to_string())?;
         Some((found.value?, found.cursor))
     }
 
     /// Stores what the ledger said of a key at a feed position.
-    pub fn store_key(&self, shared: &dyn SharedData, entry: &KeyEntry, cursor: u64) {
+    pub fn store_key(&self, shared: &dyn SharedData, node: u64, entry: &KeyEntry, cursor: u64) {
         let name = entry.digest.to_string().into();
-        let at = At { name, cursor, fresh_until_us: 0, value: Some(entry.clone()) };
+        let at = At { name, node, cursor, fresh_until_us: 0, value: Some(entry.clone()) };
         self.store(shared, &self.key_place(&entry.digest), at, |old, new| old.cursor > new.cursor);
     }
 
     /// Notes that what was said of a key before a feed position is void.
-    pub fn void_key(&self, shared: &dyn SharedData, digest: &Digest, cursor: u64) {
-        let at = At::<KeyEntry> { name: digest.to_string().into(), cursor, fresh_until_us: 0, value: None };
+    pub fn void_key(&self, shared: &dyn SharedData, node: u64, digest: &Digest, cursor: u64) {
+        let name = digest.to_string().into();
+        let at = At::<KeyEntry> { name, node, cursor, fresh_until_us: 0, value: None };
         self.store(shared, &self.key_place(digest), at, |old, new| old.cursor > new.cursor);
+    }
+
+    /// The same where the key stands here; unknown keys leave no trace.
+    pub fn void_known_key(&self, shared: &dyn SharedData, node: u64, digest: &Digest, cursor: u64) {
+        if self.key(shared, node, digest).is_some() {
+            self.void_key(shared, node, digest, cursor);
+        }
     }
 
     /// A snapshot, with its feed position and how long it is good.
     #[must_use]
-    pub fn snapshot(&self, shared: &dyn SharedData, account: &str) -> Option<At<Snapshot>> {
-        self.load(shared, &self.snapshot_place(account), account)
+    pub fn snapshot(&self, shared: &dyn SharedData, node: u64, account: &str) -> Option<At<Snapshot>> {
+        self.load(shared, &self.snapshot_place(account), node, account)
     }
 
     /// Stores a snapshot; a lower version never replaces a higher one (I11).
-    pub fn store_snapshot(&self, shared: &dyn SharedData, snapshot: &Snapshot, cursor: u64, now_us: u64) {
+    pub fn store_snapshot(
+        &self,
+        shared: &dyn SharedData,
+        node: u64,
+        snapshot: &Snapshot,
+        cursor: u64,
+        now_us: u64,
+    ) {
         let fresh_until_us = now_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
         let name = snapshot.account.as_str().into();
-        let at = At { name, cursor, fresh_until_us, value: Some(snapshot.clone()) };
+        let at = At { name, node, cursor, fresh_until_us, value: Some(snapshot.clone()) };
         let version = |at: &At<Snapshot>| at.value.as_ref().map_or(0, |snapshot| snapshot.version);
         self.store(shared, &self.snapshot_place(account_of(&at)), at.clone(), |old, new| {
             version(old) > version(new)
@@ -81,10 +99,11 @@ impl Directory {
         &self,
         shared: &dyn SharedData,
         place: &str,
+        node: u64,
         name: &str,
     ) -> Option<At<T>> {
         let entries: Vec<At<T>> = serde_json::from_slice(&shared.get(place).0?).ok()?;
-        entries.into_iter().find(|entry| *entry.name == *name)
+        entries.into_iter().find(|entry| entry.node == node && *entry.name == *name)
     }
 
     fn store<T: Serialize + for<'de> Deserialize<'de>>(
@@ -102,7 +121,8 @@ impl Directory {
             let Some(own) = entry.take() else {
                 return;
             };
-            if entries.iter().any(|old| old.name == own.name && keeps(old, &own)) {
+            entries.retain(|old| old.node >= own.node);
+            if entries.iter().any(|old| old.name == own.name && (old.node > own.node || keeps(old, &own))) {
                 return;
             }
             entries.retain(|old| old.name != own.name);
@@ -150,25 +170,40 @@ mod tests {
     #[test]
     fn what_one_worker_learned_serves_another() {
         let (memory, directory) = setup();
-        directory.store_key(&memory, &entry(1), 7);
-        assert_eq!(directory.key(&memory, &Digest([1; 32])), Some((entry(1), 7)));
-        assert_eq!(directory.key(&memory, &Digest([2; 32])), None);
+        directory.store_key(&memory, 1, &entry(1), 7);
+        assert_eq!(directory.key(&memory, 1, &Digest([1; 32])), Some((entry(1), 7)));
+        assert_eq!(directory.key(&memory, 1, &Digest([2; 32])), None);
     }
 
     #[test]
     fn an_answer_that_a_revocation_overtook_cannot_bring_the_key_back() {
         let (memory, directory) = setup();
-        directory.store_key(&memory, &entry(1), 7);
-        directory.void_key(&memory, &Digest([1; 32]), 9);
-        assert_eq!(directory.key(&memory, &Digest([1; 32])), None);
-        directory.store_key(&memory, &entry(1), 8);
+        directory.store_key(&memory, 1, &entry(1), 7);
+        directory.void_key(&memory, 1, &Digest([1; 32]), 9);
+        assert_eq!(directory.key(&memory, 1, &Digest([1; 32])), None);
+        directory.store_key(&memory, 1, &entry(1), 8);
         assert_eq!(
-            directory.key(&memory, &Digest([1; 32])),
+            directory.key(&memory, 1, &Digest([1; 32])),
             None,
             "it was true at 8, before the change at 9"
         );
-        directory.store_key(&memory, &entry(1), 9);
-        assert!(directory.key(&memory, &Digest([1; 32])).is_some());
+        directory.store_key(&memory, 1, &entry(1), 9);
+        assert!(directory.key(&memory, 1, &Digest([1; 32])).is_some());
+    }
+
+    #[test]
+    fn what_an_older_node_learned_is_void() {
+        let (memory, directory) = setup();
+        directory.store_key(&memory, 1, &entry(1), 7);
+        assert_eq!(directory.key(&memory, 2, &Digest([1; 32])), None);
+        directory.store_key(&memory, 2, &entry(1), 3);
+        assert_eq!(directory.key(&memory, 2, &Digest([1; 32])), Some((entry(1), 3)));
+        directory.store_key(&memory, 1, &entry(1), 9);
+        assert_eq!(
+            directory.key(&memory, 2, &Digest([1; 32])),
+            Some((entry(1), 3)),
+            "a worker that is behind"
+        );
     }
 
     #[test]
@@ -177,7 +212,7 @@ mod tests {
         for n in 0..(ENTRIES_PER_SHARD as u64 + 8) {
             let mut digest = [0; 32];
             digest[..8].copy_from_slice(&(n * KEY_SHARDS).to_le_bytes());
-            directory.store_key(&memory, &KeyEntry { digest: Digest(digest), ..entry(0) }, n);
+            directory.store_key(&memory, 1, &KeyEntry { digest: Digest(digest), ..entry(0) }, n);
         }
         assert_eq!(memory.keys(), 1);
         let stored: Vec<At<KeyEntry>> =
@@ -200,9 +235,9 @@ mod tests {
             policy: tariff::Policy::default(),
             deny: Vec::new(),
         };
-        directory.store_snapshot(&memory, &snapshot(3), 1, 10);
-        directory.store_snapshot(&memory, &snapshot(2), 2, 20);
-        let found = directory.snapshot(&memory, "a").expect("snapshot");
+        directory.store_snapshot(&memory, 1, &snapshot(3), 1, 10);
+        directory.store_snapshot(&memory, 1, &snapshot(2), 2, 20);
+        let found = directory.snapshot(&memory, 1, "a").expect("snapshot");
         assert_eq!((found.value.map(|s| s.version), found.fresh_until_us), (Some(3), 5_010));
     }
 }

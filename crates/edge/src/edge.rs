@@ -11,14 +11,15 @@ use crate::account::{Accounts, KeyTable};
 use crate::directory::Directory;
 use crate::effect::Effect;
 use crate::lane::{LaneQueue, claim};
-use crate::limits::{CATALOGS_MAX, LOOKUPS_PER_SECOND};
+use crate::limits::{CATALOGS_MAX, LOOKUPS_PER_SECOND, LOOKUPS_QUEUED};
 use crate::metric::{Delta, Metrics};
 use crate::node::Node;
+use crate::park::Parked;
 use crate::pricing::Catalog;
 use crate::records::Records;
 use crate::request::Request;
 use crate::shared::{Keys, SharedData};
-use crate::sync::Flight;
+use crate::sync::{CatalogFlight, Flight};
 use crate::time::Now;
 
 /// One worker VM.
@@ -34,18 +35,20 @@ pub struct Edge {
     pub(crate) accounts: Accounts,
     pub(crate) catalogs: VecDeque<Rc<Catalog>>,
     pub(crate) requests: HashMap<u32, Request>,
-    /// Contexts of parked requests, oldest first.
-    pub(crate) parked: VecDeque<u32>,
-    pub(crate) parked_by_account: HashMap<Box<str>, usize>,
+    pub(crate) parked: Parked,
     pub(crate) lookups: LookupBudget,
     /// Snapshots to fetch with the next sync.
     pub(crate) refresh: HashSet<Box<str>>,
+    /// The next sync does not wait for its time: the feed told of changes, or adopted events are left.
+    pub(crate) hasty: bool,
     /// Accounts whose lease runs low.
     pub(crate) low: HashSet<Box<str>>,
     /// Leases given back, to be told with the next sync.
     pub(crate) returns: Vec<Return>,
     pub(crate) flight: Option<Flight>,
-    pub(crate) catalog_flight: Option<u64>,
+    pub(crate) catalog_flight: Option<CatalogFlight>,
+    /// How many syncs have been sent: names them, and gives each lane its turn.
+    pub(crate) syncs: u64,
     pub(crate) effects: Vec<Effect>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clocks,
@@ -98,12 +101,21 @@ impl LookupBudget {
         if self.second != second {
             (self.second, self.used) = (second, 0);
         }
-        if self.used >= LOOKUPS_PER_SECOND {
+        if self.used >= LOOKUPS_PER_SECOND || self.wanted.len() >= LOOKUPS_QUEUED {
             return false;
         }
         self.used = self.used.saturating_add(1);
         self.wanted.push_back(digest);
         true
+    }
+
+    /// Queues look-ups again whose call failed, ahead of the others, as far as there is room.
+    pub fn ask_again(&mut self, digests: Vec<Digest>) {
+        for digest in digests.into_iter().rev() {
+            if self.wanted.len() < LOOKUPS_QUEUED && !self.wanted.contains(&digest) {
+                self.wanted.push_front(digest);
+            }
+        }
     }
 }
 
@@ -131,14 +143,15 @@ impl Edge {
             accounts: Accounts::default(),
             catalogs: VecDeque::new(),
             requests: HashMap::new(),
-            parked: VecDeque::new(),
-            parked_by_account: HashMap::new(),
+            parked: Parked::default(),
             lookups: LookupBudget::default(),
             refresh: HashSet::new(),
+            hasty: false,
             low: HashSet::new(),
             returns: Vec::new(),
             flight: None,
             catalog_flight: None,
+            syncs: 0,
             effects: Vec::new(),
             metrics: Metrics::default(),
             clock: Clocks::default(),
@@ -206,6 +219,23 @@ impl Edge {
         let node = Node::claim(shared, &self.keys_in_shared, random);
         self.node = Some(node);
         node
+    }
+
+    /// Goes on as the node that stands in shared data, where another worker has renewed it.
+    pub(crate) fn follow_node(&mut self, shared: &dyn SharedData) {
+        let current = Node::read(shared, &self.keys_in_shared);
+        if self.node.is_some() && current.is_some() && self.node != current {
+            self.node = current;
+            self.leave_lane();
+        }
+    }
+
+    /// Events already numbered keep their lane; the next ones get another.
+    pub(crate) fn leave_lane(&mut self) {
+        if let Some(mut lane) = self.lane.take() {
+            lane.adopted = true;
+            self.adopted.push_back(lane);
+        }
     }
 
     /// The VM's own lane, claimed when it is first needed; `None` where all slots are taken.

@@ -75,10 +75,10 @@ impl Verdict {
 /// A call to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
-    /// `POST /v1/edge/sync`.
-    Sync,
-    /// `GET /v1/edge/catalog`.
-    Catalog,
+    /// `POST /v1/edge/sync`, by its number: an answer to one that was given up is told from the next one's.
+    Sync(u64),
+    /// `GET /v1/edge/catalog`, of a version.
+    Catalog(u64),
 }
 
 /// What the root does for the core.

@@ -49,6 +49,8 @@ pub struct LaneQueue {
     next: u64,
     /// The last acknowledged number.
     acked: u64,
+    /// The same as the slot's header has it: where a VM begins to read that adopts the lane.
+    acked_in_header: u64,
     /// Events that are not acknowledged.
     pending: VecDeque<Frozen>,
     /// Numbers that the ledger still expects and that are lost for good.
@@ -84,6 +86,7 @@ pub fn claim(shared: &dyn SharedData, keys: &Keys, node: Node, queue: u32, now_u
                 queue,
                 next: 1,
                 acked: 0,
+                acked_in_header: 0,
                 pending: VecDeque::new(),
                 gap: None,
                 adopted: false,
@@ -116,6 +119,7 @@ pub fn adopt(shared: &dyn SharedData, keys: &Keys, own: Option<u32>, now_us: u64
             queue: 0,
             next,
             acked: header.acked,
+            acked_in_header: header.acked,
             pending,
             gap: None,
             adopted: true,
@@ -156,10 +160,18 @@ impl LaneQueue {
         self.pending.len()
     }
 
+    /// How many events can be kept before one would be overwritten that an adopting VM would miss: one that is
+    /// not acknowledged, or whose acknowledgement is not in the header yet.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let last = self.next.saturating_sub(1);
+        RING.saturating_sub(last.saturating_sub(self.acked_in_header))
+    }
+
     /// Whether another event would overwrite one that is not acknowledged.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.next.saturating_sub(self.acked) > RING
+        self.room() == 0
     }
 
     /// Keeps an event under the next number.
@@ -219,7 +231,7 @@ impl LaneQueue {
     }
 
     /// Writes the header: still here, acknowledged so far. False where somebody else has taken the lane.
-    pub fn beat(&self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
+    pub fn beat(&mut self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
         let key = keys.slot(self.lane.slot);
         let (value, version) = shared.get(&key);
         let Some(mut header) = value.as_deref().and_then(Header::decode) else {
@@ -231,7 +243,11 @@ impl LaneQueue {
         header.heard_us = now_us;
         header.acked = self.acked;
         header.closed = self.adopted && self.pending.is_empty();
-        shared.set(&key, &header.encode(), version).is_ok()
+        let stored = shared.set(&key, &header.encode(), version).is_ok();
+        if stored {
+            self.acked_in_header = self.acked;
+        }
+        stored
     }
 }
 
@@ -333,8 +349,29 @@ mod tests {
         assert!(lane.is_full());
         assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Err(RingError::Full));
         lane.acknowledge(1);
+        assert!(lane.is_full(), "whoever adopts the lane would still begin to read at 1");
+        assert!(lane.beat(&memory, &keys, 1));
         assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Ok(RING + 1));
         assert_eq!(lane.depth() as u64, RING);
+    }
+
+    #[test]
+    fn an_adopted_ring_that_went_round_has_all_that_was_not_acknowledged() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        let (mut pushed, mut acked) = (0, 0);
+        for _ in 0..5 {
+            while !lane.is_full() {
+                pushed = lane.push(&memory, &keys, |_| vec![1]).expect("room");
+            }
+            acked = pushed - 10;
+            lane.acknowledge(acked);
+            lane.beat(&memory, &keys, 1);
+        }
+        lane.push(&memory, &keys, |_| vec![1]).expect("room");
+        let adopted = adopt(&memory, &keys, None, LANE_SILENT_US + 1).expect("silent");
+        let seqs: Vec<u64> = adopted.pending().map(|event| event.seq).collect();
+        assert_eq!(seqs, (acked + 1..=pushed + 1).collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the ledger to any of them.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use wire::{Digest, NODE_ADMITS_MS};
 
@@ -17,9 +18,17 @@ impl Edge {
         if !matches!(known, KeyState::NotHere) {
             return known;
         }
-        let Some((entry, cursor)) = self.directory.key(shared, digest) else {
+        let node = self.node(shared).generation;
+        let Some((entry, cursor)) = self.directory.key(shared, node, digest) else {
             return KeyState::NotHere;
         };
+        if self.ledger.cursor.is_some_and(|own| own > cursor) {
+            // It may have been revoked since, unheard by anybody: it serves, and the next call asks. Where no
+            // more can be asked, the next request finds it here again.
+            if !self.lookups.ask(*digest, now.mono_us) {
+                return KeyState::Known(Arc::new(entry));
+            }
+        }
         self.heard_of(cursor);
         self.keys.store(entry);
         self.keys.fetch(digest, now.mono_us)
@@ -30,7 +39,8 @@ impl Edge {
         if let Some(account) = self.accounts.fetch(id) {
             return Some(account);
         }
-        let found = self.directory.snapshot(shared, id)?;
+        let node = self.node(shared).generation;
+        let found = self.directory.snapshot(shared, node, id)?;
         let snapshot = found.value?;
         if self.ledger.cursor.is_some_and(|cursor| cursor > found.cursor) {
             // Changes since may have passed by unheard, as the account was not known here.
@@ -52,6 +62,7 @@ impl Edge {
         if live_us > self.ledger.answered_us
             && now.mono_us.saturating_sub(live_us) < NODE_ADMITS_MS.saturating_mul(1_000)
         {
+            self.follow_node(shared);
             self.keys.clear();
             self.accounts.clear();
             self.ledger.cursor = None;

@@ -36,6 +36,9 @@ pub const SWAP_TRIES_MUST: usize = 16_384;
 pub const SLOTS: u32 = 64;
 /// Events in one lane's ring.
 pub const RING: u64 = 8_192;
+/// Places of a ring that admission leaves free beside two for each open request (its settlement, and the end
+/// of a lease): for records that make room.
+pub const RING_SPARE: u64 = 64;
 /// The largest event, in bytes: one value of the ring.
 pub const EVENT_BYTES_MAX: usize = 4_096;
 /// A lane that is silent for this long is adopted, in microseconds.
@@ -49,6 +52,12 @@ pub const PARKED: usize = 4_096;
 pub const PARKED_LOOKUPS: usize = 512;
 /// How long a request waits for the ledger, in microseconds.
 pub const PARK_US: u64 = 1_000_000;
+/// Calls that may ask for one request in a row; then it is asked for every [`ASK_AGAIN_US`].
+pub const ASKS_AT_ONCE: u32 = 8;
+/// When a request that the ledger has said nothing of is asked for again, in microseconds.
+pub const ASK_AGAIN_US: u64 = 100_000;
+/// Key look-ups that wait for a call.
+pub const LOOKUPS_QUEUED: usize = 1_024;
 /// Key look-ups per second and VM; beyond, unknown keys are refused with 503.
 pub const LOOKUPS_PER_SECOND: u64 = 2_000;
 
@@ -64,6 +73,11 @@ pub const EAGER_EVENTS: usize = 500;
 pub const BATCH_BYTES_MAX: usize = 1_000_000;
 /// A lease unused for this long is returned, in microseconds.
 pub const LEASE_IDLE_US: u64 = 300_000_000;
+/// A call is given up this long after its time limit, in microseconds: the host would have answered it, so
+/// its root has gone.
+pub const FLIGHT_SLACK_US: u64 = 500_000;
+/// The largest amount of one hold or use, in micro-units: the ledger believes no larger one.
+pub const AMOUNT_MAX: i64 = 1 << 53;
 /// How long `in_flight` is remembered, in microseconds.
 pub const IN_FLIGHT_US: u64 = 250_000;
 
@@ -77,3 +91,5 @@ pub const KEY_BYTES_MAX: usize = 256;
 pub const PATH_BYTES_MAX: usize = 8_192;
 /// Plans that metrics tell apart; the rest is counted as `other`.
 pub const METRIC_PLANS_MAX: usize = 64;
+/// The longest label of a node, in bytes: the ledger refuses calls with a longer one.
+pub const LABEL_BYTES_MAX: usize = 253;

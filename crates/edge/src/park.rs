@@ -1,23 +1,82 @@
 //! Requests that wait for the ledger: bounded, woken by answers, refused when their time is up.
 //!
 //! A request parks itself and wakes the root through the VM's own queue; calls are made from the root alone,
-//! so that their answers always find somebody, whatever has become of the request.
+//! so that their answers always find somebody, whatever has become of the request. A request is counted here
+//! exactly as long as it has a [`Wait`].
 
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 use wire::{NODE_ADMITS_MS, VerdictKind};
 
 use crate::admit::Progress;
-use crate::config::HeaderMode;
 use crate::edge::Edge;
-use crate::effect::{Effect, HeaderEdit, Verdict};
-use crate::limits::{PARK_US, PARKED, PARKED_LOOKUPS, PARKED_PER_ACCOUNT};
+use crate::effect::{Effect, Verdict};
+use crate::limits::{ASK_AGAIN_US, ASKS_AT_ONCE, PARK_US, PARKED, PARKED_LOOKUPS, PARKED_PER_ACCOUNT};
 use crate::record::Need;
 use crate::refuse;
 use crate::reply::Refusal;
 use crate::request::{Reason, Request, Stage, Wait};
-use crate::route::Operation;
 use crate::shared::SharedData;
-use crate::stream::edit_body;
 use crate::time::Now;
+
+/// The requests that wait, and the counts that bound them.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    /// Contexts, oldest first; one that has left is dropped when they are next looked at.
+    contexts: VecDeque<u32>,
+    by_account: HashMap<Box<str>, usize>,
+    /// Those whose key is looked up.
+    lookups: usize,
+    /// One of them waits for nothing but a root.
+    ready: bool,
+}
+
+// === impl Parked ===
+
+impl Parked {
+    /// How many contexts are kept.
+    pub fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// The contexts, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.contexts.iter().copied()
+    }
+
+    fn has_room(&self, account: Option<&str>) -> bool {
+        let (count, max) = match account {
+            Some(id) => (self.by_account.get(id).copied().unwrap_or(0), PARKED_PER_ACCOUNT),
+            None => (self.lookups, PARKED_LOOKUPS),
+        };
+        self.contexts.len() < PARKED && count < max
+    }
+
+    fn enter(&mut self, context: u32, account: Option<Box<str>>) {
+        self.contexts.push_back(context);
+        let count = match account {
+            Some(id) => self.by_account.entry(id).or_insert(0),
+            None => &mut self.lookups,
+        };
+        *count = count.saturating_add(1);
+    }
+
+    fn leave(&mut self, account: Option<&str>) {
+        let Some(id) = account else {
+            self.lookups = self.lookups.saturating_sub(1);
+            return;
+        };
+        if let Some(count) = self.by_account.get_mut(id) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_account.remove(id);
+            }
+        }
+    }
+}
+
+// === impl Edge ===
 
 impl Edge {
     /// Parks a request, or refuses it where no more may wait.
@@ -30,44 +89,50 @@ impl Edge {
         now: Now,
     ) -> Progress {
         if request.wait.is_some() {
-            return match waited_out(request, now) {
-                Some(refusal) => Progress::Refuse(refusal),
-                None => {
-                    self.want(reason, request, now);
-                    let wait = request.wait.get_or_insert_with(|| Wait::new(reason, now));
-                    (wait.reason, wait.needs) = (reason, needs);
-                    Progress::Wait
-                }
-            };
+            return self.park_on(request, reason, needs, now);
         }
-        if self.ledger_is_down(now) {
+        if self.ledger_is_down(now) && reason != Reason::Edit {
             return Progress::Refuse(refuse::ledger_unavailable());
         }
         let account = request.key.as_ref().map(|key| Box::<str>::from(&*key.account));
-        let of_account = account.as_ref().and_then(|id| self.parked_by_account.get(id)).copied().unwrap_or(0);
-        let lookups_full = reason == Reason::Key && self.parked.len() >= PARKED_LOOKUPS;
-        if self.parked.len() >= PARKED || of_account >= PARKED_PER_ACCOUNT || lookups_full {
+        let account = account.filter(|_| reason != Reason::Key);
+        if !self.parked.has_room(account.as_deref()) || !self.want(reason, request, now) {
             return Progress::Refuse(refuse::overloaded());
         }
-        if !self.want(reason, request, now) {
-            return Progress::Refuse(refuse::overloaded());
-        }
-        let mut wait = Wait::new(reason, now);
-        wait.needs = needs;
-        request.wait = Some(wait);
-        self.parked.push_back(context);
-        if let Some(account) = account {
-            let count = self.parked_by_account.entry(account).or_insert(0);
-            *count = count.saturating_add(1);
-        }
+        self.parked.enter(context, account.clone());
+        self.parked.ready |= reason == Reason::Edit;
+        request.wait = Some(Wait::new(reason, needs, account, now));
         self.effects.push(Effect::Wake { queue: self.queue() });
+        Progress::Wait
+    }
+
+    /// A parked request waits on, maybe for something else.
+    fn park_on(
+        &mut self,
+        request: &mut Request,
+        reason: Reason,
+        needs: Vec<(String, Need)>,
+        now: Now,
+    ) -> Progress {
+        if let Some(refusal) = waited_out(request, now) {
+            return Progress::Refuse(refusal);
+        }
+        if request.wait.as_ref().is_some_and(|wait| wait.ask_after_us <= now.mono_us) {
+            self.want(reason, request, now);
+        }
+        if let Some(wait) = &mut request.wait {
+            (wait.reason, wait.needs) = (reason, needs);
+        }
         Progress::Wait
     }
 
     /// Notes what the next sync must ask for; false where the look-ups of this second are used up.
     fn want(&mut self, reason: Reason, request: &Request, now: Now) -> bool {
         match reason {
-            Reason::Key => request.digest.is_some_and(|digest| self.lookups.ask(digest, now.mono_us)),
+            Reason::Key => request.digest.is_some_and(|digest| {
+                let under_way = self.flight.as_ref().is_some_and(|flight| flight.lookups.contains(&digest));
+                under_way || self.lookups.ask(digest, now.mono_us)
+            }),
             Reason::Snapshot => {
                 self.refresh.extend(request.key.as_ref().map(|key| Box::<str>::from(&*key.account)));
                 true
@@ -76,7 +141,7 @@ impl Edge {
                 self.ledger.catalog = self.ledger.catalog.max(version);
                 true
             }
-            Reason::Liveness | Reason::Refill => true,
+            Reason::Liveness | Reason::Refill | Reason::Edit => true,
         }
     }
 
@@ -87,71 +152,84 @@ impl Edge {
         known_down || (self.ledger.failures >= 2 && silent_us > NODE_ADMITS_MS.saturating_mul(1_000))
     }
 
+    /// Looks again at the parked requests that wait for nothing but a root.
+    pub(crate) fn retry_ready(&mut self, shared: &dyn SharedData, now: Now) {
+        if self.parked.ready {
+            self.retry_parked(shared, now);
+        }
+    }
+
     /// Looks at all parked requests again.
     pub(crate) fn retry_parked(&mut self, shared: &dyn SharedData, now: Now) {
-        for context in std::mem::take(&mut self.parked) {
+        self.parked.ready = false;
+        for context in std::mem::take(&mut self.parked.contexts) {
             let Some(mut request) = self.requests.remove(&context) else {
                 continue;
             };
-            let account = request.key.as_ref().map(|key| Box::<str>::from(&*key.account));
-            let progress = match waited_out(&request, now) {
-                Some(refusal) => Progress::Refuse(refusal),
-                None => self.advance(shared, context, &mut request, now),
-            };
-            match progress {
-                Progress::Wait if request.wait.is_some() && !waits_for_body(&request) => {
-                    self.parked.push_back(context);
-                    self.requests.insert(context, request);
-                    continue;
-                }
-                Progress::Wait => request.wait = None,
-                Progress::Go => {
-                    request.wait = None;
-                    let mut verdict = Verdict::go();
-                    self.go(&mut request, &mut verdict);
-                    self.effects.push(Effect::Resume { context, verdict: Box::new(verdict) });
-                }
-                Progress::Refuse(refusal) => {
-                    request.wait = None;
-                    if let Some(reply) = self.refuse(&mut request, refusal) {
-                        self.effects.push(Effect::Reply { context, reply });
-                    } else if !matches!(request.stage, Stage::Draining) {
-                        self.effects.push(Effect::Resume { context, verdict: Box::default() });
-                    }
-                }
+            if request.wait.is_some() {
+                let progress = match waited_out(&request, now) {
+                    Some(refusal) => Progress::Refuse(refusal),
+                    None => self.advance(shared, context, &mut request, now),
+                };
+                self.conclude_parked(shared, context, &mut request, progress, now);
             }
-            self.unpark(account.as_deref());
             self.requests.insert(context, request);
         }
-        if self.parked.is_empty() {
-            self.parked_by_account.clear();
+    }
+
+    /// Turns a parked request's progress into an effect.
+    fn conclude_parked(
+        &mut self,
+        shared: &dyn SharedData,
+        context: u32,
+        request: &mut Request,
+        progress: Progress,
+        now: Now,
+    ) {
+        match progress {
+            Progress::Wait if waits_for_body(request) => self.leave_parked(request),
+            Progress::Wait => self.parked.contexts.push_back(context),
+            Progress::Go => {
+                self.leave_parked(request);
+                let mut verdict = Verdict::go();
+                self.go(request, &mut verdict);
+                self.effects.push(Effect::Resume { context, verdict: Box::new(verdict) });
+            }
+            Progress::Refuse(refusal) => {
+                self.give_rates_back(shared, request, now);
+                if let Some(reply) = self.refuse(request, refusal) {
+                    self.effects.push(Effect::Reply { context, reply });
+                } else if request.stage != Stage::Draining {
+                    self.effects.push(Effect::Resume { context, verdict: Box::default() });
+                }
+            }
         }
     }
 
-    /// Forgets that a request of this account is parked.
-    pub(crate) fn unpark(&mut self, account: Option<&str>) {
-        if let Some(count) = account.and_then(|id| self.parked_by_account.get_mut(id)) {
-            *count = count.saturating_sub(1);
+    /// A request waits no longer, whatever becomes of it.
+    pub(crate) fn leave_parked(&mut self, request: &mut Request) {
+        if let Some(wait) = request.wait.take() {
+            self.parked.leave(wait.counted.as_deref());
         }
     }
 
-    /// What changes when a request goes on: its stage, the body's edits where they are still to be made, and
-    /// the headers that the plan sends upstream.
-    pub(crate) fn go(&mut self, request: &mut Request, verdict: &mut Verdict) {
-        if request.stage != Stage::Admission {
-            return;
+    /// Notes that a call asks for all that waits.
+    pub(crate) fn note_asked(&mut self, now: Now) {
+        for context in self.parked.iter() {
+            if let Some(wait) = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut()) {
+                wait.note_asked(now);
+            }
         }
-        request.stage = Stage::Forwarded;
-        edit_body(request, verdict);
-        let metered = matches!(request.operation, Operation::Meter(_));
-        if metered && request.config.headers == HeaderMode::Stream {
-            // The headers went ahead of the body.
-            return;
+    }
+
+    /// Another worker's refill has ended: requests that waited for it may be asked for.
+    pub(crate) fn unblock_parked(&mut self) {
+        for context in self.parked.iter() {
+            let wait = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut());
+            if let Some(wait) = wait.filter(|wait| wait.blocked) {
+                (wait.blocked, wait.ask_after_us) = (false, 0);
+            }
         }
-        let policy = request.account.as_ref().map(|account| &account.policy.policy);
-        let forward = policy.map_or(&[][..], |policy| &policy.forward);
-        let edits = forward.iter().map(|(name, value)| HeaderEdit::Forward(name.clone(), value.clone()));
-        verdict.headers.extend(edits);
     }
 }
 
@@ -172,9 +250,32 @@ fn waits_for_body(request: &Request) -> bool {
     request.stage == Stage::Body && !request.body.ended
 }
 
+// === impl Wait ===
+
 impl Wait {
-    fn new(reason: Reason, now: Now) -> Self {
+    fn new(reason: Reason, needs: Vec<(String, Need)>, counted: Option<Box<str>>, now: Now) -> Self {
         let until_us = now.mono_us.saturating_add(PARK_US);
-        Self { reason, until_us, verdict: None, ask_after_us: 0, needs: Vec::new() }
+        Self { reason, until_us, verdict: None, ask_after_us: 0, blocked: false, asked: 0, needs, counted }
+    }
+
+    /// Whether a call that is made now would ask for it.
+    pub(crate) fn asks(&self, now: Now) -> bool {
+        match self.reason {
+            Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill => {
+                self.ask_after_us <= now.mono_us
+            }
+            Reason::Catalog(_) | Reason::Edit => false,
+        }
+    }
+
+    /// A call asks for it: not without end, where the ledger has nothing to say of it.
+    fn note_asked(&mut self, now: Now) {
+        if !self.asks(now) {
+            return;
+        }
+        self.asked = self.asked.saturating_add(1);
+        if self.asked >= ASKS_AT_ONCE {
+            self.ask_after_us = now.mono_us.saturating_add(ASK_AGAIN_US);
+        }
     }
 }

@@ -203,10 +203,10 @@ impl Record {
     /// # Errors
     /// [`Short`] says what stands in the way; nothing was changed.
     pub fn take(&mut self, needs: &[Need], now_us: u64) -> Result<(), Short> {
-        self.denied(needs, now_us).map_or(Ok(()), |denied| Err(Short::Denied(denied)))?;
         let fits = |need: &Need| self.cell(need.tag).is_some_and(|cell| cell.free() >= need.amount);
         if !needs.iter().all(|need| need.amount == 0 || fits(need)) {
-            return Err(Short::Lease);
+            // A denial spares the question; it takes nothing away that the node has.
+            return Err(self.denied(needs, now_us).map_or(Short::Lease, Short::Denied));
         }
         self.hold(needs, now_us);
         Ok(())
@@ -238,6 +238,21 @@ impl Record {
         }
         self.open = self.open.saturating_sub(1);
         self.touched_us = now_us;
+    }
+
+    /// Begins leases anew where more was used than granted and nothing is held: gives the record as it ended.
+    ///
+    /// The ledger has charged the excess already; a lease that owes would only swallow the next grants.
+    pub fn end_overdrawn(&mut self, now_us: u64) -> Option<Self> {
+        if self.open > 0 || self.cells.iter().all(|cell| cell.free() >= 0) {
+            return None;
+        }
+        let ended = self.clone();
+        self.epoch = now_us.max(self.epoch.saturating_add(1));
+        for cell in &mut self.cells {
+            (cell.granted, cell.returned, cell.used, cell.held) = (0, 0, 0, 0);
+        }
+        Some(ended)
     }
 
     /// A remembered denial that speaks about one of the needs.
@@ -440,11 +455,30 @@ mod tests {
     #[test]
     fn a_denial_speaks_only_of_its_bucket_and_time() {
         let mut record = with(100);
-        record.denial = Some(Denied { tag: TAG, why: Why::Empty, until_us: 5_000, available: 0 });
-        let need = [Need { tag: TAG, amount: 1 }];
+        record.denial = Some(Denied { tag: TAG, why: Why::InFlight, until_us: 5_000, available: 0 });
+        let need = [Need { tag: TAG, amount: 101 }];
         assert!(matches!(record.take(&need, 4_999), Err(Short::Denied(_))));
-        assert_eq!(record.take(&[Need { tag: TAG, amount: 0 }], 4_999), Ok(()));
-        assert_eq!(record.take(&need, 5_000), Ok(()));
+        assert_eq!(record.take(&need, 5_000), Err(Short::Lease));
+        assert_eq!(record.take(&[Need { tag: 8, amount: 1 }], 4_999), Err(Short::Lease));
+        assert_eq!(
+            record.take(&[Need { tag: TAG, amount: 100 }], 4_999),
+            Ok(()),
+            "what is here can be taken"
+        );
+    }
+
+    #[test]
+    fn an_overdrawn_lease_ends_when_nothing_is_held() {
+        let mut record = with(100);
+        record.take(&[Need { tag: TAG, amount: 60 }], 2_000).expect("covered");
+        record.take(&[Need { tag: TAG, amount: 40 }], 2_000).expect("covered");
+        record.settle(&[(TAG, 60, 160)], 3_000);
+        assert_eq!(record.end_overdrawn(3_000), None, "another request is open");
+        record.settle(&[(TAG, 40, 10)], 4_000);
+        let ended = record.end_overdrawn(4_000).expect("overdrawn");
+        assert_eq!((ended.epoch, ended.cell(TAG).map(|cell| cell.used)), (1_000, Some(170)));
+        assert_eq!((record.epoch, record.cell(TAG).map(Cell::free)), (4_000, Some(0)));
+        assert_eq!(record.end_overdrawn(5_000), None);
     }
 
     proptest! {

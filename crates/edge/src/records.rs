@@ -132,7 +132,8 @@ impl Records {
 /// A free place, or the record that was at rest for longest, which is evicted.
 fn place_for(value: &[u8], node: u64, now_us: u64) -> Option<(usize, Option<Record>)> {
     let records: Vec<_> = value.chunks_exact(RECORD_BYTES).map(Record::decode).collect();
-    let void = |record: &Option<Record>| record.as_ref().is_none_or(|record| record.node != node);
+    // A record of a later node is none of a worker that has not heard of the node's end yet.
+    let void = |record: &Option<Record>| record.as_ref().is_none_or(|record| record.node < node);
     if let Some(place) = records.iter().position(void) {
         return Some((place, None));
     }
@@ -140,7 +141,7 @@ fn place_for(value: &[u8], node: u64, now_us: u64) -> Option<(usize, Option<Reco
         return Some((records.len(), None));
     }
     let candidates = records.into_iter().enumerate().filter_map(|(place, record)| Some((place, record?)));
-    let evictable = candidates.filter(|(_, record)| record.evictable(now_us));
+    let evictable = candidates.filter(|(_, record)| record.node == node && record.evictable(now_us));
     evictable.min_by_key(|(_, record)| record.touched_us).map(|(place, record)| (place, Some(record)))
 }
 
@@ -213,6 +214,14 @@ mod tests {
         let open =
             records.change_or_create(&memory, "a", 2, 2_000, |record| record.open).expect("room").result;
         assert_eq!(open, 0);
+    }
+
+    #[test]
+    fn a_worker_that_is_behind_does_not_void_the_next_node_s_records() {
+        let (memory, records) = (Memory::default(), records());
+        records.change_or_create(&memory, "a", 2, 1_000, |record| record.open = 1).expect("room");
+        records.change_or_create(&memory, "a", 1, 2_000, |_| ()).expect("room");
+        assert_eq!(records.read(&memory, "a", 2).map(|record| record.open), Some(1));
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //!
 //! The status codes and codes are a documented contract (README, "What the client sees").
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tariff::{Micros, Unlock};
 
+use crate::config::Config;
 use crate::route::Operation;
 
 /// Why a request is refused.
@@ -176,7 +179,7 @@ pub struct Reply {
     /// The HTTP status.
     pub status: u32,
     /// The headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body.
     pub body: Vec<u8>,
     /// For `RESPONSE_CODE_DETAILS`.
@@ -218,9 +221,9 @@ impl Refusal {
         self
     }
 
-    /// The reply to send, in the dialect of the operation.
+    /// The reply to send, in the dialect of the operation and with the configured status.
     #[must_use]
-    pub fn reply(&self, operation: &Operation, request: &str) -> Reply {
+    pub fn reply(&self, config: &Config, operation: &Operation, request: &str) -> Reply {
         let error = match operation {
             Operation::Meter(crate::config::Dialect::OpenaiChat) => Some(OpenAiError {
                 message: &self.detail,
@@ -236,17 +239,20 @@ impl Refusal {
             format!("urn:bursar:problem:{}", self.code.as_str().replace('_', "-"))
         };
         let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
+        let status = config.statuses.get(code).copied().unwrap_or(status);
         let problem = Problem { r#type, title, status, detail: &self.detail, code, help: &self.help, error };
-        let mut headers = vec![
-            ("content-type", "application/problem+json".to_owned()),
-            ("cache-control", "no-store".to_owned()),
-            ("x-bursar-request-id", request.to_owned()),
+        let mut headers: Vec<(Cow<'static, str>, String)> = vec![
+            ("content-type".into(), "application/problem+json".to_owned()),
+            ("cache-control".into(), "no-store".to_owned()),
         ];
+        if let Some(name) = &config.answer_headers.request_id {
+            headers.push((name.clone().into(), request.to_owned()));
+        }
         if let Some(seconds) = self.retry_after_s {
-            headers.push(("retry-after", seconds.to_string()));
+            headers.push(("retry-after".into(), seconds.to_string()));
         }
         if self.code == Code::InvalidApiKey {
-            headers.push(("www-authenticate", "Bearer".to_owned()));
+            headers.push(("www-authenticate".into(), "Bearer".to_owned()));
         }
         // A struct of strings and numbers always serialises.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -265,13 +271,25 @@ mod tests {
     use super::*;
     use crate::config::Dialect;
 
+    fn config() -> Config {
+        Config::parse(br#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"rate_limited":503}}"#)
+            .expect("valid")
+    }
+
+    #[test]
+    fn a_status_can_be_configured() {
+        let reply = Refusal::new(Code::RateLimited, "x").reply(&config(), &Operation::Deny, "r");
+        assert_eq!(reply.status, 503);
+        assert!(String::from_utf8_lossy(&reply.body).contains(r#""status":503"#));
+    }
+
     #[test]
     fn a_402_says_what_would_help_and_never_when_to_retry() {
         let mut refusal = Refusal::new(Code::InsufficientCredits, "Credits exhausted");
         refusal.help.required = Some(credits(3_400_000));
         refusal.help.available = Some(credits(0));
         refusal.help.unlocks = vec![Unlock { plan: "pro".to_owned(), url: None }];
-        let reply = refusal.reply(&Operation::Meter(Dialect::OpenaiChat), "req_1");
+        let reply = refusal.reply(&config(), &Operation::Meter(Dialect::OpenaiChat), "req_1");
         let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
         assert_eq!(reply.status, 402);
         assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"));
@@ -284,10 +302,11 @@ mod tests {
 
     #[test]
     fn plain_routes_have_no_error_object_and_503_says_when() {
-        let reply = Refusal::new(Code::LedgerUnavailable, "x").retry_after(0).reply(&Operation::Deny, "r");
+        let reply =
+            Refusal::new(Code::LedgerUnavailable, "x").retry_after(0).reply(&config(), &Operation::Deny, "r");
         let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
         assert!(body.get("error").is_none());
-        assert!(reply.headers.contains(&("retry-after", "1".to_owned())));
+        assert!(reply.headers.contains(&("retry-after".into(), "1".to_owned())));
         assert_eq!(reply.details, "bursar_ledger_unavailable");
     }
 

@@ -100,6 +100,8 @@ pub enum Reason {
     Liveness,
     /// The node lacks spending power.
     Refill,
+    /// Its body is still to be edited, which only a root can do: it has ended in trailers.
+    Edit,
 }
 
 /// A request that waits for the ledger.
@@ -111,10 +113,16 @@ pub struct Wait {
     pub until_us: u64,
     /// What the ledger said of it.
     pub verdict: Option<VerdictKind>,
-    /// Not to be asked again before, in microseconds.
+    /// Not to be asked for again before, in microseconds.
     pub ask_after_us: u64,
-    /// What it must hold, for [`Reason::Refill`].
+    /// Another worker's refill is under way: it is asked for when that one has ended.
+    pub blocked: bool,
+    /// How many calls have asked for it.
+    pub asked: u32,
+    /// What it must hold, for [`Reason::Refill`]; nothing that is zero.
     pub needs: Vec<(String, Need)>,
+    /// The account that it is counted under; none while its key is looked up.
+    pub counted: Option<Box<str>>,
 }
 
 /// What an admitted request holds.
@@ -164,6 +172,15 @@ pub struct Answer {
     pub bytes: u64,
     /// The answer is in a coding that cannot be read.
     pub encoded: bool,
+}
+
+impl Hold {
+    /// What is set aside in credits; the price itself where credits are not rationed. Less than the price
+    /// where the ledger clipped the hold (M9).
+    #[must_use]
+    pub fn held_credits(&self) -> i64 {
+        self.takes.iter().find(|take| take.credits).map_or(self.credits, |take| take.amount)
+    }
 }
 
 impl Request {

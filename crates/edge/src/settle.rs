@@ -9,13 +9,14 @@ use wire::{Event, EventBody, LeaseClosed, Outcome, Settle, Take, UsageSource, Us
 
 use crate::edge::Edge;
 use crate::effect::Effect;
-use crate::limits::{EAGER_EVENTS, SWAP_TRIES_MUST};
+use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
 use crate::record::Record;
 use crate::records::Fate;
 use crate::request::{Hold, Request, Stage};
 use crate::route::Operation;
 use crate::shared::SharedData;
+use crate::sync::bucket_name;
 use crate::time::Now;
 
 /// Where an answer came from, as the host knows it when the stream is logged.
@@ -80,10 +81,8 @@ impl Edge {
         origin: impl FnOnce() -> Origin,
         now: Now,
     ) -> Option<String> {
-        let request = self.requests.remove(&context)?;
-        if request.wait.is_some() {
-            self.unpark(request.key.as_ref().map(|key| &*key.account));
-        }
+        let mut request = self.requests.remove(&context)?;
+        self.leave_parked(&mut request);
         match (&request.hold, request.stage) {
             (Some(hold), Stage::Forwarded) => Some(self.settle(shared, &request, hold, origin, now)),
             (Some(hold), _) => {
@@ -139,8 +138,9 @@ impl Edge {
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
         }
-        // An answer without a body delivered nothing (204, 304, HEAD).
-        if request.answer.bytes == 0 {
+        // An answer without a body delivered nothing (204, 304, HEAD), nor did one with an error instead.
+        let is_error = |reading: &Reading| reading.error_event && reading.delivered.content_bytes == 0;
+        if request.answer.bytes == 0 || reading.as_ref().is_some_and(is_error) {
             return Bill::nothing(Outcome::Released);
         }
         self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
@@ -167,18 +167,7 @@ impl Edge {
             .iter()
             .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
             .collect();
-        if let (Some(account), Some(epoch)) = (&request.account, hold.epoch) {
-            let result = self.records.change(shared, &account.id, hold.node, SWAP_TRIES_MUST, |record| {
-                if record.epoch != epoch {
-                    return (false, Fate::Leave);
-                }
-                record.settle(&takes, now.mono_us);
-                (record.exact, Fate::Store)
-            });
-            if result == Ok(true) {
-                self.return_exact(shared, &account.id.clone(), hold.node);
-            }
-        }
+        let ended_lease = self.settle_record(shared, request, hold, &takes, now);
         let over = bill.used.get().saturating_sub(hold.credits).max(0);
         self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
         self.metrics.charged = self.metrics.charged.saturating_add(bill.used.get());
@@ -194,8 +183,34 @@ impl Edge {
         let event =
             |seq| Event { seq, body: EventBody::Settle(Box::new(event_of(request, hold, bill, &takes))) };
         let place = self.push_event(shared, event, now);
+        self.close_evicted(shared, ended_lease, now);
         let account = request.account.as_ref();
         line(request, ended, Some((hold, used, source, status)), &usage, account.and(place))
+    }
+
+    /// Replaces the hold by what was used; gives the record as it was where its leases end with that.
+    fn settle_record(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        hold: &Hold,
+        takes: &[(u64, i64, i64)],
+        now: Now,
+    ) -> Option<Record> {
+        let (account, epoch) = (request.account.as_ref()?, hold.epoch?);
+        let settled = self.records.change(shared, &account.id, hold.node, SWAP_TRIES_MUST, |record| {
+            if record.epoch != epoch {
+                return ((false, None), Fate::Leave);
+            }
+            record.settle(takes, now.mono_us);
+            let ended = record.end_overdrawn(now.mono_us);
+            ((record.exact && ended.is_none(), ended), Fate::Store)
+        });
+        let (exact, ended) = settled.ok()?;
+        if exact {
+            self.return_exact(shared, &account.id, hold.node);
+        }
+        ended
     }
 
     /// Puts an event into the lane's ring: lane and number, where there was room.
@@ -227,14 +242,20 @@ impl Edge {
         }
     }
 
-    /// Tells the ledger that a record made room: what its leases used in all.
+    /// Tells the ledger that a record's leases have ended, as it made room or was overdrawn: what they used in
+    /// all.
     pub(crate) fn close_evicted(&mut self, shared: &dyn SharedData, evicted: Option<Record>, now: Now) {
         let Some(record) = evicted else {
             return;
         };
+        let policy = self.accounts.fetch(&record.account).map(|account| std::rc::Rc::clone(&account.policy));
         let cells = record.cells.iter().filter(|cell| cell.tag != 0 && cell.granted != 0);
-        let used: Vec<_> =
-            cells.map(|cell| Used { bucket: wire::id::tagged(cell.tag), used: Micros(cell.used) }).collect();
+        let used: Vec<_> = cells
+            .map(|cell| Used {
+                bucket: bucket_name(policy.as_deref(), cell.tag),
+                used: Micros(cell.used.clamp(0, AMOUNT_MAX)),
+            })
+            .collect();
         if used.is_empty() {
             return;
         }
@@ -268,9 +289,10 @@ fn reported(reading: &Reading, hold: &Hold) -> Option<Bill> {
         Status::Partial => UsageStatus::Partial,
         Status::Failed => UsageStatus::Failed,
     };
-    // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to.
-    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits));
-    let answered_model = reading.answered_model.as_deref().map(str::to_owned);
+    // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
+    // where the price is beyond belief, by its bound.
+    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let answered_model = answered_model(reading);
     let source = Some(UsageSource::Reported);
     Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
 }
@@ -285,11 +307,19 @@ fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill 
         .with(Meter::Requests, 1)
         .with(Meter::InputTokens, hold.input_estimate)
         .with(Meter::OutputTokens, output);
-    let held = Micros(hold.credits);
+    let held = Micros(hold.held_credits());
     let used = hold.model.price(&usage).unwrap_or(held).min(held);
-    let answered_model = reading.and_then(|reading| reading.answered_model.as_deref()).map(str::to_owned);
+    let answered_model = reading.and_then(answered_model);
     let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
     Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
+}
+
+/// The model that the provider says has answered, where that is a name: the ledger refuses a settlement with
+/// anything else in it.
+fn answered_model(reading: &Reading) -> Option<String> {
+    let name = reading.answered_model.as_deref()?;
+    let is_title = name.len() <= usage::limits::MODEL_BYTES_MAX && !name.chars().any(char::is_control);
+    is_title.then(|| name.to_owned())
 }
 
 fn event_of(request: &Request, hold: &Hold, bill: Bill, takes: &[(u64, i64, i64)]) -> Settle {

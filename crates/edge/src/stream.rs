@@ -10,13 +10,13 @@ use crate::admit::Progress;
 use crate::config::{Config, HeaderMode};
 use crate::credential::{identify, is_minted, without_parameters};
 use crate::edge::Edge;
-use crate::effect::{BodyEdit, HeaderEdit, Verdict};
+use crate::effect::{BodyEdit, Flow, HeaderEdit, Verdict};
 use crate::head::Head;
 use crate::limits::{PATH_BYTES_MAX, SLICE};
 use crate::metric::Ended;
 use crate::refuse;
 use crate::reply::{Refusal, Reply};
-use crate::request::{Answer, Request, RequestBody, Stage};
+use crate::request::{Answer, Reason, Request, RequestBody, Stage};
 use crate::route::{Operation, classify};
 use crate::shared::SharedData;
 use crate::time::Now;
@@ -66,7 +66,7 @@ impl Edge {
             None if request.stage == Stage::Passed => Progress::Go,
             None => self.advance(shared, context, &mut request, now),
         };
-        self.conclude(&mut request, progress, &mut verdict);
+        self.conclude(shared, &mut request, progress, &mut verdict, now);
         if request.stage != Stage::Passed || request.shadow.is_some() {
             self.requests.insert(context, request);
         } else {
@@ -95,6 +95,10 @@ impl Edge {
         }
         if head.path.len() > PATH_BYTES_MAX {
             return Some(refuse::route("The path is too long."));
+        }
+        // A credential could not be taken out of a path that is no text.
+        if std::str::from_utf8(head.path).is_err() {
+            return Some(refuse::route("The path is not readable."));
         }
         match identify(&request.config.credentials, pairs, head.path) {
             Ok(digest) => request.digest = Some(digest),
@@ -146,10 +150,10 @@ impl Edge {
                     Ok(()) if request.wait.is_some() => Progress::Wait,
                     Ok(()) => self.advance(shared, context, &mut request, now),
                 };
-                if matches!(progress, Progress::Refuse(_)) {
+                self.conclude(shared, &mut request, progress, &mut verdict, now);
+                if matches!(request.stage, Stage::Draining | Stage::Refused) {
                     verdict.body = BodyEdit::Drop(size);
                 }
-                self.conclude(&mut request, progress, &mut verdict);
             }
         }
         self.requests.insert(context, request);
@@ -171,9 +175,13 @@ impl Edge {
                 let progress = match finish_scan(&mut request) {
                     Err(refusal) => Progress::Refuse(refusal),
                     Ok(()) if request.wait.is_some() => Progress::Wait,
+                    // The account became known too late for the callback that had the body.
+                    Ok(()) if request.body.facts.is_some() && !request.body.edited => {
+                        self.park(context, &mut request, Reason::Edit, Vec::new(), now)
+                    }
                     Ok(()) => self.advance(shared, context, &mut request, now),
                 };
-                self.conclude(&mut request, progress, &mut verdict);
+                self.conclude(shared, &mut request, progress, &mut verdict, now);
             }
         }
         self.requests.insert(context, request);
@@ -181,27 +189,52 @@ impl Edge {
     }
 
     /// Turns progress into a verdict.
-    fn conclude(&mut self, request: &mut Request, progress: Progress, verdict: &mut Verdict) {
+    fn conclude(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &mut Request,
+        progress: Progress,
+        verdict: &mut Verdict,
+        now: Now,
+    ) {
         match progress {
             Progress::Go => {
-                verdict.flow = crate::effect::Flow::Continue;
+                verdict.flow = Flow::Continue;
                 self.go(request, verdict);
             }
-            Progress::Wait => verdict.flow = crate::effect::Flow::Pause,
+            Progress::Wait => verdict.flow = Flow::Pause,
             Progress::Refuse(refusal) => {
-                verdict.flow = crate::effect::Flow::Pause;
+                self.give_rates_back(shared, request, now);
                 verdict.reply = self.refuse(request, refusal);
-                if request.stage == Stage::Passed {
-                    verdict.flow = crate::effect::Flow::Continue;
-                    verdict.body = BodyEdit::Keep;
-                }
+                // What passes in shadow mode keeps its edit: the length that was announced counts it in.
+                verdict.flow = if request.stage == Stage::Passed { Flow::Continue } else { Flow::Pause };
             }
         }
+    }
+
+    /// What changes when a request goes on: its stage, the body's edits where they are still to be made, and
+    /// the headers that the plan sends upstream.
+    pub(crate) fn go(&mut self, request: &mut Request, verdict: &mut Verdict) {
+        if request.stage != Stage::Admission {
+            return;
+        }
+        request.stage = Stage::Forwarded;
+        edit_body(request, verdict);
+        let metered = matches!(request.operation, Operation::Meter(_));
+        if metered && request.config.headers == HeaderMode::Stream {
+            // The headers went ahead of the body.
+            return;
+        }
+        let policy = request.account.as_ref().map(|account| &account.policy.policy);
+        let forward = policy.map_or(&[][..], |policy| &policy.forward);
+        let edits = forward.iter().map(|(name, value)| HeaderEdit::Forward(name.clone(), value.clone()));
+        verdict.headers.extend(edits);
     }
 
     /// Refuses a request: now, or at the end of its body where the connection would be lost otherwise. In
     /// shadow mode it is only noted, and the request passes.
     pub(crate) fn refuse(&mut self, request: &mut Request, refusal: Refusal) -> Option<Box<Reply>> {
+        self.leave_parked(request);
         if !request.enforced() {
             request.shadow = Some(refusal.code);
             request.stage = Stage::Passed;
@@ -227,7 +260,7 @@ impl Edge {
     fn reply(&mut self, request: &mut Request, refusal: &Refusal) -> Box<Reply> {
         request.stage = Stage::Refused;
         self.metrics.ended(request.plan(), Ended::Refused(refusal.code));
-        let reply = Box::new(refusal.reply(&request.operation, &request.id));
+        let reply = Box::new(refusal.reply(&request.config, &request.operation, &request.id));
         request.refusal = Some(refusal.clone());
         reply
     }
@@ -277,7 +310,7 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
 }
 
 /// Edits the body once its document is complete: `stream_options.include_usage`, the plan's output bound.
-pub(crate) fn edit_body(request: &mut Request, verdict: &mut Verdict) {
+fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     let body = &mut request.body;
     let scanned =
         body.scanner.as_ref().filter(|scanner| scanner.is_complete()).and_then(RequestScanner::facts);

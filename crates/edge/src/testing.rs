@@ -8,8 +8,11 @@ use crate::shared::{ABSENT, SharedData, Stale};
 /// Shared data in memory.
 #[derive(Debug, Default)]
 pub struct Memory {
-    values: RefCell<(u32, BTreeMap<String, (Vec<u8>, u32)>)>,
+    values: RefCell<(u32, Values)>,
 }
+
+/// Values and their versions, by key.
+type Values = BTreeMap<String, (Vec<u8>, u32)>;
 
 impl SharedData for Memory {
     fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
@@ -25,10 +28,8 @@ impl SharedData for Memory {
         let current = values.get(key).map(|(_, version)| *version);
         // As the host does: a version on a missing key is ignored; 0 and none mean "always".
         let wanted = version.filter(|version| *version != 0);
-        if let (Some(current), Some(wanted)) = (current, wanted) {
-            if current != wanted {
-                return Err(Stale);
-            }
+        if current.zip(wanted).is_some_and(|(current, wanted)| current != wanted) {
+            return Err(Stale);
         }
         *counter = counter.checked_add(1).filter(|next| *next != ABSENT).unwrap_or(1);
         values.insert(key.to_owned(), (value.to_vec(), *counter));

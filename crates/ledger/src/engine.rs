@@ -6,6 +6,8 @@
 mod clock;
 mod report;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod view;
 mod write;
 
@@ -71,6 +73,8 @@ const TICK: Duration = Duration::from_secs(1);
 const DUE_PER_TICK: usize = 1_000;
 /// The most accounts whose leases are taken home in one tick.
 const HOME_PER_TICK: usize = 1_000;
+/// How far the clock may be behind the journal before it is worth a word, in milliseconds.
+const CLOCK_BEHIND_MAX_MS: i64 = 1_000;
 /// Ticks between two looks for what may be forgotten.
 const TICKS_PER_PRUNE: u64 = 60;
 
@@ -97,6 +101,13 @@ impl Engine {
     pub fn start(options: Options, clock: Arc<dyn Clock>, on_fatal: fn()) -> Result<Arc<Self>, EngineError> {
         let generation = fresh_token()?;
         let store = Store::open(&options.store, options.catalog, &generation, clock.wall())?;
+        let ahead = store.last_at().saturating_sub(clock.wall());
+        if ahead > CLOCK_BEHIND_MAX_MS {
+            tracing::warn!(
+                ahead_ms = ahead,
+                "the journal is ahead of the clock: time stands still until it is reached"
+            );
+        }
         let reader = Arc::new(Reader::open(&options.store)?);
         let generation = store.generation();
         let (catalogs, catalog_version) = store.catalogs();

@@ -109,7 +109,10 @@ impl Store {
     /// # Errors
     /// Where SQLite fails.
     pub fn begin(&mut self) -> Result<SqliteTx<'_>, StoreError> {
-        self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])).map_err(failed)?;
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut begin| begin.execute([]))
+            .map_err(failed)?;
         Ok(SqliteTx::new(&self.connection, &mut self.cache))
     }
 

@@ -35,6 +35,8 @@ pub struct Serve {
     pub edge_token: String,
     /// The log file.
     pub log: PathBuf,
+    /// The core that it is kept on.
+    pub core: Option<usize>,
 }
 
 /// A ledger.
@@ -183,7 +185,7 @@ async fn launch(serve: &Serve) -> Result<(Child, SocketAddr)> {
     // What an earlier start wrote is not taken for this one's address.
     let before = std::fs::read(&serve.log).map_or(0, |log| log.len());
     let args: Vec<String> = ["serve"].iter().chain(args.iter().flatten()).map(ToString::to_string).collect();
-    let mut child = Child::start("bursar serve", &serve.program, &args, &env, &serve.log)?;
+    let mut child = Child::start_on(serve.core, "bursar serve", &serve.program, &args, &env, &serve.log)?;
     let start = std::time::Instant::now();
     let address = loop {
         child.alive().context("the ledger did not start")?;

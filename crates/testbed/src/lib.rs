@@ -22,5 +22,6 @@ pub mod stack;
 pub mod tools;
 pub mod up;
 pub mod wait;
+pub mod warm;
 
 pub use stack::{Account, Setup, Stack};

@@ -53,6 +53,8 @@ pub struct Setup {
     pub extra: Vec<Extra>,
     /// The core that Envoy is kept on.
     pub envoy_core: Option<usize>,
+    /// The core that the ledger is kept on.
+    pub ledger_core: Option<usize>,
     /// Whether Envoy writes an access log.
     pub access_log: bool,
     /// Envoy's log level.
@@ -148,6 +150,7 @@ impl Setup {
             ports: None,
             extra: Vec::new(),
             envoy_core: None,
+            ledger_core: None,
             access_log: true,
             level: "warning".to_owned(),
         }
@@ -226,6 +229,7 @@ impl Setup {
             admin_token: admin_token.clone(),
             edge_token: edge_token.clone(),
             log: folder.join("ledger.log"),
+            core: self.ledger_core,
         };
         let (mock, ledger) = (Mock::start().await?, Ledger::start(serve).await?);
         let link = if self.link { Some(Link::start(ledger.address).await?) } else { None };

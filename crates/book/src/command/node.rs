@@ -10,6 +10,9 @@ use crate::id::is_title;
 use crate::limits::{LABEL_MAX, NODES_OPEN_MAX};
 use crate::tx::{Node, Now, Tx};
 
+/// The bound on open nodes, as refusals name it.
+pub const RESOURCE: &str = "nodes";
+
 /// Notes a call of a node; gives whether it is open. An id that is not known becomes a node.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub fn note_call(tx: &mut impl Tx, now: Now, id: NodeId, label: &str, health: He
         None => {
             if tx.count_open_nodes()? >= NODES_OPEN_MAX {
                 let max = u64::try_from(NODES_OPEN_MAX).unwrap_or(u64::MAX);
-                return Err(Refusal::LimitReached { resource: "nodes", max }.into());
+                return Err(Refusal::LimitReached { resource: RESOURCE, max }.into());
             }
             let label = label.to_owned();
             tx.put_node(Node { id, label, opened_at: now.wall, closed_at: None })?;

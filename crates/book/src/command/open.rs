@@ -46,12 +46,13 @@ pub fn open(tx: &mut impl Tx, now: Now, new: &NewAccount) -> Result<AccountId, E
     let name: Arc<str> = Arc::from(plan.name.as_str());
     let mut kinds = vec![EntryKind::Opened { created_at, plan: name.clone() }];
     let term = due::next_term(&account, &catalog, version, name, now.wall);
+    let no = term.as_ref().map_or(0, |term| term.no);
     kinds.extend(term.map(|term| EntryKind::Term { term }));
     if !plan.grants.is_empty() {
         let number = calendar::elapsed(created_at, plan.cycle, now.wall);
         let cycle = due::cycle_of(created_at, number, plan)
             .ok_or_else(|| Refusal::invalid("created_at", "is beyond the calendar"))?;
-        let granted = due::grants(&catalog, plan, &cycle, account.debt);
+        let granted = due::grants(&catalog, plan, (&cycle, no), account.debt);
         kinds.push(EntryKind::Cycle { cycle: Some(cycle) });
         kinds.extend(granted.into_iter().map(EntryKind::Grant));
     }

@@ -78,12 +78,13 @@ fn decide(
         old.clone().map(|(lot, _)| EntryKind::LotClosed { lot: *lot, end: LotEnd::Void }).collect();
     kinds.push(EntryKind::Plan { from: from.clone(), to: name.clone() });
     let term = due::next_term(account, catalog, version, name.clone(), now.wall);
+    let no = term.as_ref().map_or(0, |term| term.no);
     kinds.extend(term.map(|term| EntryKind::Term { term }));
 
     let cycle = if plan.grants.is_empty() { None } else { due::cycle_of(now.wall, 0, plan) };
     kinds.push(EntryKind::Cycle { cycle: cycle.clone() });
     let granted =
-        cycle.as_ref().map(|cycle| due::grants(catalog, plan, cycle, account.debt)).unwrap_or_default();
+        cycle.as_ref().map(|cycle| due::grants(catalog, plan, (cycle, no), account.debt)).unwrap_or_default();
     kinds.extend(granted.iter().cloned().map(EntryKind::Grant));
 
     let switch = Switch {

@@ -173,6 +173,15 @@ pub fn m10_an_upgrade_voids_the_old_credits_and_begins_a_cycle<S: Subject>(make:
     assert!(matches!(again, Err(Error::Refused(Refusal::SamePlan(_)))));
 }
 
+pub fn m10_a_plan_may_be_left_and_taken_again_at_once<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    for plan in ["pro", "starter", "topup_only", "starter"] {
+        world.switch(plan);
+    }
+    let account = world.account();
+    assert_eq!((world.left("included"), account.totals.voided), (credits(500), credits(2_500)));
+}
+
 pub fn m14_top_ups_alone_work<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::new(make, "topup_only");
     assert_eq!((world.account().cycle, world.account().capacity()), (None, Micros::ZERO));

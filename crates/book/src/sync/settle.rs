@@ -76,6 +76,11 @@ fn charge(
         return Ok(None);
     };
     let Some(catalog) = tx.catalog(term.catalog)? else { return Ok(None) };
+    if term.no != settle.term {
+        // Restored from a backup, or older than the terms kept: the nearest one stands in.
+        let detail = format!("request {}: term {} is not known", settle.request, settle.term);
+        tx.incident(incident(now, (lane, seq), settle, "unknown_term", detail))?;
+    }
     let priced = charge::price(&catalog, settle);
     note_price(tx, now, (lane, seq), settle, &priced)?;
     let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
@@ -179,21 +184,20 @@ fn note_price(
         let counters = tx.counters();
         counters.price_mismatches = counters.price_mismatches.saturating_add(1);
     }
-    let incident = |code: &str, detail: String| Incident {
-        at: now.wall,
-        account: Some(settle.account.clone()),
-        event: Some(event),
-        code: code.to_owned(),
-        detail,
-    };
     if let Some(problem) = &priced.problem {
-        tx.incident(incident("unpriced", format!("request {}: {problem}", settle.request)))?;
+        let detail = format!("request {}: {problem}", settle.request);
+        tx.incident(incident(now, event, settle, "unpriced", detail))?;
     }
     if priced.disputed > Micros::ZERO {
         let detail = format!("request {}: {} beyond the bound", settle.request, priced.disputed);
-        tx.incident(incident("disputed", detail))?;
+        tx.incident(incident(now, event, settle, "disputed", detail))?;
     }
     Ok(())
+}
+
+fn incident(now: Now, event: (Lane, u64), settle: &Settle, code: &str, detail: String) -> Incident {
+    let account = Some(settle.account.clone());
+    Incident { at: now.wall, account, event: Some(event), code: code.to_owned(), detail }
 }
 
 fn count_overshoot(tx: &mut impl Tx, settle: &Settle) {

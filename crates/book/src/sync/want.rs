@@ -40,10 +40,13 @@ pub fn answer(
         return Ok(());
     };
     let id = account.id.clone();
-    asked.insert(id.clone());
     if !is_sound(want) || is_over(account, node, want) {
+        asked.insert(id);
         return Ok(());
     }
+    // A lease in use and nothing to explain: the node has the snapshot. Else it may lack it.
+    let is_in_use =
+        account.lease(node, want.lease, CREDITS).is_some_and(|lease| lease.granted > Micros::ZERO);
     for ask in &want.asks {
         super::return_lease(tx, now, node, (&want.account, want.lease, &ask.bucket), ask.returned)?;
     }
@@ -55,7 +58,8 @@ pub fn answer(
     let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
 
     let mut desk = Desk::new(account, node, want, admission, now.up);
-    if account.status == AccountStatus::Active {
+    let has_room = account.leases.len() < LEASES_MAX || account.lease(node, want.lease, CREDITS).is_some();
+    if account.status == AccountStatus::Active && has_room {
         desk.serve();
     } else {
         // The snapshot in the same answer says what the standing is: the node refuses by that.
@@ -73,7 +77,9 @@ pub fn answer(
     post(tx, &id, now, kinds)?;
     note_wait(tx, id.as_str(), now, recall, waits)?;
     let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
-    let is_plain = verdicts.is_empty();
+    if !verdicts.is_empty() || !is_in_use {
+        asked.insert(id.clone());
+    }
     answer.grants.extend(pots.iter().map(|pot| pot.grant(account, node, want)));
     answer.verdicts.extend(verdicts.into_iter().map(|(request, kind)| Verdict {
         account: want.account.clone(),
@@ -81,15 +87,6 @@ pub fn answer(
         version: account.version,
         kind,
     }));
-    if is_plain
-        && account
-            .leases
-            .iter()
-            .any(|lease| lease.is(node, want.lease, CREDITS) && lease.granted != lease.outstanding())
-    {
-        // A lease in use and nothing to explain: the node has the snapshot.
-        asked.remove(&id);
-    }
     Ok(())
 }
 
@@ -177,9 +174,8 @@ impl<'a> Desk<'a> {
             }
         }
         let is_short = !self.verdicts.is_empty();
-        let has_room = self.account.leases.len() < LEASES_MAX;
         for pot in &mut self.pots {
-            pot.lease_ahead(self.sharers, is_short || !has_room);
+            pot.lease_ahead(self.sharers, is_short);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Applying the sync's answer: acknowledgements, keys, snapshots, grants, verdicts, changes.
 
+use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
 use wire::{Ack, Change, Grant, SyncResponse, Verdict, VerdictKind};
@@ -8,6 +9,7 @@ use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::queue_of;
 use crate::limits::{SLOTS, SWAP_TRIES_MUST};
+use crate::record::Record;
 use crate::records::Fate;
 use crate::request::Reason;
 use crate::shared::SharedData;
@@ -38,17 +40,22 @@ impl Edge {
     ) {
         let good = answer.filter(|answer| answer.marked && answer.status == 200);
         match kind {
-            CallKind::Sync => {
+            CallKind::Sync(number) => {
+                // An answer to a call that was given up: all of it was asked and told again since.
+                if self.flight.as_ref().is_none_or(|flight| flight.number != number) {
+                    return;
+                }
                 let parsed = good.and_then(|answer| serde_json::from_slice::<SyncResponse>(answer.body).ok());
                 match parsed.filter(|response| response.v == wire::VERSION) {
                     Some(response) => self.apply(shared, response, now),
-                    None => self.sync_failed(answer.map(|answer| answer.status), now),
+                    None => self.sync_failed(shared, answer.map(|answer| answer.status), now),
                 }
             }
-            CallKind::Catalog => {
-                self.catalog_flight = None;
+            CallKind::Catalog(version) => {
+                self.catalog_flight = self.catalog_flight.filter(|flight| flight.version != version);
                 let parsed = good.and_then(|answer| serde_json::from_slice::<EdgeCatalog>(answer.body).ok());
-                if let (Some(catalog), Some(answer)) = (parsed, good) {
+                let right = parsed.filter(|catalog| catalog.version == version);
+                if let (Some(catalog), Some(answer)) = (right, good) {
                     // For VMs to come; losing the race to another VM's copy is fine.
                     let _ = shared.set(&self.keys_in_shared.catalog(), answer.body, None);
                     self.store_catalog(&catalog);
@@ -61,7 +68,7 @@ impl Edge {
     }
 
     /// The sync failed: everything that it carried is asked or told again.
-    fn sync_failed(&mut self, status: Option<u32>, now: Now) {
+    pub(super) fn sync_failed(&mut self, shared: &dyn SharedData, status: Option<u32>, now: Now) {
         self.metrics.calls_failed = self.metrics.calls_failed.saturating_add(1);
         self.ledger.failures = self.ledger.failures.saturating_add(1);
         let pause = 125_000_u64.saturating_mul(1_u64.checked_shl(self.ledger.failures.min(8)).unwrap_or(256));
@@ -74,7 +81,7 @@ impl Edge {
             self.effects
                 .push(Effect::Warn(format!("the ledger did not answer a sync: {seen}; leases serve on")));
         }
-        flight.lookups.into_iter().rev().for_each(|digest| self.lookups.wanted.push_front(digest));
+        self.lookups.ask_again(flight.lookups);
         self.refresh.extend(flight.refresh);
         for given in flight.returns {
             let newer = |own: &wire::Return| {
@@ -84,10 +91,13 @@ impl Edge {
                 self.returns.push(given);
             }
         }
-        self.low.extend(flight.wants);
+        for account in flight.wants {
+            self.end_refill(shared, &account, flight.refill_us, |_| ());
+            self.low.insert(account);
+        }
     }
 
-    fn apply(&mut self, shared: &dyn SharedData, response: SyncResponse, now: Now) {
+    fn apply(&mut self, shared: &dyn SharedData, mut response: SyncResponse, now: Now) {
         let Some(flight) = self.flight.take() else {
             return;
         };
@@ -98,37 +108,60 @@ impl Edge {
         self.ledger.failures = 0;
         self.clock.retry_after = 0;
         self.ledger.answered_us = flight.sent_us;
-        // Where another worker's word is later, it stays: each reads the latest that it finds.
-        let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
         self.ledger.catalog = self.ledger.catalog.max(response.catalog);
-        if let Some(ack) = response.ack {
+        if let Some(ack) = response.ack.take() {
             self.acknowledge(shared, &ack, now);
         }
-        if !response.node_open {
-            self.renew_node(shared);
+        self.follow_ledger(shared, &mut response);
+        // After the node's id: who reads that the node is live reads the id next. Where another worker's word is
+        // later, it stays: each reads the latest that it finds.
+        let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
+        self.learn(shared, &mut response, now);
+        response.verdicts.into_iter().for_each(|verdict| self.hear(verdict, now));
+        self.grant(shared, flight.wants, flight.refill_us, &response.grants);
+    }
+
+    /// Where the ledger has closed this node, or is not the one that its leases are of, they are void.
+    fn follow_ledger(&mut self, shared: &dyn SharedData, response: &mut SyncResponse) {
+        let generation = Some(std::mem::take(&mut response.generation));
+        let restored = self.ledger.generation.is_some() && self.ledger.generation != generation;
+        self.ledger.generation = generation;
+        if restored {
+            self.renew_node(shared, "the ledger was restored or promoted");
+            // Versions begin where the restored ledger stands.
+            self.keys.clear();
+            self.accounts.clear();
+        } else if !response.node_open {
+            self.renew_node(shared, "the ledger had closed this node");
         }
-        self.ledger.generation = Some(response.generation);
+    }
+
+    /// Keys, snapshots, and changes of them.
+    fn learn(&mut self, shared: &dyn SharedData, response: &mut SyncResponse, now: Now) {
+        let node = self.node(shared).generation;
         if response.feed_reset {
             self.keys.clear();
             self.refresh.extend(self.accounts.ids());
+            self.hasty = true;
         }
         self.ledger.cursor = Some(response.cursor);
-        for change in response.changes {
+        for change in response.changes.drain(..) {
             self.change(shared, change, response.cursor);
         }
-        response.unknown.into_iter().for_each(|digest| self.keys.miss(digest, now.mono_us));
-        for entry in response.keys {
-            self.directory.store_key(shared, &entry, response.cursor);
+        for digest in response.unknown.drain(..) {
+            self.directory.void_known_key(shared, node, &digest, response.cursor);
+            self.keys.miss(digest, now.mono_us);
+        }
+        for entry in response.keys.drain(..) {
+            self.directory.store_key(shared, node, &entry, response.cursor);
             self.keys.store(entry);
         }
-        for snapshot in response.snapshots {
+        for snapshot in response.snapshots.drain(..) {
             self.refresh.remove(snapshot.account.as_str());
-            self.directory.store_snapshot(shared, &snapshot, response.cursor, now.mono_us);
+            self.directory.store_snapshot(shared, node, &snapshot, response.cursor, now.mono_us);
             let fresh_until_us = now.mono_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
             self.accounts.store(snapshot, fresh_until_us);
         }
-        response.verdicts.into_iter().for_each(|verdict| self.hear(verdict, now));
-        self.grant(shared, flight.wants, response.grants);
     }
 
     fn acknowledge(&mut self, shared: &dyn SharedData, ack: &Ack, now: Now) {
@@ -140,9 +173,11 @@ impl Edge {
             );
             self.effects.push(Effect::Warn(text));
         }
+        let mut progressed = false;
         let own = self.lane.as_mut().filter(|lane| lane.lane == ack.lane);
         let adopted = self.adopted.iter_mut().find(|lane| lane.lane == ack.lane);
         if let Some(lane) = own.or(adopted) {
+            let before = lane.depth();
             lane.acknowledge(ack.last);
             if let Some(expected) = ack.expected {
                 lane.expect(expected);
@@ -153,27 +188,23 @@ impl Edge {
                     )));
                 }
             }
-            if lane.adopted {
-                lane.beat(shared, &self.keys_in_shared, now.mono_us);
-            }
+            // A lost lane is noticed by the next regular heartbeat.
+            lane.beat(shared, &self.keys_in_shared, now.mono_us);
+            progressed = lane.depth() < before;
         }
         self.adopted.retain(|lane| lane.depth() > 0);
+        self.hasty |= progressed && !self.adopted.is_empty();
     }
 
-    /// The ledger closed this node: its leases are gone, it goes on under a new id.
-    fn renew_node(&mut self, shared: &dyn SharedData) {
+    /// The node's leases are gone: it goes on under a new id.
+    fn renew_node(&mut self, shared: &dyn SharedData, why: &str) {
         let random = self.random();
         let Some(node) = self.node else {
             return;
         };
         self.node = Some(node.renew(shared, &self.keys_in_shared, random));
-        // Events already numbered keep their lane; the next ones get a lane of the renewed node.
-        if let Some(mut lane) = self.lane.take() {
-            lane.adopted = true;
-            self.adopted.push_back(lane);
-        }
-        self.effects
-            .push(Effect::Warn("the ledger had closed this node; it goes on under a new id".to_owned()));
+        self.leave_lane();
+        self.effects.push(Effect::Warn(format!("{why}; this node goes on under a new id")));
     }
 
     fn change(&mut self, shared: &dyn SharedData, change: Change, cursor: u64) {
@@ -181,11 +212,13 @@ impl Edge {
             Change::Account { account, version } => {
                 if self.accounts.is_older(&account, version) {
                     self.refresh.insert(account.into());
+                    self.hasty = true;
                 }
             }
             Change::Key { digest } => {
                 self.keys.forget(&digest);
-                self.directory.void_key(shared, &digest, cursor);
+                let node = self.node(shared).generation;
+                self.directory.void_key(shared, node, &digest, cursor);
             }
             Change::Recall { account } => {
                 let node = self.node(shared).generation;
@@ -196,10 +229,9 @@ impl Edge {
 
     /// Notes what the ledger says of a parked request.
     fn hear(&mut self, verdict: Verdict, now: Now) {
-        let named = |context: &&u32| {
-            self.requests.get(*context).is_some_and(|request| *request.id == *verdict.request)
-        };
-        let Some(context) = self.parked.iter().find(named).copied() else {
+        let named =
+            |context: &u32| self.requests.get(context).is_some_and(|request| *request.id == *verdict.request);
+        let Some(context) = self.parked.iter().find(named) else {
             return;
         };
         let wait = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut());
@@ -212,14 +244,16 @@ impl Edge {
     }
 
     /// Brings grants into the records and wakes the workers that waited for them.
-    fn grant(&mut self, shared: &dyn SharedData, wanted: Vec<Box<str>>, grants: Vec<Grant>) {
-        let node = self.node(shared).generation;
-        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
+    fn grant(&mut self, shared: &dyn SharedData, wanted: Vec<Box<str>>, refill_us: u64, grants: &[Grant]) {
+        let mut by_account: HashMap<&str, Vec<&Grant>> = HashMap::new();
+        for grant in grants {
+            by_account.entry(&grant.account).or_default().push(grant);
+        }
         for account in wanted {
-            let of_account: Vec<&Grant> = grants.iter().filter(|grant| *grant.account == *account).collect();
-            let waiting = self.records.change(shared, &account, node, SWAP_TRIES_MUST, |record| {
+            let grants = by_account.get(&*account).map_or(&[][..], Vec::as_slice);
+            self.end_refill(shared, &account, refill_us, |record| {
                 let epoch = record.epoch;
-                for grant in of_account.iter().filter(|grant| grant.lease == epoch) {
+                for grant in grants.iter().filter(|grant| grant.lease == epoch) {
                     record.exact = grant.exact;
                     let cell = record.cell_mut(tag(&grant.bucket));
                     // Cumulative: an answer that was overtaken changes nothing.
@@ -228,16 +262,33 @@ impl Edge {
                         cell.unleased = grant.unleased.get();
                     }
                 }
-                record.refill_us = 0;
-                (std::mem::take(&mut record.waiting), Fate::Store)
             });
-            let waiting = waiting.unwrap_or(0);
-            for slot in
-                (0..SLOTS).filter(|slot| waiting & super::build::bit(*slot) != 0 && Some(*slot) != own)
-            {
-                if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
-                    self.effects.push(Effect::Wake { queue });
-                }
+        }
+    }
+
+    /// Ends this worker's refill of an account: `bring` changes its record, and workers that wait for the refill
+    /// are woken. Where it took so long that another worker's is under way, that one goes on.
+    fn end_refill(
+        &mut self,
+        shared: &dyn SharedData,
+        account: &str,
+        refill_us: u64,
+        bring: impl Fn(&mut Record),
+    ) {
+        let node = self.node(shared).generation;
+        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
+        let waiting = self.records.change(shared, account, node, SWAP_TRIES_MUST, |record| {
+            bring(record);
+            if record.refill_us != refill_us {
+                return (0, Fate::Store);
+            }
+            record.refill_us = 0;
+            (std::mem::take(&mut record.waiting), Fate::Store)
+        });
+        let waiting = waiting.unwrap_or(0);
+        for slot in (0..SLOTS).filter(|slot| waiting & super::build::bit(*slot) != 0 && Some(*slot) != own) {
+            if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
+                self.effects.push(Effect::Wake { queue });
             }
         }
     }

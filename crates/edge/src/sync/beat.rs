@@ -3,81 +3,112 @@
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
-use crate::lane::adopt;
-use crate::limits::{EAGER_EVENTS, IDLE_US, LANE_SILENT_US, LEASE_IDLE_US, SYNC_US};
+use crate::lane::{LaneQueue, adopt};
+use crate::limits::{EAGER_EVENTS, FLIGHT_SLACK_US, IDLE_US, LEASE_IDLE_US, SYNC_US};
 use crate::request::Reason;
 use crate::shared::SharedData;
+use crate::sync::CatalogFlight;
 use crate::time::Now;
 
 /// Accounts whose idle leases are looked for in one tick.
 const IDLE_SCAN: usize = 64;
+/// How often silent lanes are looked for, in microseconds.
+const ADOPTION_US: u64 = 1_000_000;
 /// How often all known accounts are gone through for idle leases, in microseconds.
 const IDLE_SCAN_US: u64 = 30_000_000;
+
+/// Who wakes a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waker {
+    /// It did so itself: something waits for a root.
+    Own,
+    /// Another worker's answer concerns it.
+    Other,
+}
 
 impl Edge {
     /// The root's tick.
     pub fn tick(&mut self, shared: &dyn SharedData, config: &Config, now: Now) {
         self.beat(shared, now);
-        if self.lane.is_some() && now.mono_us.saturating_sub(self.clock.last_adoption) >= LANE_SILENT_US {
+        // A worker without a lane of its own looks as well: after a swap of VMs there may be no other.
+        if now.mono_us.saturating_sub(self.clock.last_adoption) >= ADOPTION_US {
             self.clock.last_adoption = now.mono_us;
-            self.adopt_one(shared, now);
+            while self.adopt_one(shared, now) {}
         }
         self.scan_idle(shared, now);
         self.retry_parked(shared, now);
         self.call_if_due(shared, config, now);
     }
 
-    /// Something in this VM waits, or another worker's answer concerns it.
-    pub fn woken(&mut self, shared: &dyn SharedData, config: &Config, now: Now) {
-        if !self.parked.is_empty() {
-            self.retry_parked(shared, now);
+    /// Something in this VM waits for a root, or another worker's answer concerns it.
+    pub fn woken(&mut self, shared: &dyn SharedData, config: &Config, by: Waker, now: Now) {
+        match by {
+            // What was parked a moment ago is none the wiser for its own wake-up.
+            Waker::Own => self.retry_ready(shared, now),
+            Waker::Other => {
+                self.unblock_parked();
+                self.retry_parked(shared, now);
+            }
         }
         self.call_if_due(shared, config, now);
     }
 
     /// Calls the ledger where there is something to say or to ask.
     pub fn call_if_due(&mut self, shared: &dyn SharedData, config: &Config, now: Now) {
+        self.give_up_lost(shared, now);
         if now.mono_us < self.clock.retry_after {
             return;
         }
-        if self.catalog_flight.is_none() {
-            if let Some(version) = self.catalog_wanted() {
-                self.catalog_flight = Some(version);
-                let path = format!("{}?version={version}", wire::CATALOG_PATH);
-                self.effects.push(Effect::Call {
-                    kind: CallKind::Catalog,
-                    method: "GET",
-                    path,
-                    body: Vec::new(),
-                });
-            }
+        let timeout_us = config.ledger.timeout_ms.saturating_mul(1_000);
+        if let Some(version) = self.catalog_wanted().filter(|_| self.catalog_flight.is_none()) {
+            let until_us = now.mono_us.saturating_add(timeout_us).saturating_add(FLIGHT_SLACK_US);
+            self.catalog_flight = Some(CatalogFlight { version, until_us });
+            self.effects.push(Effect::Call {
+                kind: CallKind::Catalog(version),
+                method: "GET",
+                path: format!("{}?version={version}", wire::CATALOG_PATH),
+                body: Vec::new(),
+            });
         }
-        let parked = self.parked.iter().filter_map(|context| self.requests.get(context)?.wait.as_ref());
-        let asks = parked.filter(|wait| match wait.reason {
-            Reason::Refill => wait.ask_after_us <= now.mono_us,
-            Reason::Liveness => true,
-            Reason::Key | Reason::Snapshot | Reason::Catalog(_) => false,
-        });
-        let waits = asks.count() > 0;
-        let active =
-            now.mono_us.saturating_sub(self.clock.last_request) < IDLE_US && self.clock.last_request > 0;
-        let due = now.mono_us.saturating_sub(self.clock.last_sync) >= SYNC_US;
-        let depth = |lane: &crate::lane::LaneQueue| lane.depth();
-        let own = self.lane.as_ref().map_or(0, depth);
+        if self.flight.is_none() && self.sync_is_due(now) {
+            self.send_sync(shared, &config.label, timeout_us, now);
+        }
+    }
+
+    /// Whether somebody waits for the ledger, or it is time to tell it what there is.
+    fn sync_is_due(&self, now: Now) -> bool {
+        let wait = |context| self.requests.get(&context)?.wait.as_ref();
+        let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
+        if own >= EAGER_EVENTS || self.hasty || !self.returns.is_empty() {
+            return true;
+        }
+        if self.parked.iter().filter_map(wait).any(|wait| wait.asks(now)) {
+            return true;
+        }
+        let last_request = self.clock.last_request;
+        let active = last_request > 0 && now.mono_us.saturating_sub(last_request) < IDLE_US;
         let events = own > 0 || self.adopted.iter().any(|lane| lane.depth() > 0);
-        let regular = due && (active || events || !self.requests.is_empty());
-        let asked = !self.lookups.wanted.is_empty() || !self.refresh.is_empty() || !self.returns.is_empty();
-        if waits || asked || regular || own >= EAGER_EVENTS {
-            self.send_sync(shared, &config.label, config.ledger.timeout_ms.saturating_mul(1_000), now);
+        let due = now.mono_us.saturating_sub(self.clock.last_sync) >= SYNC_US;
+        due && (active || events || !self.requests.is_empty())
+    }
+
+    /// Gives up calls that nobody will answer any more: the host tells only the root that made a call, and that
+    /// one may have gone with its configuration.
+    fn give_up_lost(&mut self, shared: &dyn SharedData, now: Now) {
+        if self.catalog_flight.is_some_and(|flight| flight.until_us <= now.mono_us) {
+            self.catalog_flight = None;
+        }
+        if self.flight.as_ref().is_some_and(|flight| flight.until_us <= now.mono_us) {
+            self.sync_failed(shared, None, now);
         }
     }
 
     /// The catalog version that requests wait for, or that is in force and not here.
     fn catalog_wanted(&self) -> Option<u64> {
         let waited =
-            self.parked.iter().find_map(|context| match self.requests.get(context)?.wait.as_ref()?.reason {
+            self.parked.iter().find_map(|context| match self.requests.get(&context)?.wait.as_ref()?.reason {
                 Reason::Catalog(version) => Some(version),
-                Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill => None,
+                Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill | Reason::Edit => None,
             });
         let current = Some(self.ledger.catalog).filter(|version| *version > 0);
         let missing = |version: &u64| !self.catalogs.iter().any(|own| own.version == *version);
@@ -89,27 +120,25 @@ impl Edge {
             return;
         }
         self.clock.last_beat = now.mono_us;
-        for lane in &self.adopted {
+        for lane in &mut self.adopted {
             lane.beat(shared, &self.keys_in_shared, now.mono_us);
         }
         let lost =
-            self.lane.as_ref().is_some_and(|lane| !lane.beat(shared, &self.keys_in_shared, now.mono_us));
+            self.lane.as_mut().is_some_and(|lane| !lane.beat(shared, &self.keys_in_shared, now.mono_us));
         if lost {
             // Another VM took the lane for silent. Both send what is left: numbers make that harmless.
             self.effects.push(Effect::Warn(
                 "this worker was taken for silent; it goes on in another lane".to_owned(),
             ));
-            self.adopted.extend(self.lane.take().map(|mut lane| {
-                lane.adopted = true;
-                lane
-            }));
+            self.leave_lane();
         }
     }
 
-    fn adopt_one(&mut self, shared: &dyn SharedData, now: Now) {
+    /// Takes over one silent lane; false where there is none.
+    fn adopt_one(&mut self, shared: &dyn SharedData, now: Now) -> bool {
         let own = self.lane.as_ref().map(|lane| lane.lane.slot);
-        let Some(lane) = adopt(shared, &self.keys_in_shared, own, now.mono_us) else {
-            return;
+        let Some(mut lane) = adopt(shared, &self.keys_in_shared, own, now.mono_us) else {
+            return false;
         };
         let text = format!("adopted lane {:?} with {} events", lane.lane, lane.depth());
         self.effects.push(Effect::Warn(text));
@@ -117,7 +146,9 @@ impl Edge {
             lane.beat(shared, &self.keys_in_shared, now.mono_us);
         } else {
             self.adopted.push_back(lane);
+            self.hasty = true;
         }
+        true
     }
 
     /// Returns leases that have not been used for long, a few accounts per tick.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use serde_json::value::RawValue;
 use tariff::Micros;
 use wire::{
@@ -10,10 +11,11 @@ use wire::{
 };
 
 use super::Flight;
+use crate::account::Compiled;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::LaneQueue;
-use crate::limits::{BATCH_BYTES_MAX, SWAP_TRIES};
+use crate::limits::{AMOUNT_MAX, BATCH_BYTES_MAX, FLIGHT_SLACK_US, SWAP_TRIES};
 use crate::record::Record;
 use crate::records::Fate;
 use crate::request::Reason;
@@ -29,6 +31,9 @@ impl Edge {
         if self.flight.is_some() {
             return;
         }
+        self.syncs = self.syncs.saturating_add(1);
+        let number = self.syncs;
+        let refill_us = now.mono_us.saturating_add(timeout_us);
         let node = self.node(shared);
         let batch = self.batch();
         let lookups: Vec<_> = (0..LOOKUPS_MAX).map_while(|_| self.lookups.wanted.pop_front()).collect();
@@ -36,7 +41,9 @@ impl Edge {
         refresh.iter().for_each(|id| {
             self.refresh.remove(id);
         });
-        let wants = self.wants(shared, timeout_us, now);
+        self.hasty &= !self.refresh.is_empty();
+        let wants = self.wants(shared, refill_us, now);
+        self.note_asked(now);
         let rest = self.returns.split_off(self.returns.len().min(RETURNS_MAX));
         let returns = std::mem::replace(&mut self.returns, rest);
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -63,20 +70,24 @@ impl Edge {
             return;
         };
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
-        self.flight = Some(Flight { sent_us: now.mono_us, lookups, refresh, wants, returns });
+        let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
+        let sent_us = now.mono_us;
+        self.flight = Some(Flight { number, sent_us, refill_us, until_us, lookups, refresh, wants, returns });
         self.clock.last_sync = now.mono_us;
         self.effects.push(Effect::Call {
-            kind: CallKind::Sync,
+            kind: CallKind::Sync(number),
             method: "POST",
             path: wire::SYNC_PATH.to_owned(),
             body,
         });
     }
 
-    /// Events of one lane: adopted lanes first, as nobody else will send them.
+    /// Events of one lane, each in its turn: one that the ledger cannot take must not hold up the others.
     fn batch(&self) -> Option<Batch> {
-        let adopted = self.adopted.iter().find(|lane| lane.depth() > 0);
-        let lane = adopted.or_else(|| self.lane.as_ref().filter(|lane| lane.depth() > 0))?;
+        let lanes: Vec<&LaneQueue> =
+            self.adopted.iter().chain(&self.lane).filter(|lane| lane.depth() > 0).collect();
+        let turn = usize::try_from(self.syncs).unwrap_or_default().checked_rem(lanes.len())?;
+        let lane = lanes.get(turn)?;
         let mut events = Vec::new();
         let mut bytes = 0_usize;
         let first = lane.pending().next()?.seq;
@@ -91,48 +102,66 @@ impl Edge {
     }
 
     /// What parked requests and leases that run low want.
-    fn wants(&mut self, shared: &dyn SharedData, timeout_us: u64, now: Now) -> Vec<Want> {
+    fn wants(&mut self, shared: &dyn SharedData, refill_us: u64, now: Now) -> Vec<Want> {
         let mut parked = self.parked_needs(now);
         for account in self.low.drain().take(WANTS_MAX) {
             parked.entry(account).or_default();
         }
         let slot = self.lane.as_ref().map(|lane| lane.lane.slot);
-        let until_us = now.mono_us.saturating_add(timeout_us);
         let node = self.node(shared).generation;
         let mut wants = Vec::new();
+        let mut blocked = HashMap::new();
         for (account, requests) in parked.into_iter().take(WANTS_MAX) {
+            let waiting = slot.filter(|_| !requests.is_empty()).map_or(0, bit);
             let changed = self.records.change_or_create(shared, &account, node, now.mono_us, |record| {
-                let others = record.refill_us > now.mono_us;
-                if others {
-                    record.waiting |= slot.map_or(0, bit);
-                    return None;
+                if record.refill_us > now.mono_us {
+                    record.waiting |= waiting;
+                    return Err(record.refill_us);
                 }
-                record.refill_us = until_us;
-                Some(asks(record, now.mono_us))
+                record.refill_us = refill_us;
+                Ok(asks(record, now.mono_us))
             });
             let Ok(changed) = changed else {
                 continue;
             };
             self.close_evicted(shared, changed.evicted, now);
-            if let Some((lease, cells)) = changed.result {
-                let asks = self.named(&account, cells, &requests);
-                wants.push(Want { account: account.into(), lease, asks, requests });
+            match changed.result {
+                Ok((lease, cells)) => {
+                    let asks = self.named(&account, cells, &requests);
+                    wants.push(Want { account: account.into(), lease, asks, requests });
+                }
+                Err(until_us) => drop(blocked.insert(account, until_us)),
             }
         }
+        self.block(&blocked);
         wants
+    }
+
+    /// Another worker asks for these accounts: its answer wakes this one, at the latest its deadline does.
+    fn block(&mut self, accounts: &HashMap<Box<str>, u64>) {
+        for context in self.parked.iter() {
+            let Some(request) = self.requests.get_mut(&context) else {
+                continue;
+            };
+            let until_us = request.key.as_ref().and_then(|key| accounts.get(&*key.account));
+            let wait = request.wait.as_mut().filter(|wait| wait.reason == Reason::Refill);
+            if let (Some(wait), Some(until_us)) = (wait, until_us) {
+                (wait.blocked, wait.ask_after_us) = (true, *until_us);
+            }
+        }
     }
 
     /// The requests that wait for spending power, by account.
     fn parked_needs(&self, now: Now) -> Parked {
         let mut parked = Parked::new();
-        for context in &self.parked {
-            let Some(request) = self.requests.get(context) else {
+        for context in self.parked.iter() {
+            let Some(request) = self.requests.get(&context) else {
                 continue;
             };
             let (Some(wait), Some(key)) = (&request.wait, &request.key) else {
                 continue;
             };
-            if wait.reason != Reason::Refill || wait.ask_after_us > now.mono_us {
+            if wait.reason != Reason::Refill || !wait.asks(now) {
                 continue;
             }
             let of_account = parked.entry(Box::<str>::from(&*key.account)).or_default();
@@ -173,9 +202,10 @@ impl Edge {
                     .flat_map(|request| &request.needs)
                     .filter(|need| need.bucket == ask.bucket);
                 let largest = needs.map(|need| need.need.get()).max().unwrap_or(0);
-                ask.ask = Micros(largest.saturating_mul(4));
+                ask.ask = Micros(largest.saturating_mul(4).min(AMOUNT_MAX));
             }
         }
+        asks.truncate(tariff::policy::BUCKETS_MAX);
         asks
     }
 
@@ -200,8 +230,7 @@ impl Edge {
         };
         let policy = self.accounts.fetch(account).map(|account| std::rc::Rc::clone(&account.policy));
         for (tag, returned) in given {
-            let id = policy.as_ref().and_then(|policy| policy.bucket_id(tag));
-            let bucket = id.map_or_else(|| wire::id::tagged(tag), str::to_owned);
+            let bucket = bucket_name(policy.as_deref(), tag);
             let own =
                 |other: &Return| other.account == account && other.lease == lease && other.bucket == bucket;
             self.returns.retain(|other| !own(other));
@@ -226,11 +255,12 @@ struct CellState {
 
 impl CellState {
     fn ask(&self, bucket: &str) -> Ask {
+        let amount = |amount: i64| Micros(amount.clamp(0, AMOUNT_MAX));
         Ask {
             bucket: bucket.to_owned(),
-            ask: Micros(self.ask),
-            free: Micros(self.free),
-            held: Micros(self.held),
+            ask: amount(self.ask),
+            free: amount(self.free),
+            held: amount(self.held),
             returned: Micros(self.returned),
         }
     }
@@ -239,10 +269,16 @@ impl CellState {
 fn asks(record: &Record, now_us: u64) -> (u64, Vec<(u64, CellState)>) {
     let cells = record.cells.iter().filter(|cell| cell.tag != 0).map(|cell| {
         let free = cell.free();
-        let ask = cell.target(now_us).saturating_sub(free).max(0);
-        (cell.tag, CellState { ask, free: free.max(0), held: cell.held, returned: cell.returned })
+        let ask = cell.target(now_us).saturating_sub(free);
+        (cell.tag, CellState { ask, free, held: cell.held, returned: cell.returned })
     });
     (record.epoch, cells.collect())
+}
+
+/// What a bucket is called on the wire: its id where the account's policy is known and has it.
+pub(crate) fn bucket_name(policy: Option<&Compiled>, tag: u64) -> String {
+    let id = policy.and_then(|policy| policy.bucket_id(tag));
+    id.map_or_else(|| wire::id::tagged(tag), str::to_owned)
 }
 
 /// The bit of a slot in a record's waiting set.

@@ -8,13 +8,21 @@ mod beat;
 mod build;
 
 pub use apply::CallAnswer;
+pub use beat::Waker;
+pub(crate) use build::bucket_name;
 use wire::{Digest, Return};
 
 /// The sync that is on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
+    /// Its number.
+    pub number: u64,
     /// When it was sent, in microseconds.
     pub sent_us: u64,
+    /// Until when the accounts of `wants` wait for it, in microseconds: their records' deadline.
+    pub refill_us: u64,
+    /// When it is given up, in microseconds.
+    pub until_us: u64,
     /// Keys that it asks about: asked again if it fails.
     pub lookups: Vec<Digest>,
     /// Snapshots that it asks for: asked again if it fails.
@@ -23,4 +31,13 @@ pub(crate) struct Flight {
     pub wants: Vec<Box<str>>,
     /// Returns that it states: stated again if it fails.
     pub returns: Vec<Return>,
+}
+
+/// The call for a catalog that is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CatalogFlight {
+    /// The version asked for.
+    pub version: u64,
+    /// When it is given up, in microseconds.
+    pub until_us: u64,
 }

@@ -15,7 +15,7 @@ use book::memory::Memory as Book;
 use edge::record::{RECORD_BYTES, Record};
 use edge::shared::{SharedData, Stale};
 use edge::testing::Memory;
-use edge::{CallAnswer, CallKind, Config, Edge, Effect, Now};
+use edge::{CallAnswer, CallKind, Config, Edge, Effect, Now, Waker};
 use wire::SyncResponse;
 
 pub use host::{Client, Seen};
@@ -25,6 +25,9 @@ pub const BEGIN_MS: i64 = 1_780_000_000_000;
 /// The catalog of most tests.
 pub const CATALOG: &str = include_str!("../../../../envoy/catalogs/modelstack.yaml");
 const TICK_US: u64 = 250_000;
+
+/// A change of the ledger's answers.
+pub type Tamper = Box<dyn FnMut(&mut SyncResponse)>;
 
 /// How the ledger behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,8 +59,10 @@ pub struct World {
     pub ledger: Ledger,
     /// How long an answer takes; 0 = it is there at once.
     pub delay_us: u64,
+    /// The ledger generation, where it is not the book's own.
+    pub generation: Option<String>,
     /// Changes the ledger's answers.
-    pub tamper: Option<Box<dyn FnMut(&mut SyncResponse)>>,
+    pub tamper: Option<Tamper>,
     pub calls: usize,
     /// Sync requests, as sent.
     pub syncs: Vec<wire::SyncRequest>,
@@ -104,6 +109,7 @@ impl World {
             book: Book::new(tariff::source::load(catalog).expect("catalog")),
             ledger: Ledger::Up,
             delay_us: 0,
+            generation: None,
             tamper: None,
             calls: 0,
             syncs: Vec::new(),
@@ -244,7 +250,8 @@ impl World {
                 let woken = self.workers.iter().position(|edge| edge.borrow().queue() == queue);
                 if let Some(woken) = woken {
                     let mut edge = self.workers[woken].borrow_mut();
-                    edge.woken(&Handle(&self.shared), &self.config, now);
+                    let by = if woken == worker { Waker::Own } else { Waker::Other };
+                    edge.woken(&Handle(&self.shared), &self.config, by, now);
                 }
             }
             Effect::Warn(text) => self.warnings.push(text),
@@ -277,9 +284,14 @@ impl World {
 
     fn ledger_answers(&mut self, kind: CallKind, path: &str, body: &[u8]) -> Vec<u8> {
         if path == wire::SYNC_PATH {
-            let request: wire::SyncRequest = serde_json::from_slice(body).expect("a sync request");
+            let mut request: wire::SyncRequest = serde_json::from_slice(body).expect("a sync request");
+            if self.generation.is_some() && request.generation == self.generation {
+                use book::Tx as _;
+                request.generation = Some(self.book.generation().to_owned());
+            }
             let now = self.book_now();
             let mut response = book::sync::sync(&mut self.book, now, &request).expect("a sync answer");
+            response.generation = self.generation.clone().unwrap_or(response.generation);
             self.syncs.push(request);
             if let Some(tamper) = &mut self.tamper {
                 tamper(&mut response);

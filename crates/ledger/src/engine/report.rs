@@ -62,7 +62,8 @@ pub async fn usage(
     })
     .await?;
     if !whole {
-        let detail = format!("more than {LINES_MAX} lines lie between it and the present: ask for a later span");
+        let detail =
+            format!("more than {LINES_MAX} lines lie between it and the present: ask for a later span");
         return Err(ServiceError::invalid("from", detail));
     }
     let data = groups.into_values().collect();

@@ -17,7 +17,11 @@ use crate::service::{
 use crate::store::SqliteTx;
 
 impl Service for Engine {
-    fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<dto::Account>> {
+    fn create_account(
+        &self,
+        write: Option<Idempotency>,
+        account: NewAccount,
+    ) -> Reply<'_, Written<dto::Account>> {
         let new = open::NewAccount {
             id: account.id,
             plan: account.plan,
@@ -36,13 +40,16 @@ impl Service for Engine {
     fn accounts(&self, page: PageRequest<String>) -> Reply<'_, Page<dto::Account, String>> {
         Box::pin(async move {
             let (after, limit) = (page.after.unwrap_or_default(), page.limit);
-            let read = report::read(&self.reader, move |reader| reader.accounts(&after, limit.saturating_add(1)));
+            let read =
+                report::read(&self.reader, move |reader| reader.accounts(&after, limit.saturating_add(1)));
             let mut ids = read.await?;
             let more = ids.len() > limit;
             ids.truncate(limit);
             let next = ids.last().filter(|_| more).cloned();
             let data = self.look(move |tx, now| {
-                ids.iter().map(|id| Ok(view::account(command::touched(tx, id, now)?))).collect::<Result<_, Error>>()
+                ids.iter()
+                    .map(|id| Ok(view::account(command::touched(tx, id, now)?)))
+                    .collect::<Result<_, Error>>()
             });
             Ok(Page { data: data.await?, next })
         })
@@ -135,7 +142,8 @@ impl Service for Engine {
         change: NewPlan,
     ) -> Reply<'_, Written<dto::PlanChange>> {
         if change.when == Some(dto::SwitchTime::PeriodEnd) {
-            let detail = "this ledger switches plans at once only: ask again with \"now\" when the period ends";
+            let detail =
+                "this ledger switches plans at once only: ask again with \"now\" when the period ends";
             return Box::pin(async move { Err(ServiceError::invalid("when", detail)) });
         }
         self.write(write, move |tx, now| {
@@ -230,7 +238,11 @@ impl Engine {
             };
             if let Some(kept) = tx.kept_answer(&write.key, now.wall.saturating_sub(kept_ms()))? {
                 let same = kept.fingerprint == write.fingerprint;
-                return Ok(if same { Ok(Written::Replayed(kept.answer)) } else { Err(ServiceError::IdempotencyMismatch) });
+                return Ok(if same {
+                    Ok(Written::Replayed(kept.answer))
+                } else {
+                    Err(ServiceError::IdempotencyMismatch)
+                });
             }
             let done = job(tx, now);
             let done = refused(tx, done)?;
@@ -267,6 +279,8 @@ fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T,
         Refusal::KeyExists => ServiceError::conflict("key_exists", detail),
         Refusal::ReferenceConflict(_) => ServiceError::conflict("reference_conflict", detail),
         Refusal::SamePlan(_) => ServiceError::conflict("same_plan", detail),
+        // No plan lifts that one: it is the ledger's own bound.
+        Refusal::LimitReached { resource: command::node::RESOURCE, .. } => ServiceError::Overloaded,
         Refusal::LimitReached { resource, max } => {
             let version = tx.catalog_version();
             let unlocks = tx.catalog(version)?.map(|catalog| view::unlocks(&catalog, resource, max));

@@ -171,7 +171,9 @@ fn charged(charge: &Charge, blank: dto::Entry) -> dto::Entry {
     let slices = charge.slices.iter();
     dto::Entry {
         amount: below_zero(charge.amount, Micros::ZERO).into(),
-        pools: slices.map(|slice| part(&slice.pool, slice.lot, below_zero(slice.amount, Micros::ZERO))).collect(),
+        pools: slices
+            .map(|slice| part(&slice.pool, slice.lot, below_zero(slice.amount, Micros::ZERO)))
+            .collect(),
         debt: charge.debt.into(),
         request_id: Some(charge.request.clone()),
         key: Some(charge.key.clone()),
@@ -227,7 +229,8 @@ fn plan(catalog: &Catalog, plan: &tariff::Plan) -> dto::Plan {
 
 /// Public plans that allow more of a resource, cheapest first (L3).
 pub fn unlocks(catalog: &Catalog, resource: &str, max: u64) -> Vec<dto::PlanUnlock> {
-    let allows_more = |plan: &&tariff::Plan| plan.public && plan.resource(resource).is_none_or(|more| more > max);
+    let allows_more =
+        |plan: &&tariff::Plan| plan.public && plan.resource(resource).is_none_or(|more| more > max);
     let mut plans: Vec<&tariff::Plan> = catalog.plans.iter().filter(allows_more).collect();
     plans.sort_by_key(|plan| (plan.price_usd.is_none(), plan.price_usd));
     let unlock =

@@ -121,7 +121,9 @@ impl Thread {
         drop(self);
         match worked {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => tracing::error!(%error, "the store failed: the next start begins from the disk"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the store failed: the next start begins from the disk")
+            }
             Err(_) => tracing::error!("the writer panicked: the next start begins from the disk"),
         }
         on_fatal();

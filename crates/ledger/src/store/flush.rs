@@ -63,8 +63,7 @@ pub fn write(tx: &SqliteTx<'_>, id: &str) -> Result<(), StoreError> {
 
 /// An account as it was written down.
 pub fn read_account(connection: &Connection, id: &str) -> Result<Option<Account>, StoreError> {
-    let mut select =
-        connection.prepare_cached("SELECT state FROM account WHERE id = ?1").map_err(failed)?;
+    let mut select = connection.prepare_cached("SELECT state FROM account WHERE id = ?1").map_err(failed)?;
     let state: Option<String> = select.query_row([id], |row| row.get(0)).optional().map_err(failed)?;
     state.map(|state| rows::parse(&state)).transpose()
 }
@@ -113,10 +112,10 @@ fn replay(connection: &Connection, cache: &mut Cache, folded: u64) -> Result<(),
     while let Some(row) = found.next()? {
         let entry = rows::decode(row)?;
         let id = entry.account.as_str();
-        if !cache.accounts.contains_key(id) {
-            if let Some(account) = read_account(connection, id)? {
-                cache.insert(account);
-            }
+        if !cache.accounts.contains_key(id)
+            && let Some(account) = read_account(connection, id)?
+        {
+            cache.insert(account);
         }
         fold(cache, &entry);
     }

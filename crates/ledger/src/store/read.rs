@@ -130,8 +130,10 @@ impl Reader {
         let begin: (i64, String) = match after {
             Some(after) => {
                 let select = "SELECT created_at FROM api_key WHERE account = ?1 AND id = ?2";
-                let at: Option<i64> =
-                    connection.query_row(select, params![account, after], |row| row.get(0)).optional().map_err(failed)?;
+                let at: Option<i64> = connection
+                    .query_row(select, params![account, after], |row| row.get(0))
+                    .optional()
+                    .map_err(failed)?;
                 let Some(at) = at else { return Ok(Vec::new()) };
                 (at, after.to_owned())
             }

@@ -40,7 +40,11 @@ struct Rest<'a> {
 }
 
 /// Inserts an entry; `lane` is the row of a charge's lane.
-pub fn insert(statement: &mut CachedStatement<'_>, entry: &Entry, lane: Option<i64>) -> Result<(), StoreError> {
+pub fn insert(
+    statement: &mut CachedStatement<'_>,
+    entry: &Entry,
+    lane: Option<i64>,
+) -> Result<(), StoreError> {
     let (id, account, prev) = (sql(entry.id), entry.account.as_str(), sql(entry.prev));
     let kind = entry.kind.name();
     let inserted = match &entry.kind {
@@ -56,9 +60,9 @@ pub fn insert(statement: &mut CachedStatement<'_>, entry: &Entry, lane: Option<i
             charge.key,
             charge.model,
             charge.answered_model,
-            word(&charge.outcome)?,
-            charge.source.as_ref().map(word).transpose()?,
-            charge.status.as_ref().map(word).transpose()?,
+            outcome(charge.outcome),
+            charge.source.map(source),
+            charge.status.map(status),
             json(&charge.usage)?,
             json(&charge.slices)?,
             charge.amount.get(),
@@ -102,11 +106,8 @@ pub fn insert(statement: &mut CachedStatement<'_>, entry: &Entry, lane: Option<i
 pub fn decode(row: &Row<'_>) -> Result<Entry, StoreError> {
     let kind: String = get(row, 4)?;
     let body: String = get(row, 17)?;
-    let kind = if kind == "charge" {
-        EntryKind::Charge(Box::new(charge(row, &body)?))
-    } else {
-        parse(&body)?
-    };
+    let kind =
+        if kind == "charge" { EntryKind::Charge(Box::new(charge(row, &body)?)) } else { parse(&body)? };
     let account: String = get(row, 1)?;
     Ok(Entry {
         id: unsql(get(row, 0)?),
@@ -196,6 +197,50 @@ pub fn word(value: &impl Serialize) -> Result<String, StoreError> {
     }
 }
 
+/// How a request ended, as the wire writes it; written for every charge, so without detours.
+const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Settled => "settled",
+        Outcome::Released => "released",
+        Outcome::NoUpstream => "no_upstream",
+        Outcome::Lost => "lost",
+    }
+}
+
+const fn source(source: UsageSource) -> &'static str {
+    match source {
+        UsageSource::Reported => "reported",
+        UsageSource::Counted => "counted",
+        UsageSource::Estimated => "estimated",
+    }
+}
+
+const fn status(status: UsageStatus) -> &'static str {
+    match status {
+        UsageStatus::Complete => "complete",
+        UsageStatus::Partial => "partial",
+        UsageStatus::Failed => "failed",
+    }
+}
+
 fn unword<T: DeserializeOwned>(word: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(StoreError::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_wire() {
+        for value in [Outcome::Settled, Outcome::Released, Outcome::NoUpstream, Outcome::Lost] {
+            assert_eq!(word(&value).unwrap(), outcome(value));
+        }
+        for value in [UsageSource::Reported, UsageSource::Counted, UsageSource::Estimated] {
+            assert_eq!(word(&value).unwrap(), source(value));
+        }
+        for value in [UsageStatus::Complete, UsageStatus::Partial, UsageStatus::Failed] {
+            assert_eq!(word(&value).unwrap(), status(value));
+        }
+    }
 }

@@ -35,7 +35,8 @@ impl Sqlite {
         let directory = std::env::temp_dir().join(format!("bursar-store-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("ledger.db");
-        let mut subject = Self { path, catalog, store: None, counters: Counters::default(), flush_every, calls: 0 };
+        let mut subject =
+            Self { path, catalog, store: None, counters: Counters::default(), flush_every, calls: 0 };
         subject.reopen();
         subject
     }
@@ -113,7 +114,8 @@ impl Subject for Sqlite {
 
     fn incidents(&mut self) -> Vec<Incident> {
         let connection = super::read::connect(&self.path).unwrap();
-        let mut select = connection.prepare("SELECT at, account, code, detail FROM incident ORDER BY id").unwrap();
+        let mut select =
+            connection.prepare("SELECT at, account, code, detail FROM incident ORDER BY id").unwrap();
         let incident = |row: &rusqlite::Row<'_>| {
             let (at, account) = (row.get(0)?, row.get(1)?);
             Ok(Incident { at, account, event: None, code: row.get(2)?, detail: row.get(3)? })

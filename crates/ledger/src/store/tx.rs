@@ -106,8 +106,12 @@ impl<'s> SqliteTx<'s> {
         if surplus == 0 {
             return Ok(());
         }
-        let mut oldest: Vec<(i64, NodeId)> =
-            self.cache.nodes.values().filter_map(|known| Some((known.node.closed_at?, known.node.id))).collect();
+        let mut oldest: Vec<(i64, NodeId)> = self
+            .cache
+            .nodes
+            .values()
+            .filter_map(|known| Some((known.node.closed_at?, known.node.id)))
+            .collect();
         oldest.sort_unstable();
         for (_, id) in oldest.into_iter().take(surplus) {
             self.run("DELETE FROM node WHERE id = ?1", params![id.0])?;
@@ -161,9 +165,8 @@ impl<'s> SqliteTx<'s> {
     /// Nodes that were closed and may still have leases.
     #[must_use]
     pub fn closed_holders(&self) -> Vec<NodeId> {
-        let is_closed = |node: &&NodeId| {
-            self.cache.nodes.get(*node).is_none_or(|known| known.node.closed_at.is_some())
-        };
+        let is_closed =
+            |node: &&NodeId| self.cache.nodes.get(*node).is_none_or(|known| known.node.closed_at.is_some());
         self.cache.holders.keys().filter(is_closed).copied().collect()
     }
 
@@ -205,7 +208,8 @@ impl<'s> SqliteTx<'s> {
         let known = match found {
             Some(known) => known,
             None => {
-                let insert = "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
+                let insert =
+                    "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
                 self.run(insert, params![lane.node.0, lane.slot, lane.incarnation])?;
                 KnownLane { row: self.connection.last_insert_rowid(), state: LaneState::default() }
             }
@@ -222,7 +226,8 @@ impl<'s> SqliteTx<'s> {
                 self.run(insert, params![charge.request, entry.account.as_str(), sql(entry.id)])
             }
             EntryKind::Grant(granted) => {
-                let insert = "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
+                let insert =
+                    "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
                 let source = rows::word(&granted.source)?;
                 self.run(insert, params![entry.account.as_str(), source, granted.reference, sql(entry.id)])
             }
@@ -314,7 +319,10 @@ impl Tx for SqliteTx<'_> {
                    SET expires_at = excluded.expires_at, revoked_at = excluded.revoked_at, body = excluded.body";
         let body = rows::json(&key)?;
         let (account, id) = (key.account.as_str(), &*key.id);
-        self.run(sql, params![key.digest.0, account, id, key.created_at, key.expires_at, key.revoked_at, body])
+        self.run(
+            sql,
+            params![key.digest.0, account, id, key.created_at, key.expires_at, key.revoked_at, body],
+        )
     }
 
     fn node(&mut self, id: NodeId) -> Result<Option<Node>, StoreError> {
@@ -374,7 +382,13 @@ impl Tx for SqliteTx<'_> {
         self.lane_row(lane).map(|known| known.state)
     }
 
-    fn put_lane(&mut self, lane: Lane, state: LaneState, first: u64, digests: &[u64]) -> Result<(), StoreError> {
+    fn put_lane(
+        &mut self,
+        lane: Lane,
+        state: LaneState,
+        first: u64,
+        digests: &[u64],
+    ) -> Result<(), StoreError> {
         let row = self.lane_row(lane)?.row;
         self.run(
             "UPDATE lane SET last = ?2, closed = ?3 WHERE id = ?1",
@@ -385,7 +399,10 @@ impl Tx for SqliteTx<'_> {
             return Ok(());
         }
         let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
-        self.run("INSERT INTO batch (lane, first, digests) VALUES (?1, ?2, ?3)", params![row, sql(first), bytes])?;
+        self.run(
+            "INSERT INTO batch (lane, first, digests) VALUES (?1, ?2, ?3)",
+            params![row, sql(first), bytes],
+        )?;
         let kept_from = state.last.saturating_sub(DIGESTS_KEPT);
         self.run("DELETE FROM batch WHERE lane = ?1 AND first < ?2", params![row, sql(kept_from)])
     }
@@ -427,7 +444,10 @@ impl Tx for SqliteTx<'_> {
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {
         let position = self.cache.feed.last.saturating_add(1);
-        self.run("INSERT INTO change (id, body) VALUES (?1, ?2)", params![sql(position), rows::json(&change)?])?;
+        self.run(
+            "INSERT INTO change (id, body) VALUES (?1, ?2)",
+            params![sql(position), rows::json(&change)?],
+        )?;
         self.cache.feed.last = position;
         self.cache.feed.changes.push_back((position, change));
         Ok(())
@@ -446,7 +466,7 @@ impl Tx for SqliteTx<'_> {
         let cursor = if feed.changes.len().saturating_sub(from) <= limit {
             feed.last
         } else {
-            unread.clone().last().map_or(cursor, |(position, _)| *position)
+            unread.clone().next_back().map_or(cursor, |(position, _)| *position)
         };
         Ok(Feed { cursor, reset: false, changes: unread.map(|(_, change)| change.clone()).collect() })
     }
@@ -491,7 +511,8 @@ pub(super) fn fold(cache: &mut Cache, entry: &Entry) {
         cache.holders.entry(*node).or_default().insert(entry.account.clone());
     }
     let Some(cached) = cache.accounts.get_mut(&entry.account) else { return };
-    let sums = |account: &Account| (i128::from(account.outstanding(CREDITS).get()), i128::from(account.debt.get()));
+    let sums =
+        |account: &Account| (i128::from(account.outstanding(CREDITS).get()), i128::from(account.debt.get()));
     let before = sums(&cached.account);
     cached.account.apply(entry);
     let after = sums(&cached.account);
@@ -512,4 +533,3 @@ pub(super) fn fold(cache: &mut Cache, entry: &Entry) {
         cached.due = due;
     }
 }
-

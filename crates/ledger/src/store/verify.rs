@@ -106,7 +106,10 @@ fn check_entry(
     if folded.written == entry.id {
         let written = flush::read_account(connection, entry.account.as_str())?;
         if written.as_ref() != Some(&folded.account) {
-            report.note(format!("account {}: what is written down is not the fold up to {}", entry.account, entry.id));
+            report.note(format!(
+                "account {}: what is written down is not the fold up to {}",
+                entry.account, entry.id
+            ));
         }
     }
     Ok(())
@@ -145,12 +148,18 @@ impl Folded {
         let mut posted = self.posted.clone();
         let owed = posted.remove("debt").unwrap_or(0);
         if owed != i128::from(self.account.debt.get()).saturating_neg() {
-            report.note(format!("account {}: debt {} but {owed} was posted", self.account.id, self.account.debt));
+            report.note(format!(
+                "account {}: debt {} but {owed} was posted",
+                self.account.id, self.account.debt
+            ));
         }
         for (id, lot) in &self.account.lots {
             let sum = posted.remove(&format!("lot:{id}")).unwrap_or(0);
             if sum != i128::from(lot.remaining.get()) {
-                report.note(format!("account {}: lot {id} has {} but {sum} was posted", self.account.id, lot.remaining));
+                report.note(format!(
+                    "account {}: lot {id} has {} but {sum} was posted",
+                    self.account.id, lot.remaining
+                ));
             }
         }
         for (name, sum) in posted.iter().filter(|(name, sum)| name.starts_with("lot:") && **sum != 0) {

@@ -1,7 +1,7 @@
 //! The program as a process: started, stopped, killed, and what it leaves behind.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, mpsc};
@@ -101,6 +101,24 @@ fn it_ends_gracefully_on_either_signal() {
         let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
         assert_eq!(last["message"], "closed", "{log}");
     }
+}
+
+#[test]
+fn connections_without_a_call_do_not_hold_the_end_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = Process::start(&folder.path().join("ledger.db"), "info", &[]);
+    let silent = TcpStream::connect(process.address).unwrap();
+    let mut begun = TcpStream::connect(process.address).unwrap();
+    begun.write_all(b"GET /healthz HT").unwrap();
+    let mut idle = TcpStream::connect(process.address).unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: ledger\r\n\r\n").unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let (status, log) = process.end(Signal::TERM);
+    assert_eq!(status, Some(0), "{log}");
+    assert!(!log.contains("cut off"), "{log}");
+    drop((silent, begun));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `bench`: what metering costs, against no filter and against a filter that does nothing.
 //!
-//! Envoy has one worker, kept on core 0; load and upstream are on core 1. Variants alternate in short
+//! Envoy has one worker, kept on core 0; load, upstream and ledger are on core 1. Variants alternate in short
 //! rounds, and ratios are taken within a round, because absolute figures drift on shared machines. It
 //! asserts nothing.
 
@@ -24,7 +24,7 @@ use upstream::Upstream;
 
 /// Envoy's core.
 const ENVOY_CORE: usize = 0;
-/// The core of load and upstream.
+/// The core of everything else.
 const OTHER_CORE: usize = 1;
 
 /// A catalog that never refuses for rate: the load is far above any plan for people.
@@ -80,7 +80,7 @@ impl Bench {
             rig.round(time).await?;
         }
         println!(
-            "Envoy: 1 worker on core {ENVOY_CORE}; load and upstream ({}) on core {OTHER_CORE}.",
+            "Envoy: 1 worker on core {ENVOY_CORE}; load, upstream ({}) and ledger on core {OTHER_CORE}.",
             plain.name
         );
         println!("Medians of {rounds} rounds; ratios within a round.\n");
@@ -107,6 +107,7 @@ async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream
     setup.link = false;
     setup.access_log = false;
     setup.envoy_core = Some(ENVOY_CORE);
+    setup.ledger_core = Some(OTHER_CORE);
     let extra = |name: &str, filter, upstream: &Upstream| Extra {
         name: name.to_owned(),
         filter,

@@ -137,7 +137,7 @@ pub async fn limited(stack: &Stack, told: &mut Transcript) -> Result<()> {
     let last = last.context("no answer")?;
     told.request("POST /v1/chat/completions  × 16");
     told.say(statuses.join(" "));
-    told.answer(last.status, &last.text());
+    told.refusal(&last);
     let wait = last.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     told.sum(format!("retry-after: {}", last.header("retry-after").unwrap_or("(missing)")));
     let passed = statuses.iter().filter(|status| *status == "200").count();
@@ -157,7 +157,7 @@ pub async fn gated(stack: &Stack, told: &mut Transcript, account: &Account) -> R
     let tag = chat.tag.clone();
     told.request("POST /v1/chat/completions  early-preview");
     let answer = stack.chat(account, chat).await?;
-    told.answer(answer.status, &answer.text());
+    told.refusal(&answer);
     let body = answer.json()?;
     let plan = body.pointer("/unlocks/0/plan").and_then(Value::as_str).unwrap_or_default();
     told.sum(format!("the plan that opens it: {plan}"));
@@ -196,7 +196,7 @@ pub async fn spent(stack: &Stack, told: &mut Transcript, account: &Account) -> R
 
     told.request("POST /v1/chat/completions  claude-opus-4.6");
     let refused = stack.chat(account, Chat::new("claude-opus-4.6").max_tokens(100)).await?;
-    told.answer(refused.status, &refused.text());
+    told.refusal(&refused);
     let body = refused.json()?;
     let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let shaped = text("/code") == "insufficient_credits" && !text("/error/message").is_empty();

@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::io::IsTerminal;
 
+use crate::http::Answer;
+
 /// How much of a text is shown.
-const SHOWN_CHARS: usize = 100;
+const SHOWN_CHARS: usize = 140;
 
 /// What is told, and what was checked.
 #[derive(Debug)]
@@ -55,6 +57,13 @@ impl Transcript {
             self.paint(colour, &status.to_string()),
             shortened(text)
         );
+    }
+
+    /// Shows a refusal: its code, and what it tells people.
+    pub fn refusal(&self, answer: &Answer) {
+        let body = answer.json().unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(serde_json::Value::as_str).unwrap_or("?");
+        self.answer(answer.status, &format!("{}: {}", text("code"), text("detail")));
     }
 
     /// Shows a sum.

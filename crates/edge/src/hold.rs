@@ -1,0 +1,347 @@
+//! The hold: rates and buckets of the account's record, taken together in one compare-and-swap or not at all,
+//! and what becomes of a request where they are not there.
+
+use std::rc::Rc;
+
+use tariff::{Meter, Rate, Unit, Usage};
+use usage::RequestFacts;
+use wire::id::tag;
+use wire::{Denial, DenialCode, KeyEntry, VerdictKind};
+
+use crate::account::{Account, Compiled, is_common};
+use crate::admit::Next;
+use crate::edge::Edge;
+use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
+use crate::pricing::Priced;
+use crate::rate;
+use crate::record::{Cell, Denied, Need, Record, Short, Why};
+use crate::records::Fate;
+use crate::refuse;
+use crate::reply::Refusal;
+use crate::request::{Held, Hold, Reason, Request};
+use crate::shared::SharedData;
+use crate::time::Now;
+
+/// What one look at the record said.
+enum Taken {
+    Held { epoch: u64, remaining: Option<i64>, rate_limit: Option<String>, low: bool },
+    Rate { id: String, retry_us: u64 },
+    Denied(Denied),
+    Short,
+}
+
+impl Edge {
+    /// `stream` mode: what is decided before the headers go ahead. The rates that count every request are taken
+    /// here; what is known to be refused whatever the body says is refused here.
+    pub(crate) fn header_phase(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &mut Request,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let Some(account) = request.account.clone().filter(|_| self.may_admit(now)) else {
+            // The body's phase waits for the ledger.
+            return Ok(());
+        };
+        let policy = Rc::clone(&account.policy);
+        let rates: Vec<&Rate> = policy.common_rates().collect();
+        let every_class_takes = |tag: u64| {
+            let id = policy.bucket_id(tag).unwrap_or_default();
+            policy.policy.classes.iter().all(|class| class.buckets.iter().any(|own| own == id))
+        };
+        let node = self.node(shared).generation;
+        let changed = self.records.change_or_create(shared, &account.id, node, now.mono_us, |record| {
+            bring_up_to_date(record, &account);
+            let denied = record.denial.filter(|d| d.until_us > now.mono_us && every_class_takes(d.tag));
+            let has_none = |tag: u64| record.cell(tag).is_none_or(|cell| cell.free() <= 0);
+            if let Some(denied) = denied.filter(|denied| has_none(denied.tag)) {
+                return Err(Taken::Denied(denied));
+            }
+            take_rates(record, &rates, now.mono_us).map(|()| record.touched_us = now.mono_us)
+        });
+        let changed = changed.map_err(refuse::record)?;
+        self.close_evicted(shared, changed.evicted, now);
+        request.rates_taken = changed.result.is_ok();
+        match changed.result {
+            Ok(()) => Ok(()),
+            Err(Taken::Denied(denied)) => Err(refuse::denied(&account, denied, None)),
+            Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
+            Err(Taken::Held { .. } | Taken::Short) => Ok(()),
+        }
+    }
+
+    /// Takes rates and buckets together.
+    pub(crate) fn hold(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &mut Request,
+        key: &KeyEntry,
+        account: &Rc<Account>,
+        model: Rc<Priced>,
+        now: Now,
+    ) -> Next {
+        let name = model.name.clone();
+        let Some(mut hold) = planned(request, key, account, model) else {
+            return Next::Refusal(refuse::unknown_model(&name));
+        };
+        hold.node = self.node(shared).generation;
+        let policy = Rc::clone(&account.policy);
+        let taken_before = |rate: &&Rate| request.rates_taken && is_common(rate);
+        let rates: Vec<&Rate> = policy.rates(&name).filter(|rate| !taken_before(rate)).collect();
+        if rates.is_empty() && hold.takes.iter().all(|take| take.amount == 0) {
+            hold.takes.clear();
+            request.hold = Some(hold);
+            return Next::Proceed;
+        }
+        clip(request, &mut hold);
+        let needs = hold.needs();
+        let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
+            bring_up_to_date(record, account);
+            take(record, &policy, &rates, &needs, now.mono_us)
+        });
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => return Next::Refusal(refuse::record(error)),
+        };
+        self.close_evicted(shared, changed.evicted, now);
+        match changed.result {
+            Taken::Held { epoch, remaining, rate_limit, low } => {
+                if low {
+                    self.low.insert(account.id.clone());
+                }
+                hold.epoch = Some(epoch);
+                (hold.remaining, hold.rate_limit) = (remaining, rate_limit);
+                request.hold = Some(hold);
+                Next::Proceed
+            }
+            Taken::Rate { id, retry_us } => {
+                self.refused(shared, request, hold, refuse::rate(&id, retry_us), now)
+            }
+            Taken::Denied(denied) => {
+                let refusal = refuse::denied(account, denied, Some(&hold));
+                self.refused(shared, request, hold, refusal, now)
+            }
+            Taken::Short => match self.verdict(shared, request, account, &hold, now) {
+                Some(refusal) => self.refused(shared, request, hold, refusal, now),
+                None => Next::Ledger(Reason::Refill, hold.wanted()),
+            },
+        }
+    }
+
+    /// A refusal, or in shadow mode a hold that is not covered.
+    fn refused(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &mut Request,
+        mut hold: Hold,
+        refusal: Refusal,
+        now: Now,
+    ) -> Next {
+        let Some(account) = request.account.as_ref().filter(|_| !request.enforced()) else {
+            return Next::Refusal(refusal);
+        };
+        let needs = hold.needs();
+        let held = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
+            record.hold(&needs, now.mono_us);
+            (record.epoch, Fate::Store)
+        });
+        hold.epoch = held.ok();
+        request.shadow = Some(refusal.code);
+        request.hold = Some(hold);
+        Next::Proceed
+    }
+
+    /// A refusal after the header phase gives back the rate tokens that were taken there.
+    pub(crate) fn give_rates_back(&mut self, shared: &dyn SharedData, request: &mut Request, now: Now) {
+        let taken = std::mem::take(&mut request.rates_taken);
+        let Some(account) = request.account.clone().filter(|_| taken && request.enforced()) else {
+            return;
+        };
+        let node = self.node(shared).generation;
+        // A record that is gone has no rate to mend.
+        let _ = self.records.change(shared, &account.id, node, SWAP_TRIES, |record| {
+            for rate in account.policy.common_rates() {
+                let tag = tag(&rate.id);
+                let full_us = rate::give_back(rate, record.rate(tag), 1);
+                record.set_rate(tag, full_us, now.mono_us);
+            }
+            ((), Fate::Store)
+        });
+    }
+
+    /// The refusal that the ledger's verdict on a parked request asks for, if it asks for one.
+    fn verdict(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        account: &Rc<Account>,
+        hold: &Hold,
+        now: Now,
+    ) -> Option<Refusal> {
+        let VerdictKind::Deny(denial) = request.wait.as_ref()?.verdict.as_ref()? else {
+            return None;
+        };
+        let denied = denied_until(denial, now.mono_us.saturating_add(IN_FLIGHT_US));
+        // Remembered for the node's other requests; the refusal itself does not depend on it.
+        let _ = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
+            if record.version > account.version {
+                return ((), Fate::Leave);
+            }
+            record.denial = Some(denied);
+            ((), Fate::Store)
+        });
+        let mut refusal = refuse::denied(account, denied, Some(hold));
+        if denial.resets_at.is_some() {
+            refusal.help.resets_at.clone_from(&denial.resets_at);
+        }
+        Some(refusal)
+    }
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// What it takes of the record.
+    fn needs(&self) -> Vec<Need> {
+        self.takes.iter().map(|take| Need { tag: take.tag, amount: take.amount }).collect()
+    }
+
+    /// What the ledger is asked for.
+    fn wanted(&self) -> Vec<(String, Need)> {
+        let positive = self.takes.iter().filter(|take| take.amount > 0);
+        positive.map(|take| (take.bucket.clone(), Need { tag: take.tag, amount: take.amount })).collect()
+    }
+}
+
+/// The hold that a request needs; none where its model has no price for what it may use.
+fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Priced>) -> Option<Hold> {
+    let estimate = estimate(request, account, &model);
+    // What no account can have is refused like all that it does not have.
+    let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
+    let takes = account.policy.buckets(&model.name, &key.auth_class).map(|bucket| {
+        let (amount, credits) = match bucket.unit {
+            Unit::Credits => (credits, true),
+            Unit::Count(meter) => (millionths(estimate.get(meter)), false),
+        };
+        Held { bucket: bucket.id.to_owned(), tag: bucket.tag, amount, credits }
+    });
+    Some(Hold {
+        epoch: None,
+        node: 0,
+        takes: takes.collect(),
+        credits,
+        input_estimate: estimate.get(Meter::InputTokens),
+        remaining: None,
+        rate_limit: None,
+        model,
+    })
+}
+
+/// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
+/// model's, times the number of answers asked for.
+fn estimate(request: &Request, account: &Account, model: &Priced) -> Usage {
+    let usage = Usage::new().with(Meter::Requests, 1);
+    let Some(facts) = &request.body.facts else {
+        return usage;
+    };
+    usage
+        .with(Meter::InputTokens, facts.body_bytes.div_ceil(4))
+        .with(Meter::OutputTokens, output_bound(facts, account, model))
+}
+
+fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
+    let asked = facts.output_bound().unwrap_or(model.max_output_default);
+    let capped = account.policy.policy.max_tokens.map_or(asked, |cap| {
+        // Where the request names no bound, the cap itself is sent upstream.
+        if facts.output_bound().is_some() { asked.min(cap) } else { cap }
+    });
+    capped.saturating_mul(facts.n.unwrap_or(1)).min(tariff::meter::COUNT_MAX)
+}
+
+fn millionths(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000).min(AMOUNT_MAX)
+}
+
+/// Lowers the hold to what the ledger has clipped it to (M9). A clip is good for one look at the record: where
+/// others were faster, the ledger is asked for the whole hold again.
+fn clip(request: &mut Request, hold: &mut Hold) {
+    let Some(wait) = &mut request.wait else {
+        return;
+    };
+    if let Some(VerdictKind::Clip(clip)) = wait.verdict.take_if(|kind| matches!(kind, VerdictKind::Clip(_))) {
+        for take in hold.takes.iter_mut().filter(|take| take.bucket == clip.bucket) {
+            take.amount = clip.need.get().min(take.amount);
+        }
+    }
+}
+
+/// A snapshot of a higher version lifts denials and states its own.
+fn bring_up_to_date(record: &mut Record, account: &Account) {
+    if record.version >= account.version {
+        return;
+    }
+    record.version = account.version;
+    record.denial = account.deny.first().map(|denial| denied_until(denial, u64::MAX));
+}
+
+/// A denial as the record remembers it; one for credits that are held elsewhere only until `in_flight_us`.
+fn denied_until(denial: &Denial, in_flight_us: u64) -> Denied {
+    let (why, until_us) = match denial.code {
+        DenialCode::Empty => (Why::Empty, u64::MAX),
+        DenialCode::Limit => (Why::Limit, u64::MAX),
+        DenialCode::InFlight => (Why::InFlight, in_flight_us),
+    };
+    Denied { tag: tag(&denial.bucket), why, until_us, available: denial.available.get() }
+}
+
+fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need], now_us: u64) -> Taken {
+    let before = record.rates;
+    if let Err(refused) = take_rates(record, rates, now_us) {
+        return refused;
+    }
+    if let Err(short) = record.take(needs, now_us) {
+        record.rates = before;
+        return match short {
+            Short::Lease => Taken::Short,
+            Short::Denied(denied) => Taken::Denied(denied),
+        };
+    }
+    let mut buckets = policy.policy.buckets.iter().zip(&policy.tags);
+    let credits = buckets.find(|(bucket, _)| bucket.unit == Unit::Credits);
+    let cells = needs.iter().filter_map(|need| record.cell(need.tag));
+    let low = cells.into_iter().any(|cell| cell.free() < cell.target(now_us) / 2);
+    Taken::Held {
+        epoch: record.epoch,
+        remaining: credits.and_then(|(_, tag)| record.cell(*tag)).map(Cell::remaining),
+        rate_limit: rate_limit(record, policy, now_us),
+        low: low && !record.exact,
+    }
+}
+
+/// Takes one token of each rate, or none of any.
+fn take_rates(record: &mut Record, rates: &[&Rate], now_us: u64) -> Result<(), Taken> {
+    let before = record.rates;
+    for rate in rates {
+        let tag = tag(&rate.id);
+        match rate::take(rate, record.rate(tag), 1, now_us) {
+            rate::Verdict::Pass { full_us } => record.set_rate(tag, full_us, now_us),
+            rate::Verdict::Wait { retry_us } => {
+                record.rates = before;
+                return Err(Taken::Rate { id: rate.id.clone(), retry_us });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The IETF `RateLimit` header: what is left of each rate, and when it is whole again.
+fn rate_limit(record: &Record, policy: &Compiled, now_us: u64) -> Option<String> {
+    let describe = |rate: &Rate| {
+        let full_us = record.rate(tag(&rate.id));
+        let left = rate::remaining(rate, full_us, now_us);
+        let whole_s = full_us.saturating_sub(now_us).div_ceil(1_000_000);
+        format!("\"{}\";r={left};t={whole_s}", rate.id)
+    };
+    let all: Vec<String> = policy.policy.rates.iter().map(describe).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}

@@ -1,0 +1,130 @@
+//! The writer under many callers, and its end where the store fails.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use book::suite::world;
+use tariff::Micros;
+
+use super::*;
+use crate::dto;
+use crate::service::{Idempotency, NewAccount, ServiceError, Written};
+
+fn start(store: &Path, on_fatal: fn()) -> Arc<Engine> {
+    let options =
+        Options { store: store.to_owned(), catalog: world::catalog(), metrics: Arc::new(Metrics::default()) };
+    Engine::start(options, Arc::new(SystemClock::default()), on_fatal).unwrap()
+}
+
+fn never() {
+    unreachable!("the writer failed");
+}
+
+async fn open_account(engine: &Engine) {
+    let new = NewAccount { id: "acme".to_owned(), plan: "topup_only".to_owned(), created_at: None };
+    engine.create_account(None, new).await.unwrap();
+}
+
+fn grant(reference: usize) -> dto::Grant {
+    dto::Grant {
+        pool: "topup".to_owned(),
+        amount: Micros(1_000_000).into(),
+        expires_at: None,
+        reference: format!("p{reference}"),
+    }
+}
+
+async fn available(engine: &Engine) -> Micros {
+    engine.balance("acme".to_owned()).await.unwrap().available.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_share_commits_and_each_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("ledger.db");
+    let engine = start(&store, never);
+    open_account(&engine).await;
+    let calls = (0..200).map(|number| {
+        let engine = Arc::clone(&engine);
+        // Every reference is granted by two callers: one of them finds it there.
+        tokio::spawn(
+            async move { engine.create_grant(None, "acme".to_owned(), grant(number / 2)).await.unwrap() },
+        )
+    });
+    let mut done = 0;
+    for call in calls.collect::<Vec<_>>() {
+        done += usize::from(matches!(call.await.unwrap(), Written::Done(_)));
+    }
+    assert_eq!((done, available(&engine).await), (100, world::credits(100)));
+    let gauges = engine.gauges().await.unwrap();
+    assert_eq!((gauges.accounts, gauges.queue), (1, 0));
+    engine.close().await.unwrap();
+    assert!(matches!(engine.ready().await, Err(ServiceError::Unavailable(_))));
+    assert_eq!(crate::store::verify(&store).unwrap().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_idempotency_key_answers_with_what_was_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = start(&folder.path().join("ledger.db"), never);
+    open_account(&engine).await;
+    let write = |fingerprint| Some(Idempotency { key: "k".to_owned(), fingerprint: [fingerprint; 32] });
+    let Written::Done(lot) = engine.create_grant(write(1), "acme".to_owned(), grant(1)).await.unwrap() else {
+        unreachable!("it is the first")
+    };
+    let again = engine.create_grant(write(1), "acme".to_owned(), grant(2)).await.unwrap();
+    assert_eq!(again, Written::Replayed(serde_json::to_vec(&lot).unwrap()));
+    let other = engine.create_grant(write(2), "acme".to_owned(), grant(2)).await;
+    assert!(matches!(other, Err(ServiceError::IdempotencyMismatch)));
+    assert_eq!(available(&engine).await, world::credits(1));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_commit_ends_the_writer_and_nothing_of_it_stays() {
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("ledger.db");
+    let engine = start(&store, || {
+        ENDED.fetch_add(1, Ordering::SeqCst);
+    });
+    open_account(&engine).await;
+    engine.create_grant(None, "acme".to_owned(), grant(1)).await.unwrap();
+    let other = rusqlite::Connection::open(&store).unwrap();
+    let fault = "CREATE TRIGGER fault BEFORE INSERT ON change BEGIN SELECT RAISE(ABORT, 'disk'); END";
+    other.execute_batch(fault).unwrap();
+    let failed = engine.create_grant(None, "acme".to_owned(), grant(2)).await;
+    assert!(matches!(failed, Err(ServiceError::Unavailable(_))), "{failed:?}");
+    let after = engine.balance("acme".to_owned()).await;
+    assert!(
+        matches!(after, Err(ServiceError::Unavailable(_))),
+        "nothing is served from memory ahead of the disk"
+    );
+    while ENDED.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(engine);
+    other.execute_batch("DROP TRIGGER fault").unwrap();
+    drop(other);
+
+    let engine = start(&store, never);
+    assert_eq!(available(&engine).await, world::credits(1));
+    engine.create_grant(None, "acme".to_owned(), grant(2)).await.unwrap();
+    assert_eq!(available(&engine).await, world::credits(2));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_in_a_job_ends_the_writer() {
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    let folder = tempfile::tempdir().unwrap();
+    let engine = start(&folder.path().join("ledger.db"), || {
+        ENDED.fetch_add(1, Ordering::SeqCst);
+    });
+    let failed: Result<(), ServiceError> = engine.writer.run(|_, _| panic!("a fault in a job")).await;
+    assert!(matches!(failed, Err(ServiceError::Unavailable(_))));
+    while ENDED.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(engine.ready().await, Err(ServiceError::Unavailable(_))));
+}
