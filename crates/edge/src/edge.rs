@@ -1,6 +1,7 @@
 //! One worker VM's state: everything that outlives a root context and a stream.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
@@ -55,6 +56,8 @@ pub struct Edge {
     pub(crate) ledger: LedgerView,
     queue: u32,
     entropy: Entropy,
+    /// What all request ids of this VM begin with.
+    id_prefix: Box<str>,
 }
 
 /// When things last happened, in microseconds on the monotonic clock.
@@ -158,6 +161,7 @@ impl Edge {
             ledger: LedgerView::default(),
             queue,
             entropy: Entropy { seed, count: 0 },
+            id_prefix: format!("req_{:032x}", u128::from_be_bytes(seed)).into(),
         }
     }
 
@@ -196,8 +200,11 @@ impl Edge {
     /// A request id, unique for ever: the VM's random bits and a count.
     pub(crate) fn next_id(&mut self) -> Box<str> {
         self.entropy.count = self.entropy.count.saturating_add(1);
-        let seed = u128::from_be_bytes(self.entropy.seed);
-        format!("req_{seed:032x}{:08x}", self.entropy.count).into()
+        let mut id = String::with_capacity(self.id_prefix.len().saturating_add(16));
+        id.push_str(&self.id_prefix);
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{:08x}", self.entropy.count);
+        id.into()
     }
 
     /// 128 bits for a node id, different at every call.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use wire::{NODE_ADMITS_MS, VerdictKind};
+use wire::VerdictKind;
 
 use crate::admit::Progress;
 use crate::edge::Edge;
@@ -147,9 +147,7 @@ impl Edge {
 
     /// Whether asking is pointless for now: calls fail, and the next try is not due.
     fn ledger_is_down(&self, now: Now) -> bool {
-        let known_down = self.ledger.failures >= 2 && now.mono_us < self.clock.retry_after;
-        let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
-        known_down || (self.ledger.failures >= 2 && silent_us > NODE_ADMITS_MS.saturating_mul(1_000))
+        self.ledger.failures >= 2 && now.mono_us < self.clock.retry_after
     }
 
     /// Looks again at the parked requests that wait for nothing but a root.

@@ -1,6 +1,8 @@
 //! Settlement: once per request, when its stream is logged. What was used replaces what was held, in the
 //! record, in the lane's ring, and in the access log.
 
+use std::rc::Rc;
+
 use serde::Serialize;
 use tariff::{Meter, Micros, Usage};
 use usage::response::estimate_output_tokens;
@@ -56,7 +58,7 @@ struct LogLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     term: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lane: Option<String>,
+    lane: Option<Rc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
@@ -219,12 +221,12 @@ impl Edge {
         shared: &dyn SharedData,
         event: impl FnOnce(u64) -> Event,
         now: Now,
-    ) -> Option<(String, u64)> {
+    ) -> Option<(Rc<str>, u64)> {
         let keys = self.keys_in_shared.clone();
         let lane = self.lane(shared, now)?;
         // An event of strings and integers always serialises.
         let pushed = lane.push(shared, &keys, |seq| serde_json::to_vec(&event(seq)).unwrap_or_default());
-        let name = format!("{}/{}/{}", lane.lane.node, lane.lane.slot, lane.lane.incarnation);
+        let name = Rc::clone(&lane.name);
         let depth = lane.depth();
         match pushed {
             Ok(seq) => {
@@ -248,7 +250,7 @@ impl Edge {
         let Some(record) = evicted else {
             return;
         };
-        let policy = self.accounts.fetch(&record.account).map(|account| std::rc::Rc::clone(&account.policy));
+        let policy = self.accounts.fetch(&record.account).map(|account| Rc::clone(&account.policy));
         let cells = record.cells.iter().filter(|cell| cell.tag != 0 && cell.granted != 0);
         let used: Vec<_> = cells
             .map(|cell| Used {
@@ -355,7 +357,7 @@ fn line(
     ended: Ended,
     posted: Option<Posted<'_>>,
     usage: &Usage,
-    place: Option<(String, u64)>,
+    place: Option<(Rc<str>, u64)>,
 ) -> String {
     let code = match ended {
         Ended::Refused(code) | Ended::Shadow(code) => Some(code.as_str()),

@@ -274,7 +274,9 @@ impl Edge {
         read: ReadBody<'_>,
         verdict: &mut Verdict,
     ) -> Result<(), Refusal> {
-        request.body.ended |= end_of_stream;
+        // A body of the announced length is whole: the last callback, which says so, need not be waited for.
+        let whole = request.body.announced == u64::try_from(size).ok() && !request.body.edited;
+        request.body.ended |= end_of_stream || whole;
         let limit = request.config.body_limit_bytes;
         let Some(scanner) = &mut request.body.scanner else {
             return Ok(());

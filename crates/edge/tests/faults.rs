@@ -660,6 +660,8 @@ fn a_worker_that_slept_through_the_node_s_end_does_not_spoil_its_records() {
         world.account("a", "max");
         serve(&mut world, 0, "a");
         serve(&mut world, 1, "a");
+        // All is told: nothing keeps either of them awake.
+        world.pass(2_000);
         world.ledger = Ledger::Down;
         world.pass(70_000);
         world.ledger = Ledger::Up;
@@ -667,12 +669,14 @@ fn a_worker_that_slept_through_the_node_s_end_does_not_spoil_its_records() {
         world.pass(3_000);
         let open = world.chat(0, "a", &ask(SONNET, 10));
         world.pass(300);
-        assert!(forwarded(&world, open), "{mode}: {:?}", world.warnings);
+        assert!(forwarded(&world, open), "{mode}: {:?} {:?}", world.streams[open].seen, world.warnings);
         let other = world.chat(1, "a", &ask(SONNET, 10));
         world.pass(300);
         assert!(forwarded(&world, other), "{mode}");
         let nodes: Vec<_> = world.records().iter().map(|record| (record.node, record.open)).collect();
         assert_eq!(nodes, [(2, 2)], "{mode}");
+        let told = world.warnings.iter().filter(|text| text.contains("had closed this node")).count();
+        assert_eq!(told, 1, "{mode}: the second worker follows the first one");
         world.answer(open, 200, &usage(1, 1));
         world.answer(other, 200, &usage(1, 1));
         world.pass(2_000);

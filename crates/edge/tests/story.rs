@@ -1,5 +1,5 @@
 //! The life of requests on one node, against the real book.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
+#![expect(clippy::panic, reason = "tests may fail loudly")]
 
 mod world;
 

@@ -15,6 +15,7 @@ mod speed;
 #[cfg(test)]
 mod tests;
 mod tx;
+mod upkeep;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,8 @@ use rusqlite::Connection;
 use tariff::Catalog;
 
 pub use self::read::Reader;
-pub use self::tx::{KeptAnswer, SqliteTx};
+pub use self::tx::SqliteTx;
+pub use self::upkeep::KeptAnswer;
 pub use self::verify::{Report, verify};
 use crate::store::cache::Cache;
 

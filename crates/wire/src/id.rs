@@ -31,7 +31,11 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut digits = [0; $bytes * 2];
+                for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+                    *pair = [hex_char(byte >> 4), hex_char(byte & 0xF)];
+                }
+                f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
             }
         }
 
@@ -86,6 +90,10 @@ fn decode_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
         *byte = (hex_digit(*high)? << 4) | hex_digit(*low)?;
     }
     Some(())
+}
+
+fn hex_char(nibble: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'0')
 }
 
 fn hex_digit(digit: u8) -> Option<u8> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use serde_json::value::RawValue;
 use tariff::Micros;
 use wire::{
     Ask, BATCH_EVENTS_MAX, Batch, Health, LOOKUPS_MAX, Need, ParkedRequest, REFRESH_MAX, RETURNS_MAX, Return,
@@ -35,7 +34,7 @@ impl Edge {
         let number = self.syncs;
         let refill_us = now.mono_us.saturating_add(timeout_us);
         let node = self.node(shared);
-        let batch = self.batch();
+        let (batch, events) = self.batch().unzip();
         let lookups: Vec<_> = (0..LOOKUPS_MAX).map_while(|_| self.lookups.wanted.pop_front()).collect();
         let refresh: Vec<Box<str>> = self.refresh.iter().take(REFRESH_MAX).cloned().collect();
         refresh.iter().for_each(|id| {
@@ -69,6 +68,7 @@ impl Edge {
         let Ok(body) = serde_json::to_vec(&request) else {
             return;
         };
+        let body = with_events(body, &events.unwrap_or_default());
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
         let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
         let sent_us = now.mono_us;
@@ -83,22 +83,26 @@ impl Edge {
     }
 
     /// Events of one lane, each in its turn: one that the ledger cannot take must not hold up the others.
-    fn batch(&self) -> Option<Batch> {
+    /// Their bytes come apart, joined: they were serialised when they were frozen.
+    fn batch(&self) -> Option<(Batch, Vec<u8>)> {
         let lanes: Vec<&LaneQueue> =
             self.adopted.iter().chain(&self.lane).filter(|lane| lane.depth() > 0).collect();
         let turn = usize::try_from(self.syncs).unwrap_or_default().checked_rem(lanes.len())?;
         let lane = lanes.get(turn)?;
         let mut events = Vec::new();
-        let mut bytes = 0_usize;
         let first = lane.pending().next()?.seq;
         for event in lane.pending().take(BATCH_EVENTS_MAX) {
-            bytes = bytes.saturating_add(event.bytes.len());
-            if bytes > BATCH_BYTES_MAX && !events.is_empty() {
+            if events.len().saturating_add(event.bytes.len()) > BATCH_BYTES_MAX && !events.is_empty() {
                 break;
             }
-            events.push(raw(&event.bytes));
+            if !events.is_empty() {
+                events.push(b',');
+            }
+            events.extend_from_slice(&event.bytes);
         }
-        Some(Batch { lane: lane.lane, first, events, gap: lane.gap(), close: lane.adopted })
+        let batch =
+            Batch { lane: lane.lane, first, events: Vec::new(), gap: lane.gap(), close: lane.adopted };
+        Some((batch, events))
     }
 
     /// What parked requests and leases that run low want.
@@ -286,9 +290,15 @@ pub(super) fn bit(slot: u32) -> u64 {
     1_u64.checked_shl(slot).unwrap_or(0)
 }
 
-/// An event's frozen bytes. They were written by a serialiser; should a ring place have been damaged, the
-/// ledger refuses the placeholder alone and the numbers go on.
-fn raw(bytes: &[u8]) -> Box<RawValue> {
-    let text = String::from_utf8(bytes.to_vec()).unwrap_or_default();
-    RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned())
+/// A serialised request with events put into its empty list. The list's name cannot occur before it: inside a
+/// JSON string its quotes would be escaped.
+fn with_events(mut body: Vec<u8>, events: &[u8]) -> Vec<u8> {
+    const LIST: &[u8] = br#""events":["#;
+    if let Some(at) =
+        body.windows(LIST.len()).position(|window| window == LIST).filter(|_| !events.is_empty())
+    {
+        let at = at.saturating_add(LIST.len());
+        body.splice(at..at, events.iter().copied());
+    }
+    body
 }

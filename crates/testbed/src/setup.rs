@@ -1,0 +1,191 @@
+//! What a stack is made of.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use crate::gateway::{Filter, Headers, Listener};
+use crate::tools::{Tools, repository};
+
+/// What a stack is made of. The default is one Envoy with two workers in `hold` mode in front of the
+/// mock provider, selling by the ModelStack catalog, on free ports.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names the folder of its files.
+    pub name: String,
+    /// The programs.
+    pub tools: Tools,
+    /// The catalog file.
+    pub catalog: PathBuf,
+    /// The filter's mode.
+    pub headers: Headers,
+    /// Worker threads of each Envoy.
+    pub concurrency: u32,
+    /// How many Envoys.
+    pub envoys: usize,
+    /// Whether they are of the oldest supported version.
+    pub old_envoy: bool,
+    /// Members that replace or add to those of the plugin's configuration.
+    pub plugin: Value,
+    /// Somebody else's server instead of the mock provider.
+    pub upstream: Option<SocketAddr>,
+    /// Whether HTTP/2 is spoken to the upstream.
+    pub upstream_http2: bool,
+    /// Whether the line between Envoy and ledger can be made bad.
+    pub link: bool,
+    /// Where the books are kept; none = SQLite in the run's folder.
+    pub store: Option<String>,
+    /// Fixed ports; none = free ones.
+    pub ports: Option<Ports>,
+    /// Listeners beside the first one.
+    pub extra: Vec<Extra>,
+    /// The core that Envoy is kept on.
+    pub envoy_core: Option<usize>,
+    /// The core that the ledger is kept on.
+    pub ledger_core: Option<usize>,
+    /// Whether Envoy writes an access log.
+    pub access_log: bool,
+    /// Envoy's log level.
+    pub level: String,
+}
+
+/// A further listener, for comparison.
+#[derive(Clone, Debug)]
+pub struct Extra {
+    /// Its name.
+    pub name: String,
+    /// Its filter.
+    pub filter: ExtraFilter,
+    /// Its upstream, where it is another than that of the first listener.
+    pub upstream: Option<SocketAddr>,
+}
+
+/// The filter of a further listener.
+#[derive(Clone, Debug)]
+pub enum ExtraFilter {
+    /// None.
+    None,
+    /// A module without configuration.
+    Plain(PathBuf),
+    /// The filter, as in the first listener.
+    Bursar,
+}
+
+/// Fixed ports.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Envoy's listener.
+    pub gateway: u16,
+    /// The ledger.
+    pub ledger: u16,
+    /// Envoy's admin interface.
+    pub admin: u16,
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// The default stack with the tools that the environment names.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            tools: Tools::from_env(),
+            catalog: default_catalog(),
+            headers: Headers::Hold,
+            concurrency: 2,
+            envoys: 1,
+            old_envoy: false,
+            plugin: json!({}),
+            upstream: None,
+            upstream_http2: false,
+            link: true,
+            store: None,
+            ports: None,
+            extra: Vec::new(),
+            envoy_core: None,
+            ledger_core: None,
+            access_log: true,
+            level: "warning".to_owned(),
+        }
+    }
+
+    /// The same in this mode.
+    #[must_use]
+    pub fn headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The same on the oldest supported Envoy.
+    #[must_use]
+    pub fn old_envoy(mut self) -> Self {
+        self.old_envoy = true;
+        self
+    }
+
+    /// The same with so many workers.
+    #[must_use]
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// The same with so many Envoys.
+    #[must_use]
+    pub fn envoys(mut self, envoys: usize) -> Self {
+        self.envoys = envoys;
+        self
+    }
+
+    /// The same with these members in the plugin's configuration.
+    #[must_use]
+    pub fn plugin(mut self, members: Value) -> Self {
+        merge(&mut self.plugin, &members);
+        self
+    }
+
+    /// The same with another catalog.
+    #[must_use]
+    pub fn catalog(mut self, file: &Path) -> Self {
+        self.catalog = file.to_path_buf();
+        self
+    }
+
+    /// The same with HTTP/2 to the upstream.
+    #[must_use]
+    pub fn upstream_http2(mut self) -> Self {
+        self.upstream_http2 = true;
+        self
+    }
+
+    pub(crate) fn filter(&self, number: usize, edge_token: &str) -> Result<Filter> {
+        let mut plugin = json!({
+            "ledger": {"cluster": "ledger", "token": edge_token},
+            "headers": self.headers.as_str(),
+            "label": format!("envoy-{number}"),
+        });
+        merge(&mut plugin, &self.plugin);
+        Ok(Filter::Bursar { wasm: self.tools.wasm()?.to_path_buf(), headers: self.headers, plugin })
+    }
+}
+
+/// The catalog of the ModelStack page.
+#[must_use]
+pub fn default_catalog() -> PathBuf {
+    repository().join("envoy/catalogs/modelstack.yaml")
+}
+
+/// Replaces members of `base` by those of `over`, objects member by member.
+fn merge(base: &mut Value, over: &Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (name, value) in over {
+                merge(base.entry(name.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over.clone(),
+    }
+}
