@@ -68,7 +68,7 @@ const NO_MODEL: &[&str] = &["no model", "an empty object", "an empty model"];
 #[tokio::test]
 async fn bodies_that_cannot_be_read() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("bad-body")?.headers(headers).start().await?;
+        let stack = setup("bad-body").headers(headers).start().await?;
         let account = funded(&stack, "50").await?;
         for (name, body) in invalid() {
             let chat = Chat::new("gpt-5-mini");
@@ -138,7 +138,7 @@ fn in_pieces(body: &str) -> Vec<Step> {
 #[tokio::test]
 async fn a_body_above_the_limit() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("too-large")?.headers(headers).start().await?;
+        let stack = setup("too-large").headers(headers).start().await?;
         let account = funded(&stack, "500").await?;
         for http2 in [false, true] {
             let client = Client { http2, ..stack.client()? };
@@ -185,7 +185,7 @@ async fn a_compressed_body() -> Result<()> {
 #[tokio::test]
 async fn a_header_alone_where_a_body_must_be() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("no-body")?.headers(headers).start().await?;
+        let stack = setup("no-body").headers(headers).start().await?;
         let account = funded(&stack, "50").await?;
         for http2 in [false, true] {
             let client = Client { http2, ..stack.client()? };
@@ -205,7 +205,7 @@ async fn a_header_alone_where_a_body_must_be() -> Result<()> {
 #[tokio::test]
 async fn request_trailers_end_a_body_and_let_nothing_past() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("trailers")?.headers(headers).start().await?;
+        let stack = setup("trailers").headers(headers).start().await?;
         let account = funded(&stack, "50").await?;
         let poor = stack.account("topup_only").await?;
         let trailers = || {
@@ -250,7 +250,7 @@ async fn request_trailers_end_a_body_and_let_nothing_past() -> Result<()> {
 #[tokio::test]
 async fn a_rewritten_body_is_framed_right() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("framing")?.headers(headers).start().await?;
+        let stack = setup("framing").headers(headers).start().await?;
         let account = funded(&stack, "50").await?;
         let mut raw = Raw::connect(stack.address()?).await?;
         let mut sent = Vec::new();
@@ -291,7 +291,7 @@ async fn a_rewritten_body_is_framed_right() -> Result<()> {
 #[tokio::test]
 async fn a_slow_body_and_one_byte_at_a_time() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("slow-body")?.headers(headers).start().await?;
+        let stack = setup("slow-body").headers(headers).start().await?;
         let account = funded(&stack, "50").await?;
         let chat = Chat::stream("gpt-5-mini").takes(10, 5);
         let steps =

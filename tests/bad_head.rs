@@ -98,7 +98,7 @@ async fn expect_continue_is_answered_once() -> Result<()> {
 
 #[tokio::test]
 async fn upgrades_are_refused_unless_exempt() -> Result<()> {
-    let stack = setup("upgrade")?.start().await?;
+    let stack = setup("upgrade").start().await?;
     let account = funded(&stack, "10").await?;
     for (path, expected) in
         [(CHAT_PATH, 403), ("/v1/realtime", 403), ("/v1/search", 403), ("/public/socket", 101)]

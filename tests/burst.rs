@@ -14,7 +14,7 @@ use testbed::request::Chat;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_streams_against_credits_for_ten() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("burst")?.headers(headers).concurrency(2).start().await?;
+        let stack = setup("burst").headers(headers).concurrency(2).start().await?;
         // 10 tokens of input and 10,000 of output are 1.000125 credits; ten of them are 10.00125.
         let account = funded(&stack, "10.00125").await?;
         let price = 1_000_125;
@@ -107,7 +107,7 @@ async fn the_steady_path_does_not_ask_the_ledger() -> Result<()> {
 /// Two Envoys share an account; together they spend what it has, no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_envoys_spend_one_purse() -> Result<()> {
-    let stack = setup("two-envoys")?.envoys(2).concurrency(1).start().await?;
+    let stack = setup("two-envoys").envoys(2).concurrency(1).start().await?;
     let account = funded(&stack, "0.5").await?;
     let mut served = 0;
     let mut refused = 0;

@@ -1,12 +1,9 @@
 //! End-to-end tests live beside this file, one file a subject; what they share is here and in `testbed`.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testbed::http::Answer;
 use testbed::request::Chat;
-use testbed::tools::run_folder;
 use testbed::{Account, Setup, Stack};
 
 /// A plan without rates for tests that send many requests, and one whose rate is soon reached and soon
@@ -26,10 +23,8 @@ const FURTHER_PLANS: &str = "
 ";
 
 /// The usual stack of these tests: the usual setup with the further plans and a flat-price route.
-///
-/// # Errors
-/// The catalog cannot be written.
-pub fn setup(name: &str) -> Result<Setup> {
+#[must_use]
+pub fn setup(name: &str) -> Setup {
     let plugin = json!({
         "routes": [
             {"path": "/v1/search", "methods": ["POST", "GET", "HEAD"], "action": {"flat": "search"}},
@@ -37,7 +32,7 @@ pub fn setup(name: &str) -> Result<Setup> {
             {"prefix": "/internal/", "action": "deny"},
         ],
     });
-    Ok(Setup::new(name).catalog(&catalog(name, FURTHER_PLANS)?).plugin(plugin))
+    Setup::new(name).plans(FURTHER_PLANS).plugin(plugin)
 }
 
 /// Starts the usual stack.
@@ -45,19 +40,7 @@ pub fn setup(name: &str) -> Result<Setup> {
 /// # Errors
 /// It does not start.
 pub async fn stack(name: &str) -> Result<Stack> {
-    setup(name)?.start().await
-}
-
-/// The ModelStack catalog with further plans, in a file of its own.
-///
-/// # Errors
-/// It cannot be read or written.
-pub fn catalog(name: &str, plans: &str) -> Result<PathBuf> {
-    let mut text = std::fs::read_to_string(testbed::stack::default_catalog())?;
-    text.push_str(plans);
-    let file = run_folder(&format!("{name}-catalog"))?.join("catalog.yaml");
-    std::fs::write(&file, text)?;
-    Ok(file)
+    setup(name).start().await
 }
 
 /// An account without rates that has these credits.

@@ -90,7 +90,7 @@ async fn the_same_story_everywhere() -> Result<()> {
     let mut first: Option<Story> = None;
     for old in [false, true] {
         for headers in [Headers::Hold, Headers::Stream] {
-            let mut setup = setup("matrix")?.headers(headers);
+            let mut setup = setup("matrix").headers(headers);
             setup.old_envoy = old;
             let stack = setup.start().await?;
             let told = story(&stack).await.with_context(|| format!("old {old} {headers:?}"))?;

@@ -41,7 +41,7 @@ async fn the_access_log_tells_who_what_and_how_much() -> Result<()> {
 
 #[tokio::test]
 async fn secrets_and_contents_are_in_no_log_and_no_metric() -> Result<()> {
-    let mut setup = e2e::setup("secrets")?;
+    let mut setup = e2e::setup("secrets");
     "info".clone_into(&mut setup.level);
     let stack = setup.start().await?;
     let account = funded(&stack, "1").await?;

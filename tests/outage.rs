@@ -51,7 +51,7 @@ async fn heals(stack: &Stack, account: &Account) -> Result<()> {
 #[tokio::test]
 async fn a_killed_ledger() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let mut stack = setup("killed")?.headers(headers).start().await?;
+        let mut stack = setup("killed").headers(headers).start().await?;
         let account = funded(&stack, "800").await?;
         leased(&stack, &account).await?;
         stack.kill_ledger()?;

@@ -138,7 +138,7 @@ async fn the_provider_gets_neither_the_key_nor_forged_headers() -> Result<()> {
 #[tokio::test]
 async fn the_key_can_be_kept_or_come_in_the_query() -> Result<()> {
     let stack =
-        setup("kept")?.plugin(json!({"credentials": {"keep": true, "query": ["key"]}})).start().await?;
+        setup("kept").plugin(json!({"credentials": {"keep": true, "query": ["key"]}})).start().await?;
     let account = funded(&stack, "10").await?;
     let chat = Chat::new("gpt-5-mini");
     stack.chat(&account, chat.clone()).await?.expect(200)?;
@@ -196,7 +196,7 @@ async fn a_flat_price_is_charged_once_per_answered_request() -> Result<()> {
 #[tokio::test]
 async fn unmatched_paths_follow_the_configuration() -> Result<()> {
     for (action, status) in [(json!("deny"), 403), (json!("exempt"), 200), (json!({"flat": "search"}), 200)] {
-        let stack = setup("unmatched")?.plugin(json!({"unmatched": action})).start().await?;
+        let stack = setup("unmatched").plugin(json!({"unmatched": action})).start().await?;
         let account = funded(&stack, "2").await?;
         let request = Request::get("/somewhere/else").bearer(&account.key).header(TAG_HEADER, &tag());
         let answer = stack.client()?.send(request).await?;
@@ -213,7 +213,7 @@ async fn unmatched_paths_follow_the_configuration() -> Result<()> {
 
 #[tokio::test]
 async fn http2_is_served_on_both_sides() -> Result<()> {
-    let stack = setup("http2")?.upstream_http2().start().await?;
+    let stack = setup("http2").upstream_http2().start().await?;
     let account = funded(&stack, "10").await?;
     let client = Client::http2(stack.address()?);
     for chat in [Chat::new("gpt-5-mini"), Chat::stream("gpt-5-mini")] {

@@ -17,7 +17,7 @@ async fn shadowed(stack: &Stack, account: &Account, chat: Chat, code: &str) -> R
 
 #[tokio::test]
 async fn nothing_is_refused_and_everything_is_told() -> Result<()> {
-    let stack = setup("shadow")?.plugin(json!({"enforce": false})).start().await?;
+    let stack = setup("shadow").plugin(json!({"enforce": false})).start().await?;
     let starter = stack.account("starter").await?;
     let empty = stack.account("topup_only").await?;
     shadowed(&stack, &empty, Chat::new("gpt-5-mini"), "insufficient_credits").await?;

@@ -31,7 +31,7 @@ async fn errors_pass_and_cost_nothing() -> Result<()> {
 #[tokio::test]
 async fn nothing_is_charged_where_the_upstream_gave_nothing() -> Result<()> {
     for upstream_http2 in [false, true] {
-        let mut setup = setup("no-head")?;
+        let mut setup = setup("no-head");
         setup.upstream_http2 = upstream_http2;
         let stack = setup.start().await?;
         let account = funded(&stack, "10").await?;
@@ -52,7 +52,7 @@ async fn nothing_is_charged_where_the_upstream_gave_nothing() -> Result<()> {
 #[tokio::test]
 async fn a_reset_in_mid_answer_is_charged_for_what_came() -> Result<()> {
     for upstream_http2 in [false, true] {
-        let mut setup = setup("mid-answer")?;
+        let mut setup = setup("mid-answer");
         setup.upstream_http2 = upstream_http2;
         let stack = setup.start().await?;
         let account = funded(&stack, "10").await?;
@@ -110,7 +110,7 @@ async fn usage_that_came_before_the_reset_counts() -> Result<()> {
 #[tokio::test]
 async fn an_answer_before_the_request_is_whole() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
-        let stack = setup("early")?.headers(headers).start().await?;
+        let stack = setup("early").headers(headers).start().await?;
         let account = funded(&stack, "10").await?;
         let poor = stack.account("topup_only").await?;
         // Without credits an early success must not get through, in whichever order things happen.
@@ -162,7 +162,7 @@ async fn answers_without_a_body() -> Result<()> {
 
 #[tokio::test]
 async fn response_trailers_pass_and_the_usage_before_them_counts() -> Result<()> {
-    let stack = setup("response-trailers")?.upstream_http2().start().await?;
+    let stack = setup("response-trailers").upstream_http2().start().await?;
     let account = funded(&stack, "10").await?;
     let client = testbed::http::Client::http2(stack.address()?);
     for chat in [Chat::new("gpt-5-mini"), Chat::stream("gpt-5-mini")] {
@@ -182,7 +182,7 @@ async fn response_trailers_pass_and_the_usage_before_them_counts() -> Result<()>
 /// The held-back last event of a stream must come out where the stream ends in trailers.
 #[tokio::test]
 async fn a_stream_that_ends_in_trailers_loses_nothing() -> Result<()> {
-    let stack = setup("stream-trailers")?.upstream_http2().start().await?;
+    let stack = setup("stream-trailers").upstream_http2().start().await?;
     let account = funded(&stack, "10").await?;
     let client = testbed::http::Client::http2(stack.address()?);
     for no_done in [false, true] {

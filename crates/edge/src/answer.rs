@@ -50,7 +50,7 @@ impl Edge {
                 request.answer.status = Some(status);
                 if status < 400 {
                     let refusal = refuse::answered_early();
-                    request.body.ended = true;
+                    (request.body.ended, request.body.closed) = (true, true);
                     verdict = self.refuse(&mut request, refusal).map_or_else(Verdict::go, Verdict::reply);
                 } else {
                     // Envoy's own refusal, or the upstream's: it passes, and there is nothing to charge.

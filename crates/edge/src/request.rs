@@ -81,6 +81,8 @@ pub struct RequestBody {
     pub announced: Option<u64>,
     /// Nothing more comes.
     pub ended: bool,
+    /// The host has said so too. A reply that comes before costs an HTTP/1 client its connection.
+    pub closed: bool,
     /// The edits have been made.
     pub edited: bool,
     /// The usage chunk was asked for by the edge, not by the client.

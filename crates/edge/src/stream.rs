@@ -52,6 +52,7 @@ impl Edge {
             body: RequestBody {
                 announced: head.content_length,
                 ended: end_of_stream,
+                closed: end_of_stream,
                 ..RequestBody::default()
             },
             wait: None,
@@ -134,18 +135,26 @@ impl Edge {
             return Verdict::go();
         };
         let mut verdict = Verdict::pause();
+        request.body.closed |= end_of_stream;
+        request.body.ended |= end_of_stream;
         match request.stage {
-            Stage::Forwarded | Stage::Passed => verdict = Verdict::go(),
+            Stage::Forwarded => {
+                verdict = Verdict::go();
+                if matches!(request.operation, Operation::Meter(_)) && size > 0 {
+                    // A metered body goes on whole: what comes behind it was not announced, read or priced.
+                    verdict.body = BodyEdit::Drop(size);
+                }
+            }
+            Stage::Passed => verdict = Verdict::go(),
             Stage::Refused => {}
             Stage::Draining => {
                 verdict.body = BodyEdit::Drop(size);
-                request.body.ended |= end_of_stream;
                 if end_of_stream {
                     verdict.reply = self.drained(&mut request);
                 }
             }
             Stage::Head | Stage::Body | Stage::Admission => {
-                let progress = match self.scan(&mut request, size, end_of_stream, read, &mut verdict) {
+                let progress = match self.scan(&mut request, size, read, &mut verdict) {
                     Err(refusal) => Progress::Refuse(refusal),
                     Ok(()) if request.wait.is_some() => Progress::Wait,
                     Ok(()) => self.advance(shared, context, &mut request, now),
@@ -166,7 +175,7 @@ impl Edge {
             return Verdict::go();
         };
         let mut verdict = Verdict::pause();
-        request.body.ended = true;
+        (request.body.ended, request.body.closed) = (true, true);
         match request.stage {
             Stage::Forwarded | Stage::Passed => verdict = Verdict::go(),
             Stage::Refused => {}
@@ -242,8 +251,11 @@ impl Edge {
         }
         let limit = request.config.body_limit_bytes;
         let body_comes = request.body.announced.is_some_and(|bytes| bytes > 0 && bytes <= limit);
-        let can_wait = request.config.headers == HeaderMode::Hold || request.stage == Stage::Body;
-        if !request.body.ended && body_comes && can_wait {
+        // In `stream` mode the body comes once the headers have gone, which only those of metered requests do
+        // before all is decided.
+        let headers_gone = matches!(request.operation, Operation::Meter(_)) && request.stage != Stage::Head;
+        let can_wait = request.config.headers == HeaderMode::Hold || headers_gone;
+        if !request.body.closed && body_comes && can_wait {
             request.refusal = Some(refusal);
             request.stage = Stage::Draining;
             return None;
@@ -270,16 +282,15 @@ impl Edge {
         &mut self,
         request: &mut Request,
         size: usize,
-        end_of_stream: bool,
         read: ReadBody<'_>,
         verdict: &mut Verdict,
     ) -> Result<(), Refusal> {
         // A body of the announced length is whole: the last callback, which says so, need not be waited for.
-        let whole = request.body.announced == u64::try_from(size).ok() && !request.body.edited;
-        request.body.ended |= end_of_stream || whole;
+        request.body.ended |= request.body.announced == u64::try_from(size).ok() && !request.body.edited;
         let limit = request.config.body_limit_bytes;
         let Some(scanner) = &mut request.body.scanner else {
-            return Ok(());
+            let longer = request.body.facts.is_some() && size > request.body.scanned;
+            return if longer { Err(refuse::unreadable("it is longer than announced")) } else { Ok(()) };
         };
         if u64::try_from(size).is_ok_and(|size| size > limit) {
             // Not worth waiting for the end of a body that is already too large.

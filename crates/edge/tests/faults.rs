@@ -376,6 +376,53 @@ fn an_http2_body_that_ends_with_its_data_and_names_no_length() {
     }
 }
 
+#[test]
+fn a_body_of_the_announced_length_goes_on_and_nothing_behind_it_does() {
+    for mode in BOTH {
+        for delay_us in [0, 5_000] {
+            let mut world = World::new(1, mode);
+            world.account("a", "starter");
+            serve(&mut world, 0, "a");
+            world.delay_us = delay_us;
+            // The second one needs more than is leased: it waits for the ledger while more bytes come.
+            for max_tokens in [10, 100_000] {
+                let body = ask(SONNET, max_tokens);
+                let stream = world.chat_headers(0, "a", &body);
+                world.piece(stream, body.as_bytes(), false);
+                world.piece(stream, br#"{"model":"claude-opus-4.6"}"#, false);
+                world.pass(50);
+                world.piece(stream, b"", true);
+                match &world.streams[stream].seen {
+                    Some(Seen::Forwarded) => {
+                        assert_eq!(world.streams[stream].upstream, body.as_bytes(), "{mode} {max_tokens}");
+                        world.answer(stream, 200, &usage(1, 1));
+                    }
+                    _ => assert_eq!(reply(&world, stream).0, 400, "{mode} {max_tokens}"),
+                }
+            }
+            world.pass(2_000);
+            world.check_at_rest();
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_sent_at_the_end_of_the_body_though_all_of_it_is_there() {
+    for mode in BOTH {
+        let mut world = World::new(1, mode);
+        world.account("a", "starter");
+        serve(&mut world, 0, "a");
+        for body in [ask("gpt-99", 10), "not JSON".to_owned()] {
+            let stream = world.chat_headers(0, "a", &body);
+            world.piece(stream, body.as_bytes(), false);
+            assert_eq!(world.streams[stream].seen, None, "{mode}: a reply would cost the connection");
+            world.piece(stream, b"", true);
+            assert_eq!(reply(&world, stream).0, 400, "{mode}");
+        }
+        world.check_at_rest();
+    }
+}
+
 // === rates ===
 
 #[test]

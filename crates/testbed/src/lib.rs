@@ -18,10 +18,12 @@ pub mod prices;
 pub mod raw;
 pub mod reconcile;
 pub mod request;
+pub mod setup;
 pub mod stack;
 pub mod tools;
 pub mod up;
 pub mod wait;
 pub mod warm;
 
-pub use stack::{Account, Setup, Stack};
+pub use setup::Setup;
+pub use stack::{Account, Stack};

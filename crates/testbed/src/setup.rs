@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::gateway::{Filter, Headers, Listener};
+use crate::ledger::Serve;
+use crate::stack::Stack;
 use crate::tools::{Tools, repository};
 
 /// What a stack is made of. The default is one Envoy with two workers in `hold` mode in front of the
@@ -19,6 +21,8 @@ pub struct Setup {
     pub tools: Tools,
     /// The catalog file.
     pub catalog: PathBuf,
+    /// Further plans, as YAML to stand at the end of that file.
+    pub plans: String,
     /// The filter's mode.
     pub headers: Headers,
     /// Worker threads of each Envoy.
@@ -84,8 +88,6 @@ pub struct Ports {
     pub admin: u16,
 }
 
-// === impl Setup ===
-
 impl Setup {
     /// The default stack with the tools that the environment names.
     #[must_use]
@@ -94,6 +96,7 @@ impl Setup {
             name: name.to_owned(),
             tools: Tools::from_env(),
             catalog: default_catalog(),
+            plans: String::new(),
             headers: Headers::Hold,
             concurrency: 2,
             envoys: 1,
@@ -154,6 +157,13 @@ impl Setup {
         self
     }
 
+    /// The same with further plans, as YAML to stand at the end of the catalog.
+    #[must_use]
+    pub fn plans(mut self, yaml: &str) -> Self {
+        self.plans.push_str(yaml);
+        self
+    }
+
     /// The same with HTTP/2 to the upstream.
     #[must_use]
     pub fn upstream_http2(mut self) -> Self {
@@ -161,7 +171,72 @@ impl Setup {
         self
     }
 
-    pub(crate) fn filter(&self, number: usize, edge_token: &str) -> Result<Filter> {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Something does not start; the error says what and quotes its log.
+    pub async fn start(self) -> Result<Stack> {
+        Stack::start(self).await
+    }
+
+    pub(crate) fn check_ports(&self) -> Result<()> {
+        let Some(Ports { gateway, ledger, admin }) = self.ports else { return Ok(()) };
+        for (what, port) in [("the gateway", gateway), ("the ledger", ledger), ("Envoy's admin", admin)] {
+            let taken = std::net::TcpListener::bind(("127.0.0.1", port)).is_err();
+            ensure!(!taken, "port {port} for {what} is taken: stop what listens there or choose another");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn serve(&self, folder: &Path, admin_token: &str, edge_token: &str) -> Result<Serve> {
+        let mut catalog = self.catalog.clone();
+        if !self.plans.is_empty() {
+            let text = std::fs::read_to_string(&catalog).with_context(|| catalog.display().to_string())?;
+            catalog = folder.join("catalog.yaml");
+            std::fs::write(&catalog, text + &self.plans)?;
+        }
+        let books = folder.join("books.sqlite");
+        Ok(Serve {
+            program: self.tools.bursar()?.to_path_buf(),
+            catalog,
+            store: self.store.clone().unwrap_or_else(|| format!("sqlite:{}", books.display())),
+            port: self.ports.map_or(0, |ports| ports.ledger),
+            admin_token: admin_token.to_owned(),
+            edge_token: edge_token.to_owned(),
+            log: folder.join("ledger.log"),
+            core: self.ledger_core,
+        })
+    }
+
+    pub(crate) fn listeners(
+        &self,
+        number: usize,
+        edge_token: &str,
+        upstream: SocketAddr,
+    ) -> Result<Vec<Listener>> {
+        let own = self.filter(number, edge_token)?;
+        let mut listeners = vec![Listener {
+            name: "gateway".to_owned(),
+            port: self.ports.map_or(0, |ports| ports.gateway),
+            filter: own.clone(),
+            upstream,
+            upstream_http2: self.upstream_http2,
+        }];
+        listeners.extend(self.extra.iter().map(|extra| Listener {
+            name: extra.name.clone(),
+            port: 0,
+            filter: match &extra.filter {
+                ExtraFilter::None => Filter::None,
+                ExtraFilter::Plain(wasm) => Filter::Plain { wasm: wasm.clone() },
+                ExtraFilter::Bursar => own.clone(),
+            },
+            upstream: extra.upstream.unwrap_or(upstream),
+            upstream_http2: self.upstream_http2,
+        }));
+        Ok(listeners)
+    }
+
+    fn filter(&self, number: usize, edge_token: &str) -> Result<Filter> {
         let mut plugin = json!({
             "ledger": {"cluster": "ledger", "token": edge_token},
             "headers": self.headers.as_str(),

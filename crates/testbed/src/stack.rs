@@ -7,16 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
 
 use crate::child::tail;
-use crate::gateway::{Config, Filter, Gateway, Headers, Listener, Run};
+use crate::gateway::{Config, Gateway, Run};
 use crate::http::{Answer, Client, Reply};
-use crate::ledger::{Api, Ledger, Serve};
+use crate::ledger::{Api, Ledger};
 use crate::link::{Fault, Link};
 use crate::mock::Mock;
 use crate::request::Chat;
-use crate::tools::{Tools, repository, run_folder, shown};
+use crate::setup::Setup;
+use crate::tools::{run_folder, shown};
 use crate::wait;
 
 /// A running stack. Dropping it ends everything; files of a run that did not come to its good end
@@ -56,12 +56,31 @@ pub struct Account {
 // === impl Stack ===
 
 impl Stack {
-    /// The default stack.
-    ///
-    /// # Errors
-    /// As [`Setup::start`].
-    pub async fn start(name: &str) -> Result<Self> {
-        Setup::new(name).start().await
+    pub(crate) async fn start(setup: Setup) -> Result<Self> {
+        setup.check_ports()?;
+        let folder = run_folder(&setup.name)?;
+        let (admin_token, edge_token) = (token()?, token()?);
+        let serve = setup.serve(&folder, &admin_token, &edge_token)?;
+        let (mock, ledger) = (Mock::start().await?, Ledger::start(serve).await?);
+        let link = if setup.link { Some(Link::start(ledger.address).await?) } else { None };
+        let mut stack = Self {
+            mock,
+            ledger,
+            link,
+            gateways: Vec::new(),
+            admin_token,
+            setup,
+            folder,
+            accounts: Mutex::new(Vec::new()),
+            vms_created: Vec::new(),
+            finished: false,
+        };
+        for number in 1..=stack.setup.envoys {
+            let gateway = stack.start_gateway(number, &edge_token).await?;
+            stack.vms_created.push(gateway.stats().await?.vms_created());
+            stack.gateways.push(gateway);
+        }
+        Ok(stack)
     }
 
     /// The first Envoy.
@@ -265,27 +284,8 @@ impl Stack {
         let setup = &self.setup;
         let name = format!("envoy-{number}");
         let upstream = setup.upstream.unwrap_or(self.mock.address);
-        let own = setup.filter(number, edge_token)?;
-        let mut listeners = vec![Listener {
-            name: "gateway".to_owned(),
-            port: setup.ports.map_or(0, |ports| ports.gateway),
-            filter: own.clone(),
-            upstream,
-            upstream_http2: setup.upstream_http2,
-        }];
-        listeners.extend(setup.extra.iter().map(|extra| Listener {
-            name: extra.name.clone(),
-            port: 0,
-            filter: match &extra.filter {
-                ExtraFilter::None => Filter::None,
-                ExtraFilter::Plain(wasm) => Filter::Plain { wasm: wasm.clone() },
-                ExtraFilter::Bursar => own.clone(),
-            },
-            upstream: extra.upstream.unwrap_or(upstream),
-            upstream_http2: setup.upstream_http2,
-        }));
         let config = Config {
-            listeners,
+            listeners: setup.listeners(number, edge_token, upstream)?,
             ledger: self.link.as_ref().map_or(self.ledger.address, |link| link.address),
             admin_port: setup.ports.map_or(0, |ports| ports.admin),
             access_log: setup.access_log.then(|| self.folder.join(format!("{name}.access"))),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::gateway::Headers;
-use crate::stack::{Ports, Setup, Stack};
+use crate::setup::{Ports, Setup};
+use crate::stack::Stack;
 use crate::tools::{Tools, shown};
 
 /// What an account without a plan's credits gets to start with.
@@ -57,36 +59,38 @@ impl Up {
         // Taken before anything is started, so that an early Ctrl-C ends in order too.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            end = self.serve(tools) => end,
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+        let mut told = std::pin::pin!(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        });
+        eprintln!("starting the ledger and Envoy …");
+        let mut stack = tokio::select! {
+            stack = self.start(tools) => stack?,
+            () = &mut told => return Ok(()),
+        };
+        let end = tokio::select! {
+            end = watch(&mut stack) => end,
+            () = &mut told => Ok(()),
+        };
+        if end.is_ok() {
+            stack.discard_files();
         }
+        stack.stop().await?;
+        end
     }
 
-    async fn serve(&self, tools: Tools) -> Result<()> {
-        eprintln!("starting the ledger and Envoy …");
-        let mut stack = self.setup(tools).await?.start().await?;
-        let gateway = stack.address()?;
-        let keys = keys(&stack).await?;
+    async fn start(&self, tools: Tools) -> Result<Stack> {
+        let stack = self.setup(tools).await?.start().await?;
         let ready = json!({
-            "gateway": format!("http://{gateway}"),
+            "gateway": format!("http://{}", stack.address()?),
             "ledger": format!("http://{}", stack.ledger.address),
             "envoy_admin": format!("http://{}", stack.gateway()?.admin),
             "admin_token": stack.admin_token,
-            "keys": keys,
+            "keys": keys(&stack).await?,
             "mock_admin": format!("http://{}", stack.mock.admin),
         });
-        stack.discard_files();
         println!("{ready}");
         eprintln!("ready; logs in {}; Ctrl-C ends it", shown(stack.folder()));
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            stack.ledger.process().alive()?;
-            for gateway in &mut stack.gateways {
-                gateway.process().alive()?;
-            }
-        }
+        Ok(stack)
     }
 
     async fn setup(&self, tools: Tools) -> Result<Setup> {
@@ -109,6 +113,17 @@ impl Up {
             }));
         }
         Ok(setup)
+    }
+}
+
+/// Ends when something of the stack does.
+async fn watch(stack: &mut Stack) -> Result<()> {
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        stack.ledger.process().alive()?;
+        for gateway in &mut stack.gateways {
+            gateway.process().alive()?;
+        }
     }
 }
 

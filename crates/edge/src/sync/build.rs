@@ -292,13 +292,12 @@ pub(super) fn bit(slot: u32) -> u64 {
 
 /// A serialised request with events put into its empty list. The list's name cannot occur before it: inside a
 /// JSON string its quotes would be escaped.
-fn with_events(mut body: Vec<u8>, events: &[u8]) -> Vec<u8> {
+fn with_events(body: Vec<u8>, events: &[u8]) -> Vec<u8> {
     const LIST: &[u8] = br#""events":["#;
-    if let Some(at) =
-        body.windows(LIST.len()).position(|window| window == LIST).filter(|_| !events.is_empty())
-    {
-        let at = at.saturating_add(LIST.len());
-        body.splice(at..at, events.iter().copied());
-    }
-    body
+    let list = body.windows(LIST.len()).position(|window| window == LIST);
+    let cut = list.map(|at| at.saturating_add(LIST.len())).and_then(|at| body.split_at_checked(at));
+    let Some((head, tail)) = cut.filter(|_| !events.is_empty()) else {
+        return body;
+    };
+    [head, events, tail].concat()
 }

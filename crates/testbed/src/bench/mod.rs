@@ -16,7 +16,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
-use crate::stack::{Account, Extra, ExtraFilter, Setup, Stack};
+use crate::setup::{Extra, ExtraFilter, Setup};
+use crate::stack::{Account, Stack};
 use crate::tools::{Tools, run_folder};
 use load::{Load, Round, Worker};
 use report::Row;

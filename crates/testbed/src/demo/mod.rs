@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::gateway::Headers;
-use crate::stack::{Setup, Stack};
+use crate::setup::Setup;
+use crate::stack::Stack;
 use crate::tools::Tools;
 use transcript::Transcript;
 
