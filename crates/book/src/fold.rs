@@ -4,6 +4,7 @@
 //! commands saw, whatever the code of the commands has become since.
 
 use tariff::Micros;
+use wire::id::names_bucket;
 use wire::{NodeId, Take, Used};
 
 use crate::account::{Account, Closing, Lot, LotEnd};
@@ -164,7 +165,7 @@ impl Account {
 
     fn close_leases(&mut self, node: NodeId, epoch: u64, used: &[Used]) {
         for lease in self.leases.iter_mut().filter(|lease| lease.node == node && lease.epoch == epoch) {
-            let stated = used.iter().find(|used| used.bucket == *lease.bucket);
+            let stated = used.iter().find(|used| names_bucket(&used.bucket, &lease.bucket));
             lease.used = Some(stated.map_or(Micros::ZERO, |used| used.used));
         }
         self.leases_ended.push_back((node, epoch));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tariff::Micros;
 use wire::NodeId;
+use wire::id::names_bucket;
 
 use crate::amount::less;
 
@@ -64,10 +65,10 @@ impl Lease {
         self.used.is_some_and(|used| self.settled >= used)
     }
 
-    /// Whether it goes by that name.
+    /// Whether it goes by that name; the bucket by its id or, where a node no longer knows it, by its tag.
     #[must_use]
     pub fn is(&self, node: NodeId, epoch: u64, bucket: &str) -> bool {
-        self.node == node && self.epoch == epoch && &*self.bucket == bucket
+        self.node == node && self.epoch == epoch && names_bucket(bucket, &self.bucket)
     }
 }
 

@@ -24,21 +24,26 @@ pub struct AnswerHead<'a> {
 }
 
 impl Edge {
-    /// The answer's headers have come; `head` reads them, which costs host calls.
-    pub fn response_headers<'a>(&mut self, context: u32, head: impl FnOnce() -> AnswerHead<'a>) -> Verdict {
+    /// The answer's headers have come; `head` reads them, which costs host calls: the type only where it is
+    /// told to.
+    pub fn response_headers<'a>(
+        &mut self,
+        context: u32,
+        head: impl FnOnce(bool) -> AnswerHead<'a>,
+    ) -> Verdict {
         let Some(mut request) = self.requests.remove(&context) else {
             return Verdict::go();
         };
         let mut verdict = Verdict::go();
         match request.stage {
             Stage::Forwarded => {
-                let head = head();
+                let head = head(is_streamed(&request));
                 observe(&mut request, &head);
                 verdict.headers = told(&request, head.status);
             }
             Stage::Passed if request.body.usage_injected => {
                 // Shadow mode: what the edge asked for is taken out again; nothing is metered.
-                let head = head();
+                let head = head(true);
                 observe(&mut request, &head);
                 request.answer.reader = None;
                 verdict.headers = told(&request, head.status);
@@ -46,7 +51,7 @@ impl Edge {
             // Its own local reply.
             Stage::Refused | Stage::Passed => {}
             Stage::Head | Stage::Body | Stage::Admission | Stage::Draining => {
-                let status = head().status;
+                let status = head(false).status;
                 request.answer.status = Some(status);
                 if status < 400 {
                     let refusal = refuse::answered_early();
@@ -78,10 +83,19 @@ impl Edge {
         answer.bytes = answer.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
         let mut verdict = Verdict::go();
         // Only answers from the upstream are read.
-        if (answer.reader.is_none() && answer.filter.is_none()) || (size == 0 && !end_of_stream) {
+        let read_it = answer.reader.is_some() || answer.filter.is_some() || answer.undecided;
+        if !read_it || (size == 0 && !end_of_stream) {
             return verdict;
         }
         let piece = if size == 0 { Vec::new() } else { read(0, size) };
+        if let Some(first) =
+            piece.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| answer.undecided)
+        {
+            let json = matches!(first, b'{' | b'[');
+            let format = if json { Format::Json } else { Format::EventStream };
+            answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
+            answer.undecided = false;
+        }
         if let Some(reader) = &mut answer.reader {
             reader.feed(&piece);
         }
@@ -102,6 +116,11 @@ impl Edge {
     }
 }
 
+/// Whether the client asked for a stream of events.
+fn is_streamed(request: &Request) -> bool {
+    request.body.facts.as_ref().is_some_and(|facts| facts.stream)
+}
+
 /// Chooses how to read the answer.
 fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let answer = &mut request.answer;
@@ -114,12 +133,17 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     if answer.encoded {
         return;
     }
+    if !is_streamed(request) {
+        // The first byte will tell, which saves reading the type.
+        request.answer.undecided = true;
+        return;
+    }
     let begins =
         |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
     let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
-    answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
+    request.answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
     if request.body.usage_injected && format == Format::EventStream {
-        answer.filter = Some(UsageChunkFilter::new());
+        request.answer.filter = Some(UsageChunkFilter::new());
     }
 }
 

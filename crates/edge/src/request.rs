@@ -168,6 +168,8 @@ pub struct Answer {
     pub status: Option<u32>,
     /// Reads usage.
     pub reader: Option<ResponseReader>,
+    /// The first byte of the body tells how to read it.
+    pub undecided: bool,
     /// Drops the usage chunk that the client had not asked for.
     pub filter: Option<UsageChunkFilter>,
     /// Body bytes seen.

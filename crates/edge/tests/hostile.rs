@@ -115,7 +115,7 @@ fn call(world: &World, edge: &mut Edge, callback: &Callback, last_call: CallKind
         }
         Callback::Trailers(context) => drop(edge.request_trailers(&shared, *context, now)),
         Callback::AnswerHeaders(context, status, content_type, content_encoding) => {
-            drop(edge.response_headers(*context, || AnswerHead {
+            drop(edge.response_headers(*context, |_| AnswerHead {
                 status: *status,
                 content_type,
                 content_encoding,

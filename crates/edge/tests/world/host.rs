@@ -270,7 +270,7 @@ impl World {
         let mut edge = self.workers[worker].borrow_mut();
         let content_type = content_type.as_bytes();
         let verdict =
-            edge.response_headers(context, || AnswerHead { status, content_type, content_encoding: b"" });
+            edge.response_headers(context, |_| AnswerHead { status, content_type, content_encoding: b"" });
         drop(edge);
         if let Some(reply) = verdict.reply {
             let body = serde_json::from_slice(&reply.body).expect("JSON");
