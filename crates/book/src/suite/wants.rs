@@ -216,7 +216,12 @@ pub fn a_closed_record_gives_its_rest_back<S: Subject>(make: impl FnOnce(Catalog
     let mut worker = Worker::new(1);
     world.send(worker.want(world.now, Stands { ask: 40 * CREDIT, ..BLANK }, &[]));
     // The final word overtakes a settlement that sits in another lane.
-    world.deliver(&mut worker, vec![lease_closed(1, 15 * CREDIT)]);
+    // A worker that does not know the account names the bucket by its tag.
+    let mut word = lease_closed(1, 15 * CREDIT);
+    if let wire::EventBody::LeaseClosed(closed) = &mut word {
+        closed.used[0].bucket = wire::id::tagged(wire::id::tag("credits"));
+    }
+    world.deliver(&mut worker, vec![word]);
     assert_eq!(world.account().capacity(), credits(85));
     let mut second = Worker::slot(1, 1);
     let settle = world.use_of("r1", credits(15));
