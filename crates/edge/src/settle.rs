@@ -3,14 +3,14 @@
 
 use std::rc::Rc;
 
-use serde::Serialize;
 use tariff::{Meter, Micros, Usage};
 use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
-use wire::{Event, EventBody, LeaseClosed, Outcome, Settle, Take, UsageSource, UsageStatus, Used};
+use wire::{Event, EventBody, LeaseClosed, Outcome, UsageSource, UsageStatus, Used};
 
 use crate::edge::Edge;
 use crate::effect::Effect;
+use crate::freeze::{self, Bill, Place};
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
 use crate::record::Record;
@@ -30,47 +30,6 @@ pub enum Origin {
     Cut,
     /// The host answered by itself.
     Host,
-}
-
-/// What the access log is told of a request.
-#[derive(Debug, Serialize)]
-struct LogLine<'a> {
-    request: &'a str,
-    outcome: String,
-    operation: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    plan: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charge: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<UsageSource>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<UsageStatus>,
-    #[serde(skip_serializing_if = "Usage::is_empty")]
-    usage: &'a Usage,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    term: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lane: Option<Rc<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-}
-
-/// What a request comes to.
-struct Bill {
-    outcome: Outcome,
-    source: Option<UsageSource>,
-    status: Option<UsageStatus>,
-    usage: Usage,
-    answered_model: Option<String>,
-    used: Micros,
 }
 
 impl Edge {
@@ -106,8 +65,7 @@ impl Edge {
         if !matches!(ended, Ended::Refused(_)) {
             self.metrics.ended(request.plan(), ended);
         }
-        let none = Usage::new();
-        line(request, ended, None, &none, None)
+        freeze::line(request, ended, None, None)
     }
 
     fn settle(
@@ -180,14 +138,10 @@ impl Edge {
             (None, Outcome::NoUpstream) => Ended::NoUpstream,
         };
         self.metrics.ended(request.plan(), ended);
-        let used = bill.used;
-        let (source, status, usage) = (bill.source, bill.status, bill.usage.clone());
-        let event =
-            |seq| Event { seq, body: EventBody::Settle(Box::new(event_of(request, hold, bill, &takes))) };
-        let place = self.push_event(shared, event, now);
+        let place = self.push_event(shared, |seq| freeze::event(seq, request, hold, &bill, &takes), now);
         self.close_evicted(shared, ended_lease, now);
         let account = request.account.as_ref();
-        line(request, ended, Some((hold, used, source, status)), &usage, account.and(place))
+        freeze::line(request, ended, Some((hold, &bill)), account.and(place))
     }
 
     /// Replaces the hold by what was used; gives the record as it was where its leases end with that.
@@ -219,13 +173,12 @@ impl Edge {
     pub(crate) fn push_event(
         &mut self,
         shared: &dyn SharedData,
-        event: impl FnOnce(u64) -> Event,
+        event: impl FnOnce(u64) -> Vec<u8>,
         now: Now,
-    ) -> Option<(Rc<str>, u64)> {
-        let keys = self.keys_in_shared.clone();
-        let lane = self.lane(shared, now)?;
-        // An event of strings and integers always serialises.
-        let pushed = lane.push(shared, &keys, |seq| serde_json::to_vec(&event(seq)).unwrap_or_default());
+    ) -> Option<Place> {
+        self.lane(shared, now)?;
+        let lane = self.lane.as_mut()?;
+        let pushed = lane.push(shared, &self.keys_in_shared, event);
         let name = Rc::clone(&lane.name);
         let depth = lane.depth();
         match pushed {
@@ -262,7 +215,9 @@ impl Edge {
             return;
         }
         let closed = LeaseClosed { account: record.account, lease: record.epoch, used };
-        let place = self.push_event(shared, |seq| Event { seq, body: EventBody::LeaseClosed(closed) }, now);
+        let event = |seq| Event { seq, body: EventBody::LeaseClosed(closed) };
+        // An event of strings and integers always serialises.
+        let place = self.push_event(shared, |seq| serde_json::to_vec(&event(seq)).unwrap_or_default(), now);
         if place.is_none() {
             // The ledger takes the lease home when the node closes; until then it counts as leased.
             self.effects.push(Effect::Warn("the end of a lease could not be reported".to_owned()));
@@ -322,65 +277,4 @@ fn answered_model(reading: &Reading) -> Option<String> {
     let name = reading.answered_model.as_deref()?;
     let is_title = name.len() <= usage::limits::MODEL_BYTES_MAX && !name.chars().any(char::is_control);
     is_title.then(|| name.to_owned())
-}
-
-fn event_of(request: &Request, hold: &Hold, bill: Bill, takes: &[(u64, i64, i64)]) -> Settle {
-    let take = |(held, (_, amount, used)): (&crate::request::Held, &(u64, i64, i64))| Take {
-        bucket: held.bucket.clone(),
-        held: Micros(*amount),
-        used: Micros(*used),
-    };
-    let account = request.account.as_ref();
-    let differs = bill.answered_model.filter(|answered| **answered != *hold.model.name);
-    Settle {
-        request: request.id.to_string(),
-        account: account.map_or_else(String::new, |account| account.id.to_string()),
-        key: request.key.as_ref().map_or_else(String::new, |key| key.key_id.to_string()),
-        term: account.map_or(0, |account| account.term),
-        model: hold.model.name.to_string(),
-        answered_model: differs,
-        operation: request.operation.name().to_owned(),
-        outcome: bill.outcome,
-        source: bill.source,
-        status: bill.status,
-        usage: bill.usage,
-        lease: hold.epoch.unwrap_or(0),
-        takes: hold.takes.iter().zip(takes).map(take).collect(),
-        at: request.began.wall_ms,
-    }
-}
-
-type Posted<'a> = (&'a Hold, Micros, Option<UsageSource>, Option<UsageStatus>);
-
-fn line(
-    request: &Request,
-    ended: Ended,
-    posted: Option<Posted<'_>>,
-    usage: &Usage,
-    place: Option<(Rc<str>, u64)>,
-) -> String {
-    let code = match ended {
-        Ended::Refused(code) | Ended::Shadow(code) => Some(code.as_str()),
-        Ended::Settled | Ended::Released | Ended::NoUpstream | Ended::Exempt | Ended::Abandoned => None,
-    };
-    let (lane, seq) = place.map_or((None, None), |(lane, seq)| (Some(lane), Some(seq)));
-    let line = LogLine {
-        request: &request.id,
-        outcome: ended.name(),
-        operation: request.operation.name(),
-        account: request.account.as_ref().map(|account| &*account.id),
-        key: request.key.as_ref().map(|key| &*key.key_id),
-        plan: request.plan(),
-        model: posted.as_ref().map(|(hold, ..)| &*hold.model.name),
-        code,
-        charge: posted.as_ref().map(|(_, used, ..)| used.to_string()),
-        source: posted.as_ref().and_then(|(_, _, source, _)| *source),
-        status: posted.as_ref().and_then(|(.., status)| *status),
-        usage,
-        term: request.account.as_ref().map(|account| account.term),
-        lane,
-        seq,
-    };
-    // A struct of strings and integers always serialises.
-    serde_json::to_string(&line).unwrap_or_default()
 }
