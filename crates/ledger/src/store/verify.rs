@@ -18,7 +18,7 @@ pub struct Report {
     pub entries: u64,
     /// Accounts folded.
     pub accounts: u64,
-    /// What disagrees, at most [`PROBLEMS_MAX`] lines.
+    /// What disagrees, at most `PROBLEMS_MAX` lines.
     pub problems: Vec<String>,
 }
 
