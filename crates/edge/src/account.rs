@@ -186,7 +186,8 @@ pub enum KeyState {
 /// The keys that a VM knows.
 #[derive(Debug)]
 pub struct KeyTable {
-    known: Bounded<Digest, Arc<KeyEntry>>,
+    /// With the feed position that each was true at.
+    known: Bounded<Digest, (Arc<KeyEntry>, u64)>,
     missed: Bounded<Digest, u64>,
 }
 
@@ -199,7 +200,7 @@ impl KeyTable {
 
     /// What is known of a key.
     pub fn fetch(&mut self, digest: &Digest, now_us: u64) -> KeyState {
-        if let Some(entry) = self.known.fetch(digest) {
+        if let Some((entry, _)) = self.known.fetch(digest) {
             return KeyState::Known(Arc::clone(entry));
         }
         match self.missed.fetch(digest) {
@@ -208,10 +209,10 @@ impl KeyTable {
         }
     }
 
-    /// Stores what the ledger said of a key.
-    pub fn store(&mut self, entry: KeyEntry) {
+    /// Stores what the ledger said of a key at a feed position.
+    pub fn store(&mut self, entry: KeyEntry, cursor: u64) {
         self.missed.remove(&entry.digest);
-        self.known.insert(entry.digest, Arc::new(entry));
+        self.known.insert(entry.digest, (Arc::new(entry), cursor));
     }
 
     /// Remembers, for at most a second, that a key does not exist.
@@ -220,8 +221,12 @@ impl KeyTable {
         self.missed.insert(digest, now_us.saturating_add(MISS_US));
     }
 
-    /// Forgets a key: the next request looks it up.
-    pub fn forget(&mut self, digest: &Digest) {
+    /// Forgets a key that changed at a feed position, unless what is known of it is as late: the next request
+    /// looks it up.
+    pub fn forget(&mut self, digest: &Digest, position: u64) {
+        if self.known.fetch(digest).is_some_and(|(_, cursor)| *cursor >= position) {
+            return;
+        }
         self.known.remove(digest);
         self.missed.remove(digest);
     }
@@ -262,6 +267,19 @@ mod tests {
             Some("pro")
         );
         assert!(accounts.is_older("a", 3) && !accounts.is_older("a", 2) && !accounts.is_older("b", 3));
+    }
+
+    #[test]
+    fn a_change_voids_only_what_was_known_before_it() {
+        let (account, key_id, auth_class) = ("a".into(), "k".into(), "api".into());
+        let digest = Digest([1; 32]);
+        let entry = KeyEntry { digest, account, key_id, auth_class, models: None, expires_at: None };
+        let mut keys = KeyTable::new(4);
+        keys.store(entry, 7);
+        keys.forget(&digest, 7);
+        assert!(matches!(keys.fetch(&digest, 0), KeyState::Known(_)), "its own creation is no news");
+        keys.forget(&digest, 8);
+        assert!(matches!(keys.fetch(&digest, 0), KeyState::NotHere));
     }
 
     #[test]

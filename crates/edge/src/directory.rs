@@ -57,17 +57,18 @@ impl Directory {
         self.store(shared, &self.key_place(&entry.digest), at, |old, new| old.cursor > new.cursor);
     }
 
-    /// Notes that what was said of a key before a feed position is void.
+    /// Notes that a key changed at a feed position: what was said of it before is void, what was true at that
+    /// position already has the change in it.
     pub fn void_key(&self, shared: &dyn SharedData, node: u64, digest: &Digest, cursor: u64) {
         let name = digest.to_string().into();
         let at = At::<KeyEntry> { name, node, cursor, fresh_until_us: 0, value: None };
-        self.store(shared, &self.key_place(digest), at, |old, new| old.cursor > new.cursor);
+        self.store(shared, &self.key_place(digest), at, |old, new| old.cursor >= new.cursor);
     }
 
-    /// The same where the key stands here; unknown keys leave no trace.
+    /// Notes that a key was unknown at a feed position, where it stands here; unknown keys leave no trace.
     pub fn void_known_key(&self, shared: &dyn SharedData, node: u64, digest: &Digest, cursor: u64) {
         if self.key(shared, node, digest).is_some() {
-            self.void_key(shared, node, digest, cursor);
+            self.void_key(shared, node, digest, cursor.saturating_add(1));
         }
     }
 

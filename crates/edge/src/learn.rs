@@ -30,7 +30,7 @@ impl Edge {
             }
         }
         self.heard_of(cursor);
-        self.keys.store(entry);
+        self.keys.store(entry, cursor);
         self.keys.fetch(digest, now.mono_us)
     }
 

@@ -58,6 +58,8 @@ pub const ASKS_AT_ONCE: u32 = 8;
 pub const ASK_AGAIN_US: u64 = 100_000;
 /// Key look-ups that wait for a call.
 pub const LOOKUPS_QUEUED: usize = 1_024;
+/// How much longer a request waits where the ledger answers and waits for reports of others, in microseconds.
+pub const PARK_FOR_REPORTS_US: u64 = 1_500_000;
 /// Key look-ups per second and VM; beyond, unknown keys are refused with 503.
 pub const LOOKUPS_PER_SECOND: u64 = 2_000;
 

@@ -238,3 +238,48 @@ fn parallel_requests_against_a_small_account_never_pass_its_bound() {
         world.check();
     }
 }
+
+#[test]
+fn a_sequential_client_on_two_workers_spends_all_it_has() {
+    for mode in ["hold", "stream"] {
+        let mut world = World::new(2, mode);
+        world.account("a", "topup_only");
+        world.top_up("a", "0.4", "r1");
+        let mut served = 0;
+        let refused = loop {
+            let stream = world.chat(served % 2, "a", &ask(SONNET, 50));
+            world.pass(250);
+            match world.streams[stream].seen.clone() {
+                Some(Seen::Forwarded) => drop(world.answer(stream, 200, &usage(0, 133))),
+                Some(Seen::Reply(429, _)) => world.pass(2_000),
+                other => break other,
+            }
+            served += usize::from(world.streams[stream].seen == Some(Seen::Forwarded));
+        };
+        // 0.01995 credits each: twenty fit, and the last of it is clipped for one more.
+        let Some(Seen::Reply(status, body)) = refused else { panic!("{refused:?}") };
+        assert_eq!((status, body["limit_source"].as_str()), (402, Some("pool")), "{mode}: {body}");
+        assert_eq!(served, 21, "{mode}");
+        world.check();
+    }
+}
+
+#[test]
+fn a_key_that_is_as_young_as_the_last_change_serves_on_every_worker_in_an_outage() {
+    let mut world = World::new(2, "hold");
+    world.account("old", "max");
+    for worker in [0, 1] {
+        let stream = world.chat(worker, "old", &ask(SONNET, 10));
+        world.answer(stream, 200, &usage(1, 1));
+    }
+    world.account("a", "max");
+    let stream = world.chat(0, "a", &ask(SONNET, 100));
+    world.answer(stream, 200, &usage(1, 1));
+    world.pass(1_500);
+    world.ledger = Ledger::Down;
+    for worker in [0, 1] {
+        let stream = world.chat(worker, "a", &ask(SONNET, 100));
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "worker {worker}");
+        world.answer(stream, 200, &usage(1, 1));
+    }
+}

@@ -8,7 +8,7 @@ use wire::{Ack, Change, Grant, SyncResponse, Verdict, VerdictKind};
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::queue_of;
-use crate::limits::{SLOTS, SWAP_TRIES_MUST};
+use crate::limits::{PARK_FOR_REPORTS_US, SLOTS, SWAP_TRIES_MUST};
 use crate::record::Record;
 use crate::records::Fate;
 use crate::request::Reason;
@@ -117,7 +117,7 @@ impl Edge {
         // later, it stays: each reads the latest that it finds.
         let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
         self.learn(shared, &mut response, now);
-        response.verdicts.into_iter().for_each(|verdict| self.hear(verdict, now));
+        response.verdicts.into_iter().for_each(|verdict| self.hear(shared, verdict, now));
         self.grant(shared, flight.wants, flight.refill_us, &response.grants);
     }
 
@@ -145,8 +145,12 @@ impl Edge {
             self.hasty = true;
         }
         self.ledger.cursor = Some(response.cursor);
-        for change in response.changes.drain(..) {
-            self.change(shared, change, response.cursor);
+        // Positions are consecutive and end at the cursor; where the feed has skipped some, these are later than
+        // the true ones, which only makes a worker ask once too often.
+        let unread = (1..=response.changes.len()).rev().filter_map(|n| u64::try_from(n).ok());
+        let positions = unread.map(|n| response.cursor.saturating_add(1).saturating_sub(n));
+        for (position, change) in positions.zip(std::mem::take(&mut response.changes)) {
+            self.change(shared, change, position);
         }
         for digest in response.unknown.drain(..) {
             self.directory.void_known_key(shared, node, &digest, response.cursor);
@@ -154,7 +158,7 @@ impl Edge {
         }
         for entry in response.keys.drain(..) {
             self.directory.store_key(shared, node, &entry, response.cursor);
-            self.keys.store(entry);
+            self.keys.store(entry, response.cursor);
         }
         for snapshot in response.snapshots.drain(..) {
             self.refresh.remove(snapshot.account.as_str());
@@ -207,7 +211,7 @@ impl Edge {
         self.effects.push(Effect::Warn(format!("{why}; this node goes on under a new id")));
     }
 
-    fn change(&mut self, shared: &dyn SharedData, change: Change, cursor: u64) {
+    fn change(&mut self, shared: &dyn SharedData, change: Change, position: u64) {
         match change {
             Change::Account { account, version } => {
                 if self.accounts.is_older(&account, version) {
@@ -216,9 +220,9 @@ impl Edge {
                 }
             }
             Change::Key { digest } => {
-                self.keys.forget(&digest);
+                self.keys.forget(&digest, position);
                 let node = self.node(shared).generation;
-                self.directory.void_key(shared, node, &digest, cursor);
+                self.directory.void_key(shared, node, &digest, position);
             }
             Change::Recall { account } => {
                 let node = self.node(shared).generation;
@@ -228,7 +232,7 @@ impl Edge {
     }
 
     /// Notes what the ledger says of a parked request.
-    fn hear(&mut self, verdict: Verdict, now: Now) {
+    fn hear(&mut self, shared: &dyn SharedData, verdict: Verdict, now: Now) {
         let named =
             |context: &u32| self.requests.get(context).is_some_and(|request| *request.id == *verdict.request);
         let Some(context) = self.parked.iter().find(named) else {
@@ -236,10 +240,27 @@ impl Edge {
         };
         let wait = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut());
         if let Some(wait) = wait.filter(|wait| wait.reason == Reason::Refill) {
+            let mut others = false;
             if let VerdictKind::Wait(ms) = &verdict.kind {
                 wait.ask_after_us = now.mono_us.saturating_add(ms.saturating_mul(1_000));
+                // The ledger answers, so it is worth waiting for what others have not reported yet.
+                others = !matches!(wait.verdict, Some(VerdictKind::Wait(_)));
+                wait.until_us = wait.until_us.saturating_add(if others { PARK_FOR_REPORTS_US } else { 0 });
             }
             wait.verdict = Some(verdict.kind);
+            if others {
+                self.wake_others(shared);
+            }
+        }
+    }
+
+    /// Wakes the node's other workers: their reports are waited for.
+    fn wake_others(&mut self, shared: &dyn SharedData) {
+        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
+        for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
+            if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
+                self.effects.push(Effect::Wake { queue });
+            }
         }
     }
 

@@ -48,6 +48,8 @@ impl Edge {
             Waker::Other => {
                 self.unblock_parked();
                 self.retry_parked(shared, now);
+                // Somebody may wait for what this worker has not reported.
+                self.hasty |= self.lane.as_ref().is_some_and(|lane| lane.depth() > 0);
             }
         }
         self.call_if_due(shared, config, now);
