@@ -93,7 +93,7 @@ impl Edge {
         {
             let json = matches!(first, b'{' | b'[');
             let format = if json { Format::Json } else { Format::EventStream };
-            answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
+            answer.reader = Some(Box::new(ResponseReader::new(usage::Dialect::OpenAiChat, format)));
             answer.undecided = false;
         }
         if let Some(reader) = &mut answer.reader {
@@ -141,9 +141,9 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let begins =
         |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
     let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
-    request.answer.reader = Some(ResponseReader::new(usage::Dialect::OpenAiChat, format));
+    request.answer.reader = Some(Box::new(ResponseReader::new(usage::Dialect::OpenAiChat, format)));
     if request.body.usage_injected && format == Format::EventStream {
-        request.answer.filter = Some(UsageChunkFilter::new());
+        request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }
 }
 

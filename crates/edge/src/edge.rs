@@ -35,7 +35,8 @@ pub struct Edge {
     pub(crate) keys: KeyTable,
     pub(crate) accounts: Accounts,
     pub(crate) catalogs: VecDeque<Rc<Catalog>>,
-    pub(crate) requests: HashMap<u32, Request>,
+    /// Boxed: every callback takes its request out and puts it back.
+    pub(crate) requests: HashMap<u32, Box<Request>>,
     pub(crate) parked: Parked,
     pub(crate) lookups: LookupBudget,
     /// Snapshots to fetch with the next sync.

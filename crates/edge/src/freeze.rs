@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tariff::{Micros, Usage};
 use wire::{Outcome, UsageSource, UsageStatus};
 
-use crate::json::Object;
+use crate::json::Writer;
 use crate::metric::Ended;
 use crate::request::{Hold, Request};
 
@@ -35,40 +35,38 @@ pub(crate) fn event(
     bill: &Bill,
     takes: &[(u64, i64, i64)],
 ) -> Vec<u8> {
-    let mut settle = Object::new(ROOM);
+    let mut json = Writer::new(ROOM);
     let account = request.account.as_ref();
-    settle.text("request", &request.id);
-    settle.text("account", account.map_or("", |account| &account.id));
-    settle.text("key", request.key.as_ref().map_or("", |key| &key.key_id));
-    settle.number("term", account.map_or(0, |account| account.term));
-    settle.text("model", &hold.model.name);
+    json.object();
+    json.number("seq", seq);
+    json.object_member("body");
+    json.object_member("settle");
+    json.text("request", &request.id);
+    json.text("account", account.map_or("", |account| &account.id));
+    json.text("key", request.key.as_ref().map_or("", |key| &key.key_id));
+    json.number("term", account.map_or(0, |account| account.term));
+    json.text("model", &hold.model.name);
     if let Some(answered) = bill.answered_model.as_deref().filter(|answered| **answered != *hold.model.name) {
-        settle.text("answered_model", answered);
+        json.text("answered_model", answered);
     }
-    settle.text("operation", request.operation.name());
-    settle.text("outcome", outcome_name(bill.outcome));
-    how(&mut settle, bill);
-    settle.number("lease", hold.epoch.unwrap_or(0));
-    let mut list = vec![b'['];
+    json.text("operation", request.operation.name());
+    json.text("outcome", outcome_name(bill.outcome));
+    how(&mut json, bill);
+    json.number("lease", hold.epoch.unwrap_or(0));
+    json.list_member("takes");
     for (held, (_, amount, used)) in hold.takes.iter().zip(takes) {
-        if list.len() > 1 {
-            list.push(b',');
-        }
-        let mut take = Object::new(96);
-        take.text("bucket", &held.bucket);
-        take.number("held", *amount);
-        take.number("used", *used);
-        list.extend(take.end());
+        json.object();
+        json.text("bucket", &held.bucket);
+        json.number("held", *amount);
+        json.number("used", *used);
+        json.end();
     }
-    list.push(b']');
-    settle.json("takes", &list);
-    settle.number("at", request.began.wall_ms);
-    let mut body = Object::new(ROOM);
-    body.json("settle", &settle.end());
-    let mut event = Object::new(ROOM);
-    event.number("seq", seq);
-    event.json("body", &body.end());
-    event.end()
+    json.end_list();
+    json.number("at", request.began.wall_ms);
+    json.end();
+    json.end();
+    json.end();
+    json.bytes()
 }
 
 /// The line for the access log; a bill where the request was admitted.
@@ -78,7 +76,8 @@ pub(crate) fn line(
     bill: Option<(&Hold, &Bill)>,
     place: Option<Place>,
 ) -> String {
-    let mut line = Object::new(ROOM);
+    let mut line = Writer::new(ROOM);
+    line.object();
     line.text("request", &request.id);
     line.text("outcome", &ended.name());
     line.text("operation", request.operation.name());
@@ -106,12 +105,13 @@ pub(crate) fn line(
         line.text("lane", &lane);
         line.number("seq", seq);
     }
+    line.end();
     // Every piece of it came from a `str`.
-    String::from_utf8(line.end()).unwrap_or_default()
+    String::from_utf8(line.bytes()).unwrap_or_default()
 }
 
 /// Where the usage comes from, how sure it is, and the counts.
-fn how(object: &mut Object, bill: &Bill) {
+fn how(object: &mut Writer, bill: &Bill) {
     if let Some(source) = bill.source {
         object.text(
             "source",
@@ -133,11 +133,11 @@ fn how(object: &mut Object, bill: &Bill) {
         );
     }
     if !bill.usage.is_empty() {
-        let mut usage = Object::new(128);
+        object.object_member("usage");
         for (meter, count) in bill.usage.iter() {
-            usage.number(meter.as_str(), count);
+            object.number(meter.as_str(), count);
         }
-        object.json("usage", &usage.end());
+        object.end();
     }
 }
 
@@ -179,7 +179,8 @@ mod tests {
                     answered_model: None,
                     used: Micros(1),
                 };
-                let mut object = Object::new(8);
+                let mut object = Writer::new(8);
+                object.object();
                 for (member, value) in
                     [("request", "r"), ("account", "a"), ("key", "k"), ("model", "m"), ("operation", "chat")]
                 {
@@ -189,9 +190,11 @@ mod tests {
                 object.text("outcome", "settled");
                 how(&mut object, &bill);
                 object.number("lease", 2);
-                object.json("takes", b"[]");
+                object.list_member("takes");
+                object.end_list();
                 object.number("at", 3);
-                let settle: wire::Settle = serde_json::from_slice(&object.end()).expect("a settlement");
+                object.end();
+                let settle: wire::Settle = serde_json::from_slice(&object.bytes()).expect("a settlement");
                 assert_eq!((settle.source, settle.status, &settle.usage), (source, status, &bill.usage));
                 let event = Event { seq: 1, body: EventBody::Settle(Box::new(settle)) };
                 assert!(serde_json::to_vec(&event).is_ok());

@@ -72,7 +72,7 @@ pub struct Request {
 #[derive(Debug, Default)]
 pub struct RequestBody {
     /// The scanner, while it reads.
-    pub scanner: Option<RequestScanner>,
+    pub scanner: Option<Box<RequestScanner>>,
     /// What it found.
     pub facts: Option<RequestFacts>,
     /// Bytes of the host's buffer that it has seen.
@@ -167,11 +167,11 @@ pub struct Answer {
     /// The status, once there is one.
     pub status: Option<u32>,
     /// Reads usage.
-    pub reader: Option<ResponseReader>,
+    pub reader: Option<Box<ResponseReader>>,
     /// The first byte of the body tells how to read it.
     pub undecided: bool,
     /// Drops the usage chunk that the client had not asked for.
-    pub filter: Option<UsageChunkFilter>,
+    pub filter: Option<Box<UsageChunkFilter>>,
     /// Body bytes seen.
     pub bytes: u64,
     /// The answer is in a coding that cannot be read.

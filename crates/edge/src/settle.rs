@@ -82,7 +82,7 @@ impl Edge {
 
     /// What the answer comes to (design: life of a request, settle).
     fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
-        let reading = request.answer.reader.as_ref().map(usage::ResponseReader::reading);
+        let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
         if let Some(bill) = reading.as_ref().and_then(|reading| reported(reading, hold)) {
             return bill;
         }

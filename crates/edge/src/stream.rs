@@ -40,7 +40,7 @@ impl Edge {
         let operation = classify(config, head.method, head.path);
         let mut verdict = Verdict::go();
         verdict.headers = cleaned(config, &head, pairs.clone(), &operation, end_of_stream);
-        let mut request = Request {
+        let mut request = Box::new(Request {
             config: Rc::clone(config),
             id: self.next_id(),
             began: now,
@@ -61,7 +61,7 @@ impl Edge {
             refusal: None,
             hold: None,
             answer: Answer::default(),
-        };
+        });
         let progress = match self.first_look(&mut request, &head, pairs) {
             Some(refusal) => Progress::Refuse(refusal),
             None if request.stage == Stage::Passed => Progress::Go,
@@ -113,7 +113,7 @@ impl Edge {
             if head.encoded {
                 return Some(refuse::unreadable("it is compressed; send it as it is"));
             }
-            request.body.scanner = Some(RequestScanner::new());
+            request.body.scanner = Some(Box::new(RequestScanner::new()));
             if request.body.ended {
                 return Some(refuse::unreadable("it is empty"));
             }
@@ -326,7 +326,7 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
 fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     let body = &mut request.body;
     let scanned =
-        body.scanner.as_ref().filter(|scanner| scanner.is_complete()).and_then(RequestScanner::facts);
+        body.scanner.as_deref().filter(|scanner| scanner.is_complete()).and_then(RequestScanner::facts);
     let Some(facts) = body.facts.as_ref().or(scanned).filter(|_| !body.edited) else {
         return;
     };
