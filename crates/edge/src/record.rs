@@ -326,12 +326,14 @@ impl Record {
         word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
         word(self.refill_us);
         word(self.waiting);
-        word(0);
+        // Most records use one bucket: the others are neither written nor read word by word.
+        let used = self.cells.iter().rposition(|cell| cell.tag != 0).map_or(0, |last| last.saturating_add(1));
+        word(u64::try_from(used).unwrap_or_default());
         for (tag, full_us) in self.rates {
             word(tag);
             word(full_us);
         }
-        for cell in &self.cells {
+        for cell in self.cells.iter().take(used) {
             word(cell.tag);
             for amount in
                 [cell.granted, cell.returned, cell.used, cell.held, cell.unleased, cell.mean_hold, cell.flow]
@@ -340,6 +342,7 @@ impl Record {
             }
             word(cell.flow_us);
         }
+        out.resize(RECORD_BYTES, 0);
         out
     }
 
@@ -364,13 +367,14 @@ impl Record {
             3 => denial(Why::Limit),
             _ => None,
         };
-        let (refill_us, waiting, _) = (word()?, word()?, word()?);
+        let (refill_us, waiting) = (word()?, word()?);
+        let used = usize::try_from(word()?).ok().filter(|used| *used <= CELLS)?;
         let mut rates = [(0, 0); RATES];
         for rate in &mut rates {
             *rate = (word()?, word()?);
         }
         let mut cells = [Cell::default(); CELLS];
-        for cell in &mut cells {
+        for cell in cells.iter_mut().take(used) {
             *cell = Cell {
                 tag: word()?,
                 granted: word()?.cast_signed(),

@@ -1,6 +1,9 @@
 //! Meters: what is counted, and the counts of one request.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! meters {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -78,10 +81,14 @@ pub const COUNT_MAX: u64 = (1 << 53) - 1;
 
 /// The counts of one request, by meter; absent means not counted.
 ///
-/// JSON: an object of meter name to count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Usage(std::collections::BTreeMap<Meter, u64>);
+/// JSON: an object of meter name to count. A fixed table, as every request has some: nothing is allocated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    counts: [Option<u64>; METERS],
+}
+
+/// How many meters there are.
+const METERS: usize = Meter::ALL.len();
 
 impl Usage {
     /// No counts.
@@ -92,7 +99,9 @@ impl Usage {
 
     /// Sets one count.
     pub fn set(&mut self, meter: Meter, count: u64) {
-        self.0.insert(meter, count);
+        if let Some(own) = self.counts.get_mut(meter as usize) {
+            *own = Some(count);
+        }
     }
 
     /// The same with one count set.
@@ -105,17 +114,47 @@ impl Usage {
     /// One count; 0 where it was not counted.
     #[must_use]
     pub fn get(&self, meter: Meter) -> u64 {
-        self.0.get(&meter).copied().unwrap_or(0)
+        self.counts.get(meter as usize).copied().flatten().unwrap_or(0)
     }
 
     /// The counts, by meter.
     pub fn iter(&self) -> impl Iterator<Item = (Meter, u64)> + '_ {
-        self.0.iter().map(|(meter, count)| (*meter, *count))
+        Meter::ALL.iter().zip(&self.counts).filter_map(|(meter, count)| Some((*meter, (*count)?)))
     }
 
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.iter().all(Option::is_none)
+    }
+}
+
+impl Serialize for Usage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counts;
+
+        impl<'de> Visitor<'de> for Counts {
+            type Value = Usage;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of meter names to counts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Usage, A::Error> {
+                let mut usage = Usage::new();
+                while let Some((meter, count)) = map.next_entry()? {
+                    usage.set(meter, count);
+                }
+                Ok(usage)
+            }
+        }
+
+        deserializer.deserialize_map(Counts)
     }
 }
