@@ -17,15 +17,10 @@ const TICK: Duration = Duration::from_millis(1_300);
 /// Sends requests until every worker knows the account and its node holds a lease of at least so many
 /// micro-credits.
 ///
-/// Every worker is met twice, a tick apart: the feed's news of a key made a moment ago lets workers forget
-/// what they have just learnt of it.
-///
 /// # Errors
 /// A request is refused, or no such lease comes.
 pub async fn lease(stack: &Stack, account: &Account, least: i64, ask: impl Fn() -> Chat) -> Result<()> {
-    meet_workers(stack, account, &ask).await?;
     for _ in 0..ROUNDS_MAX {
-        tokio::time::sleep(TICK).await;
         meet_workers(stack, account, &ask).await?;
         tokio::time::sleep(TICK).await;
         if stack.api().balance(&account.id).await?.leased >= least {
