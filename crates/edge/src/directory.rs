@@ -91,7 +91,7 @@ impl Directory {
         let name = snapshot.account.as_str().into();
         let at = At { name, node, cursor, fresh_until_us, value: Some(snapshot.clone()) };
         let version = |at: &At<Snapshot>| at.value.as_ref().map_or(0, |snapshot| snapshot.version);
-        self.store(shared, &self.snapshot_place(account_of(&at)), at.clone(), |old, new| {
+        self.store(shared, &self.snapshot_place(&snapshot.account), at, |old, new| {
             version(old) > version(new)
         });
     }
@@ -148,10 +148,6 @@ impl Directory {
     fn snapshot_place(&self, account: &str) -> String {
         self.keys.snapshot_shard(tag(account).checked_rem(SNAPSHOT_SHARDS).unwrap_or_default())
     }
-}
-
-fn account_of(at: &At<Snapshot>) -> &str {
-    &at.name
 }
 
 #[cfg(test)]

@@ -156,12 +156,6 @@ fn read_ring(shared: &dyn SharedData, keys: &Keys, lane: Lane, acked: u64) -> Ve
 }
 
 impl LaneQueue {
-    /// The number that the next event will have.
-    #[must_use]
-    pub fn next(&self) -> u64 {
-        self.next
-    }
-
     /// How many events are not acknowledged.
     #[must_use]
     pub fn depth(&self) -> usize {

@@ -4,8 +4,6 @@
 //! free = granted - returned - used - held. It is read and written whole, under compare-and-swap
 //! (`records.rs`); nothing here knows of shared data. Amounts are micro-units.
 
-use wire::NODE_ADMITS_MS;
-
 /// The longest account id.
 pub const ACCOUNT_BYTES: usize = 64;
 /// Buckets of one record.
@@ -270,12 +268,6 @@ impl Record {
             && !held
             && self.refill_us <= now_us
             && self.rates.iter().all(|(_, full)| *full <= now_us)
-    }
-
-    /// Whether it has not been used for so long that its node would have stopped admitting.
-    #[must_use]
-    pub fn at_rest(&self, now_us: u64) -> bool {
-        now_us.saturating_sub(self.touched_us) > NODE_ADMITS_MS.saturating_mul(1_000)
     }
 }
 

@@ -249,15 +249,17 @@ impl Edge {
             }
             wait.verdict = Some(verdict.kind);
             if others {
-                self.wake_others(shared);
+                // Their reports are what it waits for.
+                self.wake(shared, u64::MAX);
             }
         }
     }
 
-    /// Wakes the node's other workers: their reports are waited for.
-    fn wake_others(&mut self, shared: &dyn SharedData) {
+    /// Wakes the node's other workers in a set of slots.
+    fn wake(&mut self, shared: &dyn SharedData, slots: u64) {
         let own = self.lane.as_ref().map(|lane| lane.lane.slot);
-        for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
+        let named = |slot: &u32| slots & super::build::bit(*slot) != 0 && Some(*slot) != own;
+        for slot in (0..SLOTS).filter(named) {
             if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
                 self.effects.push(Effect::Wake { queue });
             }
@@ -297,7 +299,6 @@ impl Edge {
         bring: impl Fn(&mut Record),
     ) {
         let node = self.node(shared).generation;
-        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
         let waiting = self.records.change(shared, account, node, SWAP_TRIES_MUST, |record| {
             bring(record);
             if record.refill_us != refill_us {
@@ -306,11 +307,6 @@ impl Edge {
             record.refill_us = 0;
             (std::mem::take(&mut record.waiting), Fate::Store)
         });
-        let waiting = waiting.unwrap_or(0);
-        for slot in (0..SLOTS).filter(|slot| waiting & super::build::bit(*slot) != 0 && Some(*slot) != own) {
-            if let Some(queue) = queue_of(shared, &self.keys_in_shared, slot) {
-                self.effects.push(Effect::Wake { queue });
-            }
-        }
+        self.wake(shared, waiting.unwrap_or(0));
     }
 }
