@@ -1,14 +1,12 @@
 //! Bytes and callbacks that mean harm: whatever comes in whatever order, nothing panics, nothing grows without
 //! bound, and the next honest request is served.
 
-mod world;
-
 use std::rc::Rc;
 
 use edge::{AnswerHead, CallAnswer, CallKind, Edge, Effect, Origin, Waker};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use world::{CATALOG, Handle, World, ask, config, usage};
+use sim::{CATALOG, Handle, World, ask, config, usage};
 
 /// One callback, with whatever a client, an upstream or a broken host may put into it.
 #[derive(Clone, Debug)]
@@ -68,7 +66,7 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let known = [
-        ask("claude-sonnet-4.5", 10), world::ask_stream("claude-sonnet-4.5", 9_007_199_254_740_991),
+        ask("claude-sonnet-4.5", 10), sim::ask_stream("claude-sonnet-4.5", 9_007_199_254_740_991),
         usage(1, 2), "{".to_owned(), "data: {\"usage\":".to_owned(), "[DONE]\n\n".to_owned(),
         r#"{"v":1,"generation":"x","node_open":false,"cursor":0,"catalog":1}"#.to_owned(),
         r#"{"v":1,"generation":"y","node_open":true,"cursor":18446744073709551615,"feed_reset":true,"catalog":18446744073709551615,
@@ -192,5 +190,5 @@ fn unknown_keys_leave_no_trace_in_shared_data() {
     world.pass(2_000);
     assert!(world.shared.keys() <= before + 1, "{} keys more", world.shared.keys() - before);
     let honest = world.get(0, "a", "/v1/search");
-    assert_eq!(world.streams[honest].seen, Some(world::Seen::Forwarded));
+    assert_eq!(world.streams[honest].seen, Some(sim::Seen::Forwarded));
 }

@@ -4,14 +4,12 @@
 //! to the micro-credit by an arithmetic that is not ours, nobody else is, and nothing is held or undecided.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests may fail loudly")]
 
-mod world;
-
 use std::collections::BTreeMap;
 
 use edge::Origin;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use world::{Ledger, Seen, World};
+use sim::{Ledger, Seen, World};
 
 const ACCOUNTS: [(&str, &str); 4] =
     [("max", "max"), ("tiny", "topup_only"), ("small", "topup_only"), ("new", "starter")];
@@ -146,9 +144,9 @@ struct Play {
 impl Plan {
     fn body(&self) -> String {
         if self.bad {
-            return world::ask("no-such-model", self.max_tokens);
+            return sim::ask("no-such-model", self.max_tokens);
         }
-        let ask = if let Answer::Events { .. } = self.answer { world::ask_stream } else { world::ask };
+        let ask = if let Answer::Events { .. } = self.answer { sim::ask_stream } else { sim::ask };
         ask(MODELS[self.model].0, self.max_tokens)
     }
 

@@ -1,10 +1,8 @@
 //! What must not go wrong when something else does: hangs, lost charges, leaked holds, smuggled bytes.
 #![expect(clippy::panic, reason = "tests may fail loudly")]
 
-mod world;
-
 use edge::Origin;
-use world::{CATALOG, Ledger, Seen, World, ask, ask_stream, config, usage};
+use sim::{CATALOG, Ledger, Seen, World, ask, ask_stream, config, usage};
 
 const SONNET: &str = "claude-sonnet-4.5";
 const OPUS: &str = "claude-opus-4.6";

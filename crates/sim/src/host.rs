@@ -30,10 +30,13 @@ enum Part {
 /// One stream.
 #[derive(Debug)]
 pub struct Client {
+    /// The worker that it is on.
     pub worker: usize,
+    /// The host's number of it.
     pub context: u32,
     /// What is to be sent as its body.
     pub body: Vec<u8>,
+    /// What its client has seen so far.
     pub seen: Option<Seen>,
     /// The stream is logged, or its VM is gone.
     pub over: bool,

@@ -1,9 +1,7 @@
 //! The life of requests on one node, against the real book.
 #![expect(clippy::panic, reason = "tests may fail loudly")]
 
-mod world;
-
-use world::{Ledger, Seen, World, ask, usage};
+use sim::{Ledger, Seen, World, ask, usage};
 
 const SONNET: &str = "claude-sonnet-4.5";
 

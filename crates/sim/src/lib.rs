@@ -3,7 +3,6 @@
 //! Time moves only when a test says so; everything is deterministic. Calls are answered at once unless the
 //! ledger is slow, down, silent, or its answer is dropped. `host` is what Envoy does with a stream.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness may fail loudly")]
-#![allow(dead_code, unused_imports, reason = "each test file uses its part of the harness")]
 
 mod host;
 
@@ -23,7 +22,7 @@ pub use host::{Client, Seen};
 /// A day in 2026, in milliseconds since 1970.
 pub const BEGIN_MS: i64 = 1_780_000_000_000;
 /// The catalog of most tests.
-pub const CATALOG: &str = include_str!("../../../../envoy/catalogs/modelstack.yaml");
+pub const CATALOG: &str = include_str!("../../../envoy/catalogs/modelstack.yaml");
 const TICK_US: u64 = 250_000;
 
 /// A change of the ledger's answers.
@@ -32,6 +31,7 @@ pub type Tamper = Box<dyn FnMut(&mut SyncResponse)>;
 /// How the ledger behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ledger {
+    /// Calls are answered.
     #[default]
     Up,
     /// Calls fail before they arrive.
@@ -52,10 +52,15 @@ struct Answer {
 
 /// The node and its ledger.
 pub struct World {
+    /// The host's shared data.
     pub shared: Rc<Memory>,
+    /// One VM each.
     pub workers: Vec<RefCell<Edge>>,
+    /// The plugin's configuration.
     pub config: Rc<Config>,
+    /// The ledger's book.
     pub book: Book,
+    /// How calls fare.
     pub ledger: Ledger,
     /// How long an answer takes; 0 = it is there at once.
     pub delay_us: u64,
@@ -63,11 +68,15 @@ pub struct World {
     pub generation: Option<String>,
     /// Changes the ledger's answers.
     pub tamper: Option<Tamper>,
+    /// Calls made so far.
     pub calls: usize,
     /// Sync requests, as sent.
     pub syncs: Vec<wire::SyncRequest>,
+    /// The monotonic clock, in microseconds.
     pub now_us: u64,
+    /// All streams, in the order of their opening.
     pub streams: Vec<Client>,
+    /// What the edge logged as warnings.
     pub warnings: Vec<String>,
     answers: Vec<Answer>,
     next_context: u32,
