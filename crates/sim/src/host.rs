@@ -9,7 +9,7 @@ use edge::effect::HeaderEdit;
 use edge::{AnswerHead, BodyEdit, Flow, Origin, Verdict};
 use usage::request::edit::{apply, prefix_len};
 
-use super::{Handle, World};
+use crate::node::{Handle, Node};
 
 /// What a client sees.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,7 @@ pub struct Client {
     ended: bool,
 }
 
-impl World {
+impl Node {
     /// A chat completion by the account's key; runs until it is decided or waits.
     pub fn chat(&mut self, worker: usize, account: &str, body: &str) -> usize {
         let stream = self.chat_headers(worker, account, body);
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// The effect of a root: the stream goes on.
-    pub(super) fn resumed(&mut self, worker: usize, context: u32, verdict: Verdict) {
+    pub(crate) fn resumed(&mut self, worker: usize, context: u32, verdict: Verdict) {
         if let Some(stream) = self.stream_of(worker, context) {
             assert_eq!(self.streams[stream].seen, None, "a request that is answered or gone is resumed");
             self.act(stream, Verdict { flow: Flow::Continue, ..verdict });
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// The effect of a root: the stream ends with a reply.
-    pub(super) fn replied(&mut self, worker: usize, context: u32, reply: Box<edge::reply::Reply>) {
+    pub(crate) fn replied(&mut self, worker: usize, context: u32, reply: Box<edge::reply::Reply>) {
         if let Some(stream) = self.stream_of(worker, context) {
             assert_eq!(self.streams[stream].seen, None, "a request is answered twice, or after it has gone");
             self.act(stream, Verdict::reply(reply));
