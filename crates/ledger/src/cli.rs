@@ -66,7 +66,7 @@ enum Command {
     Entries(credits::Entries),
     /// Sum up what an account used
     Usage(credits::Usage),
-    /// Check a store's journal: every posting, every balance
+    /// Check a store's books: every posting, every balance, every lane
     Verify(verify::Verify),
 }
 

@@ -30,7 +30,7 @@ use tariff::Catalog;
 pub use self::read::Reader;
 pub use self::tx::SqliteTx;
 pub use self::upkeep::KeptAnswer;
-pub use self::verify::{Report, verify};
+pub use self::verify::{Disagreement, Property, Report, verify};
 use crate::store::cache::Cache;
 
 /// How long an account may differ from what is written down of it, in milliseconds.

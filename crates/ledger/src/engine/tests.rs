@@ -60,7 +60,7 @@ async fn many_callers_share_commits_and_each_is_answered() {
     assert_eq!((gauges.accounts, gauges.queue), (1, 0));
     engine.close().await.unwrap();
     assert!(matches!(engine.ready().await, Err(ServiceError::Unavailable(_))));
-    assert_eq!(crate::store::verify(&store).unwrap().problems, Vec::<String>::new());
+    assert_eq!(crate::store::verify(&store).unwrap().problems, []);
 }
 
 #[tokio::test]

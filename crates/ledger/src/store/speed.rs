@@ -65,7 +65,7 @@ fn speed_of_settlements() {
     let began = Instant::now();
     let report = super::verify(&path).unwrap();
     println!("{} entries verified in {:?}", report.entries, began.elapsed());
-    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!(report.problems, []);
 }
 
 fn body(number: usize, at: i64) -> EventBody {

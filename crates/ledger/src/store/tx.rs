@@ -21,7 +21,7 @@ pub struct SqliteTx<'s> {
 }
 
 /// How many events of a lane keep their digests, so that a conflict can be told from a replay.
-const DIGESTS_KEPT: u64 = 1 << 17;
+pub(super) const DIGESTS_KEPT: u64 = 1 << 17;
 
 // === impl SqliteTx ===
 

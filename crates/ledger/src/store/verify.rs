@@ -1,42 +1,91 @@
 //! Checking a store: the journal against itself, and the projections against the journal.
 //!
-//! Reads one snapshot, so it may run beside a ledger. Every account is folded anew in memory.
+//! Reads one snapshot, so it may run beside a ledger. Every account is folded anew in memory; sums are taken
+//! from the entries apart from that fold, so that a fault of the fold shows too.
 
-use std::collections::{BTreeMap, HashMap};
+mod account;
+mod lanes;
+mod unique;
+
+use std::collections::HashMap;
 use std::path::Path;
 
-use book::entry::{Entry, EntryKind};
-use book::{Account, AccountId, StoreError, invariant, posting};
-use rusqlite::Connection;
+use book::entry::Entry;
+use book::{AccountId, StoreError};
+use rusqlite::{Connection, Row};
+use serde::Serialize;
 
-use super::{failed, flush, read, rows, unsql};
+use self::account::Folded;
+use self::lanes::Lanes;
+use super::{failed, read, rows, unsql};
 
 /// What was checked and what disagrees.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Entries read.
     pub entries: u64,
     /// Accounts folded.
     pub accounts: u64,
-    /// What disagrees, at most `PROBLEMS_MAX` lines.
-    pub problems: Vec<String>,
+    /// Lanes looked at.
+    pub lanes: u64,
+    /// What disagrees, at most [`PROBLEMS_MAX`].
+    pub problems: Vec<Disagreement>,
+    /// How many more disagree than are listed.
+    pub unlisted: u64,
 }
 
-/// The most problems listed.
+/// Two figures that should be one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Disagreement {
+    /// The account, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// What does not hold.
+    pub property: Property,
+    /// What should be there.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+    /// The entries that it is about.
+    pub entries: Vec<u64>,
+}
+
+/// What must hold of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Property {
+    /// Every entry can be read.
+    Readable,
+    /// Entries are numbered without holes.
+    Numbered,
+    /// Each statement line names the one before it.
+    Chained,
+    /// The postings of an entry sum to zero (rule 1).
+    PostingsSumToZero,
+    /// What lots and debt have is what was posted to them.
+    PostedIsKept,
+    /// I1: granted = available + leased + consumed + expired + voided + clawed back - debt.
+    Conservation,
+    /// What holds of an account after every entry (no lot below zero, terms rise …).
+    Invariant,
+    /// Grants and returns of leases are cumulative: sums of the entries, returns never above grants.
+    LeasesAreCumulative,
+    /// What is written down of an account is the fold of its entries (rule 3).
+    ProjectionIsFold,
+    /// I3: one original charge per request.
+    ChargedOnce,
+    /// One grant per reference.
+    GrantedOnce,
+    /// The numbers of a lane have no holes but those declared as gaps.
+    LaneWithoutHoles,
+    /// A lane has come as far as what was charged from it, each number once.
+    LaneNotBehind,
+}
+
+/// The most disagreements listed.
 pub const PROBLEMS_MAX: usize = 1_000;
 
-/// An account as folded so far, and what its postings come to.
-struct Folded {
-    account: Account,
-    /// The entry up to which it is written down.
-    written: u64,
-    /// Sums of the postings to its lots and its debt.
-    posted: BTreeMap<String, i128>,
-}
-
-/// Checks a store: ids without holes, chains, postings that sum to zero (rule 1), I1 after every entry,
-/// lots and debt equal to what was posted, projections equal to the fold (rule 3), one charge per request
-/// (I3), lanes not behind their charges.
+/// Checks a store, whether or not a ledger runs on it.
 ///
 /// # Errors
 /// Where the store cannot be read at all.
@@ -45,138 +94,139 @@ pub fn verify(path: &Path) -> Result<Report, StoreError> {
     let snapshot = connection.unchecked_transaction().map_err(failed)?;
     let mut report = Report::default();
     let mut accounts: HashMap<AccountId, Folded> = HashMap::new();
+    let mut lanes = Lanes::default();
     let select = format!("SELECT {} FROM {} ORDER BY entry.id", rows::COLUMNS, rows::FROM);
     let mut select = snapshot.prepare(&select).map_err(failed)?;
     let mut found = select.query([]).map_err(failed)?;
-    let (mut charges, mut grants) = (0_u64, 0_u64);
+    let mut last = 0_u64;
     while let Some(row) = found.next().map_err(failed)? {
-        let entry = rows::decode(row)?;
         report.entries = report.entries.saturating_add(1);
-        if entry.id != report.entries {
-            report.note(format!("entry {}: {} was expected", entry.id, report.entries));
-            report.entries = entry.id;
+        let id = unsql(rows::get(row, 0)?);
+        let next = last.saturating_add(1);
+        if id != next {
+            report.note(None, Property::Numbered, &format!("entry {next}"), &format!("entry {id}"), &[id]);
         }
-        charges = charges.saturating_add(u64::from(matches!(entry.kind, EntryKind::Charge(_))));
-        grants = grants.saturating_add(u64::from(matches!(entry.kind, EntryKind::Grant(_))));
-        check_entry(&snapshot, &mut report, &mut accounts, &entry)?;
+        last = id;
+        let Some(entry) = readable(&mut report, row, id) else { continue };
+        lanes.note(&mut report, &entry);
+        match accounts.get_mut(&entry.account) {
+            Some(folded) => folded.follow(&snapshot, &mut report, &entry)?,
+            None => {
+                let mut folded = Folded::begin(&snapshot, &mut report, &entry.account)?;
+                folded.follow(&snapshot, &mut report, &entry)?;
+                accounts.insert(entry.account.clone(), folded);
+            }
+        }
     }
-    for folded in accounts.values() {
-        folded.check(&mut report);
-    }
-    report.accounts = u64::try_from(accounts.len()).unwrap_or(u64::MAX);
-    check_counts(&snapshot, &mut report, charges, grants)?;
+    accounts.values().for_each(|folded| folded.check(&mut report));
+    report.accounts = count(accounts.len());
+    check_rows(&snapshot, &mut report, &accounts)?;
+    unique::check(&snapshot, &mut report)?;
+    lanes.check(&snapshot, &mut report)?;
     Ok(report)
 }
 
-fn check_entry(
+fn readable(report: &mut Report, row: &Row<'_>, id: u64) -> Option<Entry> {
+    match rows::decode(row) {
+        Ok(entry) => Some(entry),
+        Err(error) => {
+            let account: Option<String> = row.get(1).ok();
+            report.note(account.as_deref(), Property::Readable, "an entry", &error.to_string(), &[id]);
+            None
+        }
+    }
+}
+
+/// No account without entries.
+fn check_rows(
     connection: &Connection,
     report: &mut Report,
-    accounts: &mut HashMap<AccountId, Folded>,
-    entry: &Entry,
+    accounts: &HashMap<AccountId, Folded>,
 ) -> Result<(), StoreError> {
-    if !accounts.contains_key(&entry.account) {
-        let written = connection
-            .prepare_cached("SELECT entry FROM account WHERE id = ?1")
-            .and_then(|mut select| select.query_row([entry.account.as_str()], |row| row.get(0)))
-            .map(unsql);
-        let written = written.unwrap_or_else(|_| {
-            report.note(format!("account {}: has no row", entry.account));
-            0
-        });
-        let account = Account::empty(entry.account.clone());
-        accounts.insert(entry.account.clone(), Folded { account, written, posted: BTreeMap::new() });
-    }
-    let Some(folded) = accounts.get_mut(&entry.account) else { return Ok(()) };
-    let prev = if entry.kind.is_line() { folded.account.last_line } else { 0 };
-    if entry.prev != prev {
-        report.note(format!("entry {}: follows {}, not {prev}", entry.id, entry.prev));
-    }
-    let sum = posting::balance(entry);
-    if sum != 0 {
-        report.note(format!("entry {}: postings sum to {sum}", entry.id));
-    }
-    for posting in posting::postings(entry) {
-        let sum = folded.posted.entry(posting.to.into_owned()).or_default();
-        *sum = sum.saturating_add(posting.amount);
-    }
-    folded.account.apply(entry);
-    if let Some(broken) = invariant::broken(&folded.account) {
-        report.note(format!("account {} after entry {}: {broken}", entry.account, entry.id));
-    }
-    if folded.written == entry.id {
-        let written = flush::read_account(connection, entry.account.as_str())?;
-        if written.as_ref() != Some(&folded.account) {
-            report.note(format!(
-                "account {}: what is written down is not the fold up to {}",
-                entry.account, entry.id
-            ));
+    let mut select = connection.prepare("SELECT id, entry FROM account ORDER BY id").map_err(failed)?;
+    let mut found = select.query([]).map_err(failed)?;
+    while let Some(row) = found.next().map_err(failed)? {
+        let (id, entry): (String, u64) = (rows::get(row, 0)?, unsql(rows::get(row, 1)?));
+        if !AccountId::parse(&id).is_ok_and(|id| accounts.contains_key(&id)) {
+            let found = format!("a row written down up to entry {entry}");
+            report.note(Some(&id), Property::ProjectionIsFold, "entries", &found, &[entry]);
         }
     }
     Ok(())
-}
-
-fn check_counts(
-    connection: &Connection,
-    report: &mut Report,
-    charges: u64,
-    grants: u64,
-) -> Result<(), StoreError> {
-    let count = |select: &str| connection.query_row(select, [], |row| row.get(0)).map(unsql).map_err(failed);
-    let requests = count("SELECT count(*) FROM request")?;
-    if requests != charges {
-        report.note(format!("{charges} charges, but {requests} requests that were charged"));
-    }
-    let references = count("SELECT count(*) FROM reference")?;
-    if references != grants {
-        report.note(format!("{grants} grants, but {references} references"));
-    }
-    let behind = count(
-        "SELECT count(*) FROM (SELECT lane, max(seq) AS seq FROM entry WHERE lane IS NOT NULL GROUP BY lane) AS posted \
-         LEFT JOIN lane ON lane.id = posted.lane WHERE lane.last IS NULL OR lane.last < posted.seq",
-    )?;
-    if behind > 0 {
-        report.note(format!("{behind} lanes are behind what was charged from them"));
-    }
-    Ok(())
-}
-
-// === impl Folded ===
-
-impl Folded {
-    /// What was posted is what the fold has.
-    fn check(&self, report: &mut Report) {
-        let mut posted = self.posted.clone();
-        let owed = posted.remove("debt").unwrap_or(0);
-        if owed != i128::from(self.account.debt.get()).saturating_neg() {
-            report.note(format!(
-                "account {}: debt {} but {owed} was posted",
-                self.account.id, self.account.debt
-            ));
-        }
-        for (id, lot) in &self.account.lots {
-            let sum = posted.remove(&format!("lot:{id}")).unwrap_or(0);
-            if sum != i128::from(lot.remaining.get()) {
-                report.note(format!(
-                    "account {}: lot {id} has {} but {sum} was posted",
-                    self.account.id, lot.remaining
-                ));
-            }
-        }
-        for (name, sum) in posted.iter().filter(|(name, sum)| name.starts_with("lot:") && **sum != 0) {
-            report.note(format!("account {}: {name} is gone but {sum} is posted to it", self.account.id));
-        }
-        if self.written > self.account.last_entry {
-            report.note(format!("account {}: written down beyond the journal", self.account.id));
-        }
-    }
 }
 
 // === impl Report ===
 
 impl Report {
-    fn note(&mut self, problem: String) {
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(problem);
+    /// Whether everything agrees.
+    #[must_use]
+    pub const fn agrees(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn note(
+        &mut self,
+        account: Option<&str>,
+        property: Property,
+        expected: &str,
+        found: &str,
+        entries: &[u64],
+    ) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            self.unlisted = self.unlisted.saturating_add(1);
+            return;
         }
+        self.problems.push(Disagreement {
+            account: account.map(str::to_owned),
+            property,
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+            entries: entries.to_vec(),
+        });
+    }
+}
+
+// === impl Property ===
+
+impl Property {
+    /// In words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Readable => "every entry can be read",
+            Self::Numbered => "entries are numbered without holes",
+            Self::Chained => "each statement line names the one before it",
+            Self::PostingsSumToZero => "postings sum to zero",
+            Self::PostedIsKept => "lots and debt have what was posted to them",
+            Self::Conservation => {
+                "granted = available + leased + consumed + expired + voided + clawed back - debt"
+            }
+            Self::Invariant => "the account is sound after every entry",
+            Self::LeasesAreCumulative => "leases are the sums of their grants and returns",
+            Self::ProjectionIsFold => "what is written down is the fold of the entries",
+            Self::ChargedOnce => "one original charge per request",
+            Self::GrantedOnce => "one grant per reference",
+            Self::LaneWithoutHoles => "lanes have no holes but declared gaps",
+            Self::LaneNotBehind => "lanes have come as far as what was charged from them",
+        }
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_bounded_and_says_how_many_more_there_are() {
+        let mut report = Report::default();
+        for n in 0..PROBLEMS_MAX + 5 {
+            report.note(None, Property::Numbered, &n.to_string(), "x", &[]);
+        }
+        assert_eq!((report.problems.len(), report.unlisted), (PROBLEMS_MAX, 5));
+        assert!(!report.agrees());
     }
 }

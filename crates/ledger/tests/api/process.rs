@@ -302,4 +302,19 @@ fn verify_says_what_it_saw() {
     let after = verify(&store);
     assert!(after.status.success(), "{after:?}");
     assert!(String::from_utf8_lossy(&after.stdout).contains("accounts: 1"), "{after:?}");
+    let connection = rusqlite::Connection::open(&store).unwrap();
+    connection
+        .execute_batch("UPDATE account SET state = replace(state, '\"debt\":0', '\"debt\":7')")
+        .unwrap();
+    drop(connection);
+    let disagrees = verify(&store);
+    assert_eq!(disagrees.status.code(), Some(1), "{disagrees:?}");
+    let line = String::from_utf8_lossy(&disagrees.stdout).into_owned();
+    assert!(line.contains("account acme") && line.contains("debt 0") && line.contains("debt 7"), "{line}");
+    let url = format!("sqlite:{}", store.display());
+    let json = bursar().args(["verify", "--json", "--store", &url]).output().unwrap();
+    assert_eq!(json.status.code(), Some(1), "{json:?}");
+    let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["problems"][0]["property"], "projection_is_fold", "{report}");
+    assert_eq!(report["problems"][0]["account"], "acme", "{report}");
 }
