@@ -59,6 +59,16 @@ impl Lease {
         }
     }
 
+    /// Used beyond what was granted: requests that used more than they held. The node must be granted
+    /// so much again before anything is free there.
+    #[must_use]
+    pub fn behind(&self) -> Micros {
+        match self.used {
+            Some(_) => Micros::ZERO,
+            None => less(self.settled, less(self.granted, self.returned)),
+        }
+    }
+
     /// Whether nothing more can come of it.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -281,18 +281,29 @@ impl crate::suite::Subject for Memory {
 mod tests {
     use proptest::prelude::*;
 
+    use crate::suite::gusts::GUST_KINDS;
     use crate::suite::play::{STEP_KINDS, play};
+    use crate::suite::storm::storm;
 
     crate::suite!(crate::memory::Memory::new);
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(ProptestConfig::with_cases(crate::suite::cases(256)))]
 
         #[test]
         fn whatever_happens_the_book_is_right(
             steps in prop::collection::vec((0..STEP_KINDS, any::<u32>(), any::<u32>()), 1..120),
         ) {
             play(crate::memory::Memory::new, &steps);
+        }
+
+        #[test]
+        fn in_any_storm_the_book_is_what_the_facts_say(
+            gusts in prop::collection::vec(
+                (0..GUST_KINDS, any::<u32>(), any::<u32>(), any::<u32>()), 1..100,
+            ),
+        ) {
+            storm(crate::memory::Memory::new, &gusts);
         }
     }
 }

@@ -10,15 +10,26 @@
     reason = "test code"
 )]
 
+pub mod compare;
+pub mod days;
+pub mod events;
+pub mod facts;
+pub mod fraction;
+pub mod gusts;
 pub mod oracle;
 pub mod play;
 pub mod rules;
+pub mod storm;
 pub mod wants;
 pub mod world;
 
-pub mod events;
-
 pub use world::{Command, Reply, Subject, World, catalog, execute};
+
+/// How many cases a property test plays: what `PROPTEST_CASES` says, else so many.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}
 
 /// Makes a test of every scenario; the argument makes a [`Subject`] from a catalog.
 #[macro_export]
@@ -82,6 +93,8 @@ macro_rules! suite {
             a_closed_node_settles_for_ever,
             returns_never_exceed_what_was_granted,
             bad_amounts_are_granted_nothing,
+            what_nodes_say_is_kept_for_leases_alone,
+            what_was_used_above_the_lease_is_leased_anew,
             a_suspended_account_is_granted_nothing,
             keys_are_looked_up_and_revoked_by_the_feed,
             a_reader_that_is_too_late_begins_anew,

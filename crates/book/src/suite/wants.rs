@@ -390,3 +390,27 @@ pub fn calls_beyond_the_bounds_are_refused<S: Subject>(make: impl FnOnce(Catalog
         assert!(matches!(answer, Err(Error::Refused(Refusal::Invalid { .. }))));
     }
 }
+
+pub fn what_nodes_say_is_kept_for_leases_alone<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = with(make, 0);
+    let worker = Worker::new(1);
+    for lease in 1..50 {
+        world.send(worker.want(world.now, Stands { lease, held: 5, ..BLANK }, &[("r1", CREDIT)]));
+    }
+    assert_eq!(world.account().soft.stated, []);
+}
+
+pub fn what_was_used_above_the_lease_is_leased_anew<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = with(make, 100);
+    let mut worker = Worker::new(1);
+    let answer = world.send(worker.want(world.now, BLANK, &[("r1", 10 * CREDIT)]));
+    assert_eq!(granted(&answer), 10 * CREDIT);
+    let mut settle = world.use_of("r1", credits(15));
+    settle.takes[0].held = credits(10);
+    world.charge(&mut worker, settle);
+    // The node is 5 behind: with 10 more only 5 would be free there, and the request would ask again.
+    let answer = world.send(worker.want(world.now, BLANK, &[("r2", 10 * CREDIT)]));
+    assert_eq!((granted(&answer), answer.verdicts.len()), (25 * CREDIT, 0));
+    let account = world.account();
+    assert_eq!((account.outstanding("credits"), account.capacity()), (credits(10), credits(75)));
+}

@@ -71,7 +71,7 @@ pub fn answer(
         node,
         epoch: want.lease,
         bucket: pot.bucket.clone(),
-        amount: pot.granted,
+        amount: plus(pot.granted, pot.behind),
     });
     let kinds: Vec<EntryKind> = leased.chain(clip.map(EntryKind::Clipped)).collect();
     post(tx, &id, now, kinds)?;
@@ -102,6 +102,8 @@ struct Pot {
     free: Micros,
     /// Held on the node, with the requests that this want serves.
     held: Micros,
+    /// Used there beyond what was granted: leased on top of what is granted, as it covers nothing.
+    behind: Micros,
     /// Leased to the node before the want and neither free nor held there: reports are under way.
     under_way: Micros,
     /// The same for other records.
@@ -271,6 +273,7 @@ impl Pot {
             capacity_before: capacity,
             free,
             held: ask.held,
+            behind: lease.map_or(Micros::ZERO, Lease::behind),
             under_way: less(outstanding, plus(free, ask.held)),
             elsewhere: Elsewhere::new(account, node, want.lease, &ask.bucket),
             granted: Micros::ZERO,
@@ -330,9 +333,11 @@ impl Elsewhere {
     }
 }
 
-/// Remembers what the node says of its record.
+/// Remembers what the node says of its record, where the record has a lease: what is kept is bounded by
+/// the leases.
 fn state(tx: &mut impl Tx, id: &str, node: NodeId, want: &Want) -> Result<(), StoreError> {
-    let Some(soft) = tx.soft(id)? else { return Ok(()) };
+    let leased = tx.account(id)?.is_some_and(|account| account.lease(node, want.lease, CREDITS).is_some());
+    let Some(soft) = tx.soft(id)?.filter(|_| leased) else { return Ok(()) };
     for ask in want.asks.iter().filter(|ask| ask.bucket == CREDITS) {
         let bucket: Arc<str> = Arc::from(ask.bucket.as_str());
         soft.state(Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held });

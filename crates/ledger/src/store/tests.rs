@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use book::entry::Entry;
+use book::suite::gusts::GUST_KINDS;
 use book::suite::play::{STEP_KINDS, play};
+use book::suite::storm::storm;
 use book::suite::{Command, Reply, Subject, execute, world};
 use book::{Account, AccountId, Counters, Error, Incident, Now, Tx as _};
 use proptest::prelude::*;
@@ -150,6 +152,14 @@ proptest! {
         flush_every in 0_u64..5,
     ) {
         play(|catalog| Sqlite::flushing(catalog, flush_every), &steps);
+    }
+
+    #[test]
+    fn in_any_storm_the_book_is_what_the_facts_say(
+        gusts in prop::collection::vec((0..GUST_KINDS, any::<u32>(), any::<u32>(), any::<u32>()), 1..40),
+        flush_every in 0_u64..5,
+    ) {
+        storm(|catalog| Sqlite::flushing(catalog, flush_every), &gusts);
     }
 }
 
