@@ -66,6 +66,8 @@ macro_rules! suite {
             a_bad_event_never_blocks_a_good_one,
             far_numbers_are_refused,
             a_request_is_charged_once,
+            a_lost_request_may_be_charged_its_hold,
+            a_lost_request_may_be_free,
             estimates_stay_within_the_hold,
             reported_usage_may_exceed_the_hold,
             an_unknown_price_is_never_free,

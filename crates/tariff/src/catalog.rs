@@ -36,6 +36,9 @@ pub struct Catalog {
     pub links: Links,
     /// The most that one request is charged, in micro-credits; the excess is recorded as disputed.
     pub max_charge_per_request: Option<Micros>,
+    /// What a request is charged whose end nobody saw.
+    #[serde(default)]
+    pub lost: Lost,
 }
 
 /// A model, or a flat-price operation (a model with only a price per request).
@@ -177,6 +180,19 @@ pub enum Admission {
     Clip,
     /// Refused: the whole estimate must be there.
     Full,
+}
+
+/// What a request is charged that its VM's end cut off, so that its usage is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lost {
+    /// All that it held.
+    Hold,
+    /// One request and its input as estimated at admission, never above the hold.
+    #[default]
+    Estimate,
+    /// Nothing.
+    Zero,
 }
 
 /// Where refusals may point to.

@@ -14,7 +14,7 @@ impl Catalog {
     /// The catalog as the edge reads it, under the version that terms name.
     #[must_use]
     pub fn edge(&self, version: u64) -> EdgeCatalog {
-        EdgeCatalog { version, models: self.models.iter().map(Model::edge).collect() }
+        EdgeCatalog { version, models: self.models.iter().map(Model::edge).collect(), lost: self.lost }
     }
 
     /// What the edge enforces for accounts on a plan; nothing for an unknown plan.

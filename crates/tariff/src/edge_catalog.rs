@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Lost;
 use crate::glob;
 use crate::price::Prices;
 
@@ -12,6 +13,9 @@ pub struct EdgeCatalog {
     pub version: u64,
     /// Models and flat-price operations; names are unique.
     pub models: Vec<EdgeModel>,
+    /// What a request is charged whose end nobody saw.
+    #[serde(default)]
+    pub lost: Lost,
 }
 
 /// A model, or a flat-price operation, with its prices.

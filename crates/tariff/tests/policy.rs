@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use tariff::{
-    Bucket, Catalog, Class, Exhaustion, Expiry, FeatureGate, Grant, Links, Meter, Micros, Model, Period,
+    Bucket, Catalog, Class, Exhaustion, Expiry, FeatureGate, Grant, Links, Lost, Meter, Micros, Model, Period,
     Plan, PlanRate, Policy, Pool, Prices, Rate, Ratio, Scope, Unit,
 };
 
@@ -50,6 +50,7 @@ fn catalog(models: Vec<Model>, plans: Vec<Plan>) -> Catalog {
         exhaustion: Exhaustion::default(),
         links: Links { top_up: Some("https://t".into()), upgrade: Some("https://u".into()), contact: None },
         max_charge_per_request: None,
+        lost: Lost::default(),
     }
 }
 

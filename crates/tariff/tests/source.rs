@@ -8,7 +8,7 @@
 
 use proptest::prelude::*;
 use tariff::source::{self, FILE_BYTES_MAX, Problem};
-use tariff::{Admission, Catalog, Expiry, Meter, Micros, Period, Plan, Ratio, Scope};
+use tariff::{Admission, Catalog, Expiry, Lost, Meter, Micros, Period, Plan, Ratio, Scope};
 
 const MODELSTACK: &str = include_str!("../../../envoy/catalogs/modelstack.yaml");
 
@@ -56,6 +56,7 @@ fn what_is_left_out_has_its_default() {
     };
     assert_eq!(catalog.plans, [expected]);
     assert_eq!(catalog.exhaustion.admission, Admission::Clip);
+    assert_eq!(catalog.lost, Lost::Estimate);
     assert_eq!((catalog.max_charge_per_request, catalog.links.top_up.clone()), (None, None));
     assert_eq!(catalog.models[0].max_output_default, 4_096);
     let titles: Vec<&str> = catalog.gates.iter().map(|gate| gate.title.as_str()).collect();

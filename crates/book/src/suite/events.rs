@@ -1,6 +1,6 @@
 //! Lanes and settlements: what is applied, skipped, refused, and what it costs.
 
-use tariff::{Catalog, Meter, Micros, Usage};
+use tariff::{Catalog, Lost, Meter, Micros, Usage};
 use wire::{EventBody, Outcome, SEQ_AHEAD_MAX, Settle, UsageSource};
 
 use super::world::{
@@ -196,6 +196,25 @@ pub fn estimates_stay_within_the_hold<S: Subject>(make: impl FnOnce(Catalog) -> 
     world.charge(&mut worker, lost);
     assert_eq!(world.account().totals.charged, credits(7));
     assert_eq!(world.subject.counters().price_mismatches, 0);
+}
+
+pub fn a_lost_request_may_be_charged_its_hold<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    assert_eq!(charged_when_lost(make, Lost::Hold, credits(6)), credits(6));
+}
+
+pub fn a_lost_request_may_be_free<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    assert_eq!(charged_when_lost(make, Lost::Zero, credits(0)), credits(0));
+}
+
+/// What a lost request with a hold of 6 and an estimate of 4 is charged, where the edge reckoned `used`.
+fn charged_when_lost<S: Subject>(make: impl FnOnce(Catalog) -> S, policy: Lost, used: Micros) -> Micros {
+    let mut world = World::new(|catalog| make(Catalog { lost: policy, ..catalog }), "starter");
+    let mut lost = world.use_of("r1", credits(4));
+    (lost.outcome, lost.source) = (Outcome::Lost, Some(UsageSource::Estimated));
+    (lost.takes[0].held, lost.takes[0].used) = (credits(6), used);
+    world.charge(&mut Worker::new(1), lost);
+    assert_eq!(world.subject.counters().price_mismatches, 0);
+    world.account().totals.charged
 }
 
 pub fn reported_usage_may_exceed_the_hold<S: Subject>(make: impl FnOnce(Catalog) -> S) {

@@ -151,6 +151,7 @@ pub fn catalog() -> Catalog {
         exhaustion: Exhaustion { admission: Admission::Clip, ..Exhaustion::default() },
         links: Links::default(),
         max_charge_per_request: Some(credits(10_000)),
+        lost: tariff::Lost::default(),
     }
 }
 

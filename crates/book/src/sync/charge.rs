@@ -1,7 +1,7 @@
 //! What a settlement is charged at base price, by the ledger's own reckoning.
 
 use tariff::compile::CREDITS;
-use tariff::{Catalog, Meter, Micros, Ratio, Usage};
+use tariff::{Catalog, Lost, Meter, Micros, Ratio, Usage};
 use wire::{Outcome, Settle, UsageSource};
 
 use crate::limits::AMOUNT_MAX;
@@ -22,8 +22,8 @@ pub struct Priced {
 /// Prices a settlement under the catalog of its term.
 ///
 /// Delivered usage is never free for want of a price: where a meter or the model has none, what can
-/// be priced is charged, at least what was held. An estimate is never charged above the hold (I5).
-/// Beyond the catalog's bound for one request the bound is charged.
+/// be priced is charged, at least what was held. An estimate is never charged above the hold (I5), a
+/// request whose end nobody saw by the catalog's policy. Beyond the catalog's bound for one request the bound is charged.
 #[must_use]
 pub fn price(catalog: &Catalog, settle: &Settle) -> Priced {
     let held = settle.takes.iter().find(|take| take.bucket == CREDITS).map(|take| take.held);
@@ -34,6 +34,13 @@ pub fn price(catalog: &Catalog, settle: &Settle) -> Priced {
     let estimated = settle.source == Some(UsageSource::Estimated) || settle.outcome == Outcome::Lost;
     if let Some(held) = held.filter(|_| estimated) {
         exact = exact.min(whole(held));
+    }
+    if settle.outcome == Outcome::Lost {
+        exact = match catalog.lost {
+            Lost::Estimate => exact,
+            Lost::Hold => held.map_or(exact, whole),
+            Lost::Zero => Ratio::ZERO,
+        };
     }
     let rounded = |price: Ratio| Micros(price.round_half_up().unwrap_or(AMOUNT_MAX.get()));
     let all = rounded(exact);

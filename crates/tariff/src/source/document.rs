@@ -7,14 +7,15 @@ use super::limits::{FEATURES_MAX, PLANS_MAX};
 use super::problem::Report;
 use super::tree::{Node, Value};
 use super::{model, plan, pool};
-use crate::catalog::{Admission, Catalog, Exhaustion, ExhaustionAction, FeatureGate, Links};
+use crate::catalog::{Admission, Catalog, Exhaustion, ExhaustionAction, FeatureGate, Links, Lost};
 use crate::money::Micros;
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "name",
     "links",
     "exhaustion",
     "max_charge_per_request",
+    "lost",
     "max_output_default",
     "features",
     "pools",
@@ -33,6 +34,7 @@ pub(super) fn catalog(root: &Node, report: &mut Report) -> Option<Catalog> {
     let links = fields.get("links").and_then(|node| links(node, report));
     let exhaustion = fields.get("exhaustion").and_then(|node| exhaustion(node, report));
     let max_charge = fields.get("max_charge_per_request").and_then(|node| max_charge(node, report));
+    let lost = fields.get("lost").and_then(|node| node.word("lost", &LOST, report));
     let max_output = fields.get("max_output_default").and_then(|node| model::max_output(node, report));
     let gates = fields.get("features").map(|node| features(node, report)).unwrap_or_default();
 
@@ -61,6 +63,7 @@ pub(super) fn catalog(root: &Node, report: &mut Report) -> Option<Catalog> {
         exhaustion: exhaustion.unwrap_or_default(),
         links: links.unwrap_or_default(),
         max_charge_per_request: max_charge,
+        lost: lost.unwrap_or_default(),
     })
 }
 
@@ -111,4 +114,6 @@ fn features(node: &Node, report: &mut Report) -> Vec<FeatureGate> {
 /// Output tokens to hold for when neither request, model nor catalog says anything.
 const MAX_OUTPUT_DEFAULT: u64 = 4_096;
 const ACTIONS: [(&str, ExhaustionAction); 1] = [("deny402", ExhaustionAction::Deny402)];
+const LOST: [(&str, Lost); 3] =
+    [("hold", Lost::Hold), ("estimate", Lost::Estimate), ("zero", Lost::Zero)];
 const ADMISSIONS: [(&str, Admission); 2] = [("clip", Admission::Clip), ("full", Admission::Full)];
