@@ -154,7 +154,8 @@ impl Edge {
 
     /// Whether the lane has room for another request beside those that are open: each may leave a settlement
     /// and the end of a lease.
-    fn has_ring_room(&mut self, shared: &dyn SharedData, now: Now) -> bool {
+    pub(crate) fn has_ring_room(&mut self, shared: &dyn SharedData, now: Now) -> bool {
+        self.confirm_lane(shared, now);
         let open = u64::try_from(self.requests.len()).unwrap_or(u64::MAX).saturating_add(1);
         let needed = open.saturating_mul(2).saturating_add(RING_SPARE);
         self.lane(shared, now).is_some_and(|lane| lane.room() >= needed)

@@ -11,9 +11,9 @@ use wire::{Digest, Return};
 use crate::account::{Accounts, KeyTable};
 use crate::directory::Directory;
 use crate::effect::Effect;
-use crate::lane::{LaneQueue, claim};
+use crate::lane::{LaneQueue, Looks, claim};
 use crate::limits::{CATALOGS_MAX, LOOKUPS_PER_SECOND, LOOKUPS_QUEUED};
-use crate::metric::{Delta, Metrics};
+use crate::metric::{Delta, Gauges, Metrics};
 use crate::node::Node;
 use crate::park::Parked;
 use crate::pricing::Catalog;
@@ -32,6 +32,7 @@ pub struct Edge {
     pub(crate) node: Option<Node>,
     pub(crate) lane: Option<LaneQueue>,
     pub(crate) adopted: VecDeque<LaneQueue>,
+    pub(crate) looks: Looks,
     pub(crate) keys: KeyTable,
     pub(crate) accounts: Accounts,
     pub(crate) catalogs: VecDeque<Rc<Catalog>>,
@@ -53,6 +54,8 @@ pub struct Edge {
     pub(crate) syncs: u64,
     pub(crate) effects: Vec<Effect>,
     pub(crate) metrics: Metrics,
+    /// What the host's gauges are told next: as the lanes' headers have it.
+    pub(crate) told: Gauges,
     pub(crate) clock: Clocks,
     pub(crate) ledger: LedgerView,
     queue: u32,
@@ -143,6 +146,7 @@ impl Edge {
             node: None,
             lane: None,
             adopted: VecDeque::new(),
+            looks: Looks::default(),
             keys: KeyTable::new(keys_max),
             accounts: Accounts::default(),
             catalogs: VecDeque::new(),
@@ -158,6 +162,7 @@ impl Edge {
             syncs: 0,
             effects: Vec::new(),
             metrics: Metrics::default(),
+            told: Gauges::default(),
             clock: Clocks::default(),
             ledger: LedgerView::default(),
             queue,
@@ -173,11 +178,14 @@ impl Edge {
 
     /// Takes the changes for the host's metrics.
     pub fn take_metrics(&mut self) -> Vec<Delta> {
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.flush(self.told)
+    }
+
+    /// How its gauges stand.
+    pub(crate) fn gauges(&self) -> Gauges {
         let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
-        let adopted = self.adopted.iter().map(LaneQueue::depth).sum::<usize>();
-        let depth = count(own.saturating_add(adopted));
-        self.metrics.flush(depth, count(self.parked.len()), count(self.requests.len()))
+        let depth = self.adopted.iter().map(LaneQueue::depth).fold(own, usize::saturating_add);
+        Gauges::new([depth, self.parked.len(), self.requests.len()])
     }
 
     /// The number of requests that are open.

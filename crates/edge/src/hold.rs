@@ -12,6 +12,7 @@ use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
 use crate::edge::Edge;
 use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
+use crate::opening::Opening;
 use crate::pricing::Priced;
 use crate::rate;
 use crate::record::{Cell, Denied, Need, Record, Short, Why};
@@ -88,17 +89,33 @@ impl Edge {
         let policy = Rc::clone(&account.policy);
         let taken_before = |rate: &&Rate| request.rates_taken && is_common(rate);
         let rates: Vec<&Rate> = policy.rates(&name).filter(|rate| !taken_before(rate)).collect();
-        if rates.is_empty() && hold.takes.iter().all(|take| take.amount == 0) {
+        let rationed = !rates.is_empty() || hold.takes.iter().any(|take| take.amount != 0);
+        if rationed {
+            clip(request, &mut hold);
+        } else {
             hold.takes.clear();
+        }
+        let Some(mut opening) = Opening::begin(&mut self.lane, &self.keys_in_shared, request, &hold) else {
+            return Next::Refusal(refuse::ring_full());
+        };
+        if !rationed {
+            opening.note(shared, None);
+            hold.open = opening.end(shared, true);
             request.hold = Some(hold);
             return Next::Proceed;
         }
-        clip(request, &mut hold);
         let needs = hold.needs();
         let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
             bring_up_to_date(record, account);
-            take(record, &policy, &rates, &needs, now.mono_us)
+            let taken = take(record, &policy, &rates, &needs, now.mono_us);
+            if matches!(taken, Taken::Held { .. }) {
+                opening.note(shared, Some(record));
+            }
+            taken
         });
+        let held = changed.as_ref().is_ok_and(|changed| matches!(changed.result, Taken::Held { .. }));
+        let open = opening.end(shared, held);
+        hold.open = open;
         let changed = match changed {
             Ok(changed) => changed,
             Err(error) => return Next::Refusal(refuse::record(error)),
@@ -140,11 +157,20 @@ impl Edge {
         let Some(account) = request.account.as_ref().filter(|_| !request.enforced()) else {
             return Next::Refusal(refusal);
         };
+        let Some(mut opening) = Opening::begin(&mut self.lane, &self.keys_in_shared, request, &hold) else {
+            return Next::Refusal(refuse::ring_full());
+        };
         let needs = hold.needs();
         let held = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
             record.hold(&needs, now.mono_us);
+            opening.note(shared, Some(record));
             (record.epoch, Fate::Store)
         });
+        if held.is_err() {
+            opening.note(shared, None);
+        }
+        let open = opening.end(shared, true);
+        hold.open = open;
         hold.epoch = held.ok();
         request.shadow = Some(refusal.code);
         request.hold = Some(hold);
@@ -231,6 +257,8 @@ fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Price
         takes: takes.collect(),
         credits,
         input_estimate: estimate.get(Meter::InputTokens),
+        open: None,
+        lost: false,
         remaining: None,
         rate_limit: None,
         model,

@@ -2,15 +2,20 @@
 //!
 //! A slot's header says who owns it and when that VM was last heard of; a ring place holds one event with its
 //! incarnation and number, so that stale places are recognised and nothing needs erasing. The VM keeps a copy
-//! of what is not yet acknowledged; shared data is read back only when a silent lane is adopted.
+//! of what is not yet acknowledged; shared data is read back only when a silent lane is adopted (`adopt`).
+
+mod adopt;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use wire::{Gap, Lane, NodeId};
 
-use crate::limits::{EVENT_BYTES_MAX, LANE_SILENT_US, RING, SLOTS};
+pub use self::adopt::{Adopted, HalfSettled, Looks, Orphan, adopt};
+use crate::limits::{EVENT_BYTES_MAX, RING, SLOTS};
+use crate::metric::Gauges;
 use crate::node::Node;
+use crate::open::{OpenPlace, OpenTable, Stamp};
 use crate::shared::{ABSENT, Keys, SharedData};
 
 /// What a slot's header says.
@@ -20,6 +25,8 @@ pub struct Header {
     pub node: NodeId,
     /// Raised by every VM that claims the slot.
     pub incarnation: u32,
+    /// Raised by every VM that adopts the lane.
+    pub adoptions: u32,
     /// The queue that wakes its VM; 0 = none.
     pub queue: u32,
     /// When its VM was last heard of, in microseconds.
@@ -28,6 +35,8 @@ pub struct Header {
     pub acked: u64,
     /// True: nothing is left to send; the slot may be claimed.
     pub closed: bool,
+    /// What the host's gauges hold of this lane: taken off them by whoever adopts it.
+    pub told: Gauges,
 }
 
 /// A frozen event.
@@ -46,8 +55,6 @@ pub struct LaneQueue {
     pub lane: Lane,
     /// How the access log names it: written once, not for every request.
     pub name: Rc<str>,
-    /// Queue of the VM that owns it.
-    queue: u32,
     /// The number of the next event.
     next: u64,
     /// The last acknowledged number.
@@ -58,8 +65,22 @@ pub struct LaneQueue {
     pending: VecDeque<Frozen>,
     /// Numbers that the ledger still expects and that are lost for good.
     gap: Option<Gap>,
-    /// True: its VM is gone; it ends when all is acknowledged.
+    /// True: its VM is gone, or has left it; it ends when all is acknowledged and nothing of it is open.
     pub adopted: bool,
+    /// The requests admitted under it and not settled, as shared data has them.
+    pub open: OpenTable,
+    /// The requests that its VM left open, latest operation last; settled by the VM that adopted it.
+    pub orphans: Vec<Orphan>,
+    /// How often it was adopted.
+    adoptions: u32,
+    /// What the header says of the host's gauges.
+    told: Gauges,
+    /// The number of its last operation on a record.
+    op: u64,
+    /// The number of its last settlement among those.
+    settled: u64,
+    /// True: another VM has taken it. What is pending is still sent: numbers make that harmless.
+    foreign: bool,
 }
 
 /// Why an event could not be kept.
@@ -80,55 +101,19 @@ pub fn claim(shared: &dyn SharedData, keys: &Keys, node: Node, queue: u32, now_u
         if old.is_some_and(|old| !old.closed) {
             continue;
         }
-        let incarnation = old.map_or(0, |old| old.incarnation).saturating_add(1);
-        let header = Header { node: node.id, incarnation, queue, heard_us: now_us, acked: 0, closed: false };
+        let header = Header {
+            node: node.id,
+            incarnation: old.map_or(0, |old| old.incarnation).saturating_add(1),
+            adoptions: 0,
+            queue,
+            heard_us: now_us,
+            acked: 0,
+            closed: false,
+            told: Gauges::default(),
+        };
         if shared.set(&key, &header.encode(), Some(version.unwrap_or(ABSENT))).is_ok() {
-            let lane = Lane { node: node.id, slot, incarnation };
-            return Some(LaneQueue {
-                lane,
-                name: name_of(lane),
-                queue,
-                next: 1,
-                acked: 0,
-                acked_in_header: 0,
-                pending: VecDeque::new(),
-                gap: None,
-                adopted: false,
-            });
+            return Some(LaneQueue::new(slot, &header));
         }
-    }
-    None
-}
-
-/// Takes over a lane that has been silent for too long; `None` where there is none.
-pub fn adopt(shared: &dyn SharedData, keys: &Keys, own: Option<u32>, now_us: u64) -> Option<LaneQueue> {
-    for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
-        let key = keys.slot(slot);
-        let (value, version) = shared.get(&key);
-        // Slots are claimed in order: the first that was never used ends the search.
-        let mut header = value.as_deref().and_then(Header::decode)?;
-        if header.closed || now_us.saturating_sub(header.heard_us) < LANE_SILENT_US {
-            continue;
-        }
-        header.heard_us = now_us;
-        header.queue = 0;
-        if shared.set(&key, &header.encode(), version).is_err() {
-            continue;
-        }
-        let lane = Lane { node: header.node, slot, incarnation: header.incarnation };
-        let pending = read_ring(shared, keys, lane, header.acked);
-        let next = pending.back().map_or(header.acked, |last| last.seq).saturating_add(1);
-        return Some(LaneQueue {
-            lane,
-            name: name_of(lane),
-            queue: 0,
-            next,
-            acked: header.acked,
-            acked_in_header: header.acked,
-            pending,
-            gap: None,
-            adopted: true,
-        });
     }
     None
 }
@@ -139,23 +124,62 @@ pub fn queue_of(shared: &dyn SharedData, keys: &Keys, slot: u32) -> Option<u32> 
     Some(header.queue).filter(|queue| *queue != 0 && !header.closed)
 }
 
-fn read_ring(shared: &dyn SharedData, keys: &Keys, lane: Lane, acked: u64) -> VecDeque<Frozen> {
-    let mut pending = VecDeque::new();
-    let first = acked.saturating_add(1);
-    for seq in first..first.saturating_add(RING) {
-        let place = shared.get(&keys.ring(lane.slot, place_of(seq))).0;
-        let Some(bytes) = place.as_deref().and_then(|place| event_of(place, lane.incarnation, seq)) else {
-            break;
-        };
-        // Should a place have been damaged, the ledger refuses the placeholder alone and the numbers go on.
-        let whole = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
-        let bytes = if whole { bytes.to_vec() } else { b"null".to_vec() };
-        pending.push_back(Frozen { seq, bytes });
-    }
-    pending
-}
-
 impl LaneQueue {
+    /// The lane of a slot as its header says, without events.
+    fn new(slot: u32, header: &Header) -> Self {
+        let lane = Lane { node: header.node, slot, incarnation: header.incarnation };
+        Self {
+            lane,
+            name: name_of(lane),
+            next: header.acked.saturating_add(1),
+            acked: header.acked,
+            acked_in_header: header.acked,
+            pending: VecDeque::new(),
+            gap: None,
+            adopted: false,
+            open: OpenTable::default(),
+            orphans: Vec::new(),
+            adoptions: header.adoptions,
+            told: header.told,
+            op: 0,
+            settled: 0,
+            foreign: false,
+        }
+    }
+
+    /// Whether an open request is of this lane.
+    #[must_use]
+    pub fn has(&self, place: OpenPlace) -> bool {
+        (place.slot, place.incarnation) == (self.lane.slot, self.lane.incarnation)
+    }
+
+    /// The number of the next operation on a record.
+    pub fn next_op(&mut self) -> u64 {
+        self.op = self.op.saturating_add(1);
+        self.op
+    }
+
+    /// Whether another VM has taken it.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Whether nothing is left to do for a lane whose VM is gone.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let nothing_open = self.foreign || (self.open.is_empty() && self.orphans.is_empty());
+        self.adopted && self.pending.is_empty() && nothing_open
+    }
+
+    /// Another VM has taken the lane, with what was open in it; gives what the host's gauges held of it.
+    pub fn lose(&mut self) -> Gauges {
+        (self.foreign, self.adopted) = (true, true);
+        self.open.forget();
+        self.orphans.clear();
+        std::mem::take(&mut self.told)
+    }
+
     /// How many events are not acknowledged.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -176,6 +200,21 @@ impl LaneQueue {
         self.room() == 0
     }
 
+    /// Keeps a settlement under the next number, with the mark that its record will have where it changes one.
+    ///
+    /// # Errors
+    /// [`RingError`]; nothing was overwritten.
+    pub fn push_settlement(
+        &mut self,
+        shared: &dyn SharedData,
+        keys: &Keys,
+        mark: Option<bool>,
+        freeze: impl FnOnce(u64) -> Vec<u8>,
+    ) -> Result<u64, RingError> {
+        self.settled = self.next_op();
+        self.put(shared, keys, mark, freeze)
+    }
+
     /// Keeps an event under the next number.
     ///
     /// # Errors
@@ -186,6 +225,16 @@ impl LaneQueue {
         keys: &Keys,
         freeze: impl FnOnce(u64) -> Vec<u8>,
     ) -> Result<u64, RingError> {
+        self.put(shared, keys, None, freeze)
+    }
+
+    fn put(
+        &mut self,
+        shared: &dyn SharedData,
+        keys: &Keys,
+        mark: Option<bool>,
+        freeze: impl FnOnce(u64) -> Vec<u8>,
+    ) -> Result<u64, RingError> {
         if self.is_full() {
             return Err(RingError::Full);
         }
@@ -194,9 +243,11 @@ impl LaneQueue {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(RingError::TooLarge);
         }
-        let mut place = Vec::with_capacity(bytes.len().saturating_add(12));
+        let mut place = Vec::with_capacity(bytes.len().saturating_add(PLACE_HEAD_BYTES));
         place.extend_from_slice(&self.lane.incarnation.to_le_bytes());
         place.extend_from_slice(&seq.to_le_bytes());
+        place.extend_from_slice(&self.settled.to_le_bytes());
+        place.push(mark.map_or(0, |mark| 1 | u8::from(mark) << 1));
         place.extend_from_slice(&bytes);
         // An unconditional set of one's own place cannot be stale.
         let _ = shared.set(&keys.ring(self.lane.slot, place_of(seq)), &place, None);
@@ -232,57 +283,69 @@ impl LaneQueue {
         self.gap
     }
 
-    /// Writes the header: still here, acknowledged so far. False where somebody else has taken the lane.
-    pub fn beat(&mut self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
+    /// Writes the header: still here, acknowledged so far, and what the host's gauges are about to hold of it.
+    /// False where somebody else has taken the lane.
+    pub fn beat(&mut self, shared: &dyn SharedData, keys: &Keys, told: Gauges, now_us: u64) -> bool {
+        if self.foreign {
+            return false;
+        }
         let key = keys.slot(self.lane.slot);
         let (value, version) = shared.get(&key);
         let Some(mut header) = value.as_deref().and_then(Header::decode) else {
             return false;
         };
-        if header.incarnation != self.lane.incarnation || header.queue != self.queue {
+        if (header.incarnation, header.adoptions) != (self.lane.incarnation, self.adoptions) {
             return false;
         }
-        header.heard_us = now_us;
-        header.acked = self.acked;
-        header.closed = self.adopted && self.pending.is_empty();
+        (header.heard_us, header.acked, header.told) = (now_us, self.acked, told);
+        header.closed = self.is_done();
         let stored = shared.set(&key, &header.encode(), version).is_ok();
         if stored {
-            self.acked_in_header = self.acked;
+            (self.acked_in_header, self.told) = (self.acked, told);
         }
         stored
+    }
+
+    /// As [`LaneQueue::beat`] where the gauges have not been told anything else.
+    pub fn beat_again(&mut self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
+        self.beat(shared, keys, self.told, now_us)
     }
 }
 
 impl Header {
-    const BYTES: usize = 16 + 4 + 4 + 8 + 8 + 1;
+    const BYTES: usize = 16 + 3 * 4 + 2 * 8 + 1 + 3 * 8;
 
     fn encode(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::BYTES);
         out.extend_from_slice(&self.node.0);
         out.extend_from_slice(&self.incarnation.to_le_bytes());
+        out.extend_from_slice(&self.adoptions.to_le_bytes());
         out.extend_from_slice(&self.queue.to_le_bytes());
         out.extend_from_slice(&self.heard_us.to_le_bytes());
         out.extend_from_slice(&self.acked.to_le_bytes());
         out.push(u8::from(self.closed));
+        self.told.0.iter().for_each(|gauge| out.extend_from_slice(&gauge.to_le_bytes()));
         out
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (node, rest) = bytes.split_first_chunk::<16>()?;
         let (incarnation, rest) = rest.split_first_chunk::<4>()?;
+        let (adoptions, rest) = rest.split_first_chunk::<4>()?;
         let (queue, rest) = rest.split_first_chunk::<4>()?;
         let (heard_us, rest) = rest.split_first_chunk::<8>()?;
         let (acked, rest) = rest.split_first_chunk::<8>()?;
-        let [closed] = rest else {
-            return None;
-        };
+        let (closed, rest) = rest.split_first()?;
+        let gauges: [[u8; 8]; 3] = rest.as_chunks::<8>().0.try_into().ok()?;
         Some(Self {
             node: NodeId(*node),
             incarnation: u32::from_le_bytes(*incarnation),
+            adoptions: u32::from_le_bytes(*adoptions),
             queue: u32::from_le_bytes(*queue),
             heard_us: u64::from_le_bytes(*heard_us),
             acked: u64::from_le_bytes(*acked),
             closed: *closed != 0,
+            told: Gauges(gauges.map(i64::from_le_bytes)),
         })
     }
 }
@@ -295,21 +358,62 @@ fn place_of(seq: u64) -> u64 {
     seq.checked_rem(RING).unwrap_or_default()
 }
 
-fn event_of(place: &[u8], incarnation: u32, seq: u64) -> Option<&[u8]> {
+/// Bytes of a ring place before its event: incarnation, number, last settlement's operation, mark.
+const PLACE_HEAD_BYTES: usize = 4 + 8 + 8 + 1;
+
+/// The event of a ring place, if it is that of that number, and what the lane had done when it was written.
+fn event_of(place: &[u8], incarnation: u32, seq: u64) -> Option<(Stamp, &[u8])> {
     let (own, rest) = place.split_first_chunk::<4>()?;
-    let (number, bytes) = rest.split_first_chunk::<8>()?;
-    (u32::from_le_bytes(*own) == incarnation && u64::from_le_bytes(*number) == seq).then_some(bytes)
+    let (number, rest) = rest.split_first_chunk::<8>()?;
+    let (op, rest) = rest.split_first_chunk::<8>()?;
+    let (flags, bytes) = rest.split_first()?;
+    let stamp = Stamp { op: u64::from_le_bytes(*op), mark: (flags & 1 != 0).then_some(flags & 2 != 0) };
+    let is_it = u32::from_le_bytes(*own) == incarnation && u64::from_le_bytes(*number) == seq;
+    is_it.then_some((stamp, bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::LANE_SILENT_US;
     use crate::testing::Memory;
 
     const NODE: Node = Node { id: NodeId([7; 16]), generation: 1 };
 
     fn setup() -> (Memory, Keys) {
         (Memory::default(), Keys::new("t"))
+    }
+
+    /// Adopts as a VM does that has looked often enough.
+    fn adopted(memory: &Memory, keys: &Keys, now_us: u64) -> Option<Adopted> {
+        let mut looks = Looks::default();
+        for _ in 1..crate::limits::LANE_LOOKS {
+            assert!(adopt(memory, keys, None, &mut looks, now_us).is_none(), "too few looks");
+        }
+        adopt(memory, keys, None, &mut looks, now_us)
+    }
+
+    #[test]
+    fn whoever_slept_through_the_silence_adopts_nothing() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        let mut looks = Looks::default();
+        // All VMs of a process stand still for a minute, again and again.
+        for minute in 1..10 {
+            assert!(adopt(&memory, &keys, None, &mut looks, minute * 60_000_000).is_none());
+            assert!(lane.beat_again(&memory, &keys, minute * 60_000_000));
+        }
+    }
+
+    #[test]
+    fn of_two_that_adopt_one_after_the_other_the_first_finds_that_it_has_lost_the_lane() {
+        let (memory, keys) = setup();
+        claim(&memory, &keys, NODE, 5, 0).expect("slot").push(&memory, &keys, |_| vec![1]).expect("room");
+        let mut first = adopted(&memory, &keys, LANE_SILENT_US).expect("silent").lane;
+        assert!(first.beat_again(&memory, &keys, LANE_SILENT_US));
+        let mut second = adopted(&memory, &keys, 2 * LANE_SILENT_US).expect("silent").lane;
+        assert!(!first.beat_again(&memory, &keys, 2 * LANE_SILENT_US));
+        assert!(second.beat_again(&memory, &keys, 2 * LANE_SILENT_US));
     }
 
     #[test]
@@ -320,26 +424,26 @@ mod tests {
             assert_eq!(lane.push(&memory, &keys, |_| vec![b'0' + n]), Ok(u64::from(n)));
         }
         lane.acknowledge(1);
-        assert!(lane.beat(&memory, &keys, 1_000_000));
-        assert!(adopt(&memory, &keys, None, 3_999_999).is_none(), "it was heard of 3 s ago");
-        let adopted = adopt(&memory, &keys, None, 4_000_000).expect("silent");
+        assert!(lane.beat_again(&memory, &keys, 1_000_000));
+        assert!(adopted(&memory, &keys, 3_999_999).is_none(), "it was heard of 3 s ago");
+        let adopted = adopted(&memory, &keys, 4_000_000).expect("silent").lane;
         assert_eq!(adopted.lane, lane.lane);
         let events: Vec<_> = adopted.pending().map(|event| (event.seq, event.bytes.clone())).collect();
         assert_eq!(events, [(2, b"2".to_vec()), (3, b"3".to_vec())]);
-        assert!(!lane.beat(&memory, &keys, 4_000_001), "the owner finds that it has lost the lane");
+        assert!(!lane.beat_again(&memory, &keys, 4_000_001), "the owner finds that it has lost the lane");
     }
 
     #[test]
     fn an_adopted_lane_that_is_sent_frees_its_slot_for_the_next_incarnation() {
         let (memory, keys) = setup();
         claim(&memory, &keys, NODE, 5, 0).expect("slot").push(&memory, &keys, |_| vec![1]).expect("room");
-        let mut adopted = adopt(&memory, &keys, None, LANE_SILENT_US).expect("silent");
+        let mut adopted = adopted(&memory, &keys, LANE_SILENT_US).expect("silent").lane;
         adopted.acknowledge(1);
-        assert!(adopted.beat(&memory, &keys, LANE_SILENT_US));
+        assert!(adopted.beat_again(&memory, &keys, LANE_SILENT_US));
         let next = claim(&memory, &keys, NODE, 6, LANE_SILENT_US).expect("slot");
         assert_eq!((next.lane.slot, next.lane.incarnation), (0, 2));
         assert_eq!(
-            read_ring(&memory, &keys, next.lane, 0).len(),
+            adopt::read_ring(&memory, &keys, &next).len(),
             0,
             "places of the last incarnation are stale"
         );
@@ -356,7 +460,7 @@ mod tests {
         assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Err(RingError::Full));
         lane.acknowledge(1);
         assert!(lane.is_full(), "whoever adopts the lane would still begin to read at 1");
-        assert!(lane.beat(&memory, &keys, 1));
+        assert!(lane.beat_again(&memory, &keys, 1));
         assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Ok(RING + 1));
         assert_eq!(lane.depth() as u64, RING);
     }
@@ -372,10 +476,10 @@ mod tests {
             }
             acked = pushed - 10;
             lane.acknowledge(acked);
-            lane.beat(&memory, &keys, 1);
+            lane.beat_again(&memory, &keys, 1);
         }
         lane.push(&memory, &keys, |_| vec![1]).expect("room");
-        let adopted = adopt(&memory, &keys, None, LANE_SILENT_US + 1).expect("silent");
+        let adopted = adopted(&memory, &keys, LANE_SILENT_US + 1).expect("silent").lane;
         let seqs: Vec<u64> = adopted.pending().map(|event| event.seq).collect();
         assert_eq!(seqs, (acked + 1..=pushed + 1).collect::<Vec<_>>());
     }

@@ -2,7 +2,8 @@
 //!
 //! Per worker VM: keys 32,768 x ~0.2 KB = 6.5 MB, accounts 8,192 x ~0.5 KB = 4 MB, the ring's unsent events
 //! 8,192 x ~0.5 KB = 4 MB at worst. Per Envoy process (shared data): records 4,096 x 4 KB = 16 MB, rings
-//! 64 x 8,192 x ~0.5 KB, of which only the slots of living workers are ever filled.
+//! 64 x 8,192 x ~0.5 KB and open requests 64 x 4,096 x ~0.3 KB, of which only the slots of living workers are
+//! ever filled, and of open requests only as many as there were at once.
 
 /// Keys that a VM remembers.
 pub const KEYS_MAX: usize = 32_768;
@@ -39,10 +40,22 @@ pub const RING: u64 = 8_192;
 /// Places of a ring that admission leaves free beside two for each open request (its settlement, and the end
 /// of a lease): for records that make room.
 pub const RING_SPARE: u64 = 64;
+/// Open requests of one lane in shared data: no more are admitted than leave room for two events each.
+pub const OPEN: usize = 4_096;
 /// The largest event, in bytes: one value of the ring.
 pub const EVENT_BYTES_MAX: usize = 4_096;
 /// A lane that is silent for this long is adopted, in microseconds.
 pub const LANE_SILENT_US: u64 = 3_000_000;
+/// Looks at an unchanged lane, [`ADOPTION_US`] apart, before it is adopted: whoever looks must have lived
+/// through the silence, or all VMs of a process that stood still would adopt one another.
+pub const LANE_LOOKS: u8 = 4;
+/// How often silent lanes are looked for, in microseconds.
+pub const ADOPTION_US: u64 = 1_000_000;
+/// A VM whose last heartbeat is this old asks whether it still has its lane before it changes anything, in
+/// microseconds; well below [`LANE_SILENT_US`].
+pub const LANE_STALE_US: u64 = 2_000_000;
+/// Lost requests that the log names for one adopted lane; the rest is a number.
+pub const LOST_NAMED: usize = 32;
 
 /// Requests parked per account and VM.
 pub const PARKED_PER_ACCOUNT: usize = 256;

@@ -22,6 +22,8 @@ pub enum Ended {
     Shadow(Code),
     /// The client left before it was decided.
     Abandoned,
+    /// Another VM took this one for dead and has settled it.
+    Lost,
 }
 
 impl Ended {
@@ -34,6 +36,7 @@ impl Ended {
             Self::NoUpstream => "no_upstream".to_owned(),
             Self::Exempt => "exempt".to_owned(),
             Self::Abandoned => "abandoned".to_owned(),
+            Self::Lost => "lost".to_owned(),
             Self::Refused(code) => code.as_str().to_owned(),
             Self::Shadow(code) => format!("shadow_{}", code.as_str()),
         }
@@ -68,7 +71,35 @@ pub struct Metrics {
     pub unmetered: i64,
     /// Events that the ledger refused, or that could not be kept.
     pub rejected: i64,
-    gauges: [i64; 3],
+    /// Requests of VMs that ended before them.
+    pub lost: i64,
+    gauges: Gauges,
+}
+
+/// What stands in the host's gauges: ring depth, parked, open requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges(pub [i64; 3]);
+
+impl Gauges {
+    /// From counts.
+    #[must_use]
+    pub fn new(counts: [usize; 3]) -> Self {
+        Self(counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// Of a lane that nothing but events is left of.
+    #[must_use]
+    pub fn of_depth(depth: usize) -> Self {
+        Self::new([depth, 0, 0])
+    }
+
+    /// These less others.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        let mut left = self;
+        left.0.iter_mut().zip(other.0).for_each(|(own, other)| *own = own.saturating_sub(other));
+        left
+    }
 }
 
 impl Metrics {
@@ -89,9 +120,19 @@ impl Metrics {
         }
     }
 
+    /// Takes over what a VM that has ended left in the host's gauges: the next flush takes it off.
+    pub fn inherit(&mut self, left: Gauges) {
+        self.gauges = self.gauges.less(Gauges::default().less(left));
+    }
+
+    /// Another VM takes this off the host's gauges; what of it is true still is told again.
+    pub fn disown(&mut self, taken: Gauges) {
+        self.gauges = self.gauges.less(taken);
+    }
+
     /// What has changed since the last flush; gauges are given as they stand and told as differences, so that
     /// the host's process-wide sum over workers is right.
-    pub fn flush(&mut self, ring_depth: i64, parked: i64, open: i64) -> Vec<Delta> {
+    pub fn flush(&mut self, now: Gauges) -> Vec<Delta> {
         let mut deltas = Vec::new();
         let mut add = |name: String, gauge: bool, by: i64| {
             if by != 0 {
@@ -107,13 +148,14 @@ impl Metrics {
         add("bursar.overshoot_microcredits".to_owned(), false, take(&mut self.overshoot));
         add("bursar.ledger_calls.result.ok".to_owned(), false, take(&mut self.calls_ok));
         add("bursar.ledger_calls.result.failed".to_owned(), false, take(&mut self.calls_failed));
+        add("bursar.lost".to_owned(), false, take(&mut self.lost));
         add("bursar.unmetered_responses".to_owned(), false, take(&mut self.unmetered));
         add("bursar.rejected_events".to_owned(), false, take(&mut self.rejected));
         let names = ["bursar.ring_depth", "bursar.parked", "bursar.open_requests"];
-        for ((name, gauge), value) in names.iter().zip(&mut self.gauges).zip([ring_depth, parked, open]) {
-            add((*name).to_owned(), true, value.saturating_sub(*gauge));
-            *gauge = value;
+        for (name, by) in names.iter().zip(now.less(self.gauges).0) {
+            add((*name).to_owned(), true, by);
         }
+        self.gauges = now;
         deltas
     }
 }
@@ -135,9 +177,9 @@ mod tests {
         for n in 0..1_000 {
             metrics.ended(&format!("plan{n}"), Ended::Settled);
         }
-        let names = metrics.flush(5, 0, 2).len();
+        let names = metrics.flush(Gauges([5, 0, 2])).len();
         assert!(names <= METRIC_PLANS_MAX + 3, "{names}");
-        let deltas = metrics.flush(3, 0, 2);
+        let deltas = metrics.flush(Gauges([3, 0, 2]));
         assert_eq!(deltas, [Delta { name: "bursar.ring_depth".to_owned(), gauge: true, by: -2 }]);
     }
 
@@ -145,7 +187,7 @@ mod tests {
     fn a_plan_name_cannot_add_parts() {
         let mut metrics = Metrics::default();
         metrics.ended("a.b{c}", Ended::Refused(Code::RateLimited));
-        let deltas = metrics.flush(0, 0, 0);
+        let deltas = metrics.flush(Gauges::default());
         assert_eq!(
             deltas.first().map(|d| d.name.as_str()),
             Some("bursar.requests.plan.a_b_c_.outcome.rate_limited")

@@ -6,13 +6,15 @@
 use hashbrown::HashMap;
 use std::rc::Rc;
 use tariff::meter::COUNT_MAX;
-use tariff::{EdgeCatalog, EdgeModel, Meter, Micros, Prices, Usage, glob};
+use tariff::{EdgeCatalog, EdgeModel, Lost, Meter, Micros, Prices, Usage, glob};
 
 /// One version of the catalog.
 #[derive(Debug)]
 pub struct Catalog {
     /// The version.
     pub version: u64,
+    /// What a request is charged whose VM ended before it.
+    pub lost: Lost,
     by_name: HashMap<Box<str>, Rc<Priced>>,
     by_alias: Vec<(String, Rc<Priced>)>,
 }
@@ -50,7 +52,7 @@ impl Catalog {
             by_alias.extend(model.aliases.iter().map(|alias| (alias.clone(), Rc::clone(&priced))));
             by_name.insert(model.name.as_str().into(), priced);
         }
-        Self { version: catalog.version, by_name, by_alias }
+        Self { version: catalog.version, lost: catalog.lost, by_name, by_alias }
     }
 
     /// The model of that name: by exact name first, then by the aliases in the catalog's order.
@@ -146,8 +148,11 @@ mod tests {
 
     #[test]
     fn names_and_aliases() {
-        let catalog =
-            Catalog::new(&EdgeCatalog { version: 1, models: vec![model(&[(Meter::InputTokens, "2.8")])] });
+        let catalog = Catalog::new(&EdgeCatalog {
+            version: 1,
+            models: vec![model(&[(Meter::InputTokens, "2.8")])],
+            ..EdgeCatalog::default()
+        });
         assert!(catalog.model("m").is_some() && catalog.model("m-2026").is_some());
         assert!(catalog.model("n").is_none() && catalog.model("").is_none());
     }

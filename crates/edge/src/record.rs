@@ -12,7 +12,7 @@ pub const CELLS: usize = tariff::policy::BUCKETS_MAX;
 pub const RATES: usize = tariff::policy::RATES_MAX;
 /// Bytes of one encoded record.
 pub const RECORD_BYTES: usize = ACCOUNT_BYTES + 8 * HEADER_WORDS + 16 * RATES + 8 * CELL_WORDS * CELLS;
-const HEADER_WORDS: usize = 11;
+const HEADER_WORDS: usize = 12;
 const CELL_WORDS: usize = 9;
 /// Horizon of the mean use, in microseconds (protocol: EWMA 30 s).
 const FLOW_US: u64 = 30_000_000;
@@ -38,6 +38,9 @@ pub struct Record {
     pub refill_us: u64,
     /// Slots of the workers that wait for it.
     pub waiting: u64,
+    /// One bit per worker slot, turned over by each hold and settlement of that slot's lane: whether the last
+    /// operation of a VM that ended in its midst was carried out.
+    pub marks: u64,
     /// True: near zero; what a request leaves over goes back at once.
     pub exact: bool,
     /// Rates in use: id's tag, when it would be full again.
@@ -157,6 +160,7 @@ impl Record {
             denial: None,
             refill_us: 0,
             waiting: 0,
+            marks: 0,
             exact: false,
             rates: [(0, 0); RATES],
             cells: [Cell::default(); CELLS],
@@ -253,6 +257,17 @@ impl Record {
         Some(ended)
     }
 
+    /// How a slot's mark stands once its lane's next operation is done.
+    #[must_use]
+    pub fn next_mark(&self, slot: u32) -> bool {
+        self.marks & slot_bit(slot) == 0
+    }
+
+    /// Sets a slot's mark.
+    pub fn set_mark(&mut self, slot: u32, mark: bool) {
+        self.marks = if mark { self.marks | slot_bit(slot) } else { self.marks & !slot_bit(slot) };
+    }
+
     /// A remembered denial that speaks about one of the needs.
     #[must_use]
     pub fn denied(&self, needs: &[Need], now_us: u64) -> Option<Denied> {
@@ -284,6 +299,10 @@ impl Cell {
     fn is_spent(&self) -> bool {
         self.held == 0 && self.granted == 0 && self.used == 0
     }
+}
+
+fn slot_bit(slot: u32) -> u64 {
+    1_u64.checked_shl(slot).unwrap_or(0)
 }
 
 fn decayed(flow: i64, since_us: u64, now_us: u64) -> i64 {
@@ -318,6 +337,7 @@ impl Record {
         word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
         word(self.refill_us);
         word(self.waiting);
+        word(self.marks);
         // Most records use one bucket: the others are neither written nor read word by word.
         let used = self.cells.iter().rposition(|cell| cell.tag != 0).map_or(0, |last| last.saturating_add(1));
         word(u64::try_from(used).unwrap_or_default());
@@ -359,7 +379,7 @@ impl Record {
             3 => denial(Why::Limit),
             _ => None,
         };
-        let (refill_us, waiting) = (word()?, word()?);
+        let (refill_us, waiting, marks) = (word()?, word()?, word()?);
         let used = usize::try_from(word()?).ok().filter(|used| *used <= CELLS)?;
         let mut rates = [(0, 0); RATES];
         for rate in &mut rates {
@@ -391,6 +411,7 @@ impl Record {
             denial,
             refill_us,
             waiting,
+            marks,
             exact,
             rates,
             cells,

@@ -8,6 +8,7 @@ use wire::{Digest, KeyEntry, VerdictKind};
 
 use crate::account::Account;
 use crate::config::Config;
+use crate::open::OpenPlace;
 use crate::pricing::Priced;
 use crate::record::Need;
 use crate::reply::{Code, Refusal};
@@ -142,6 +143,10 @@ pub struct Hold {
     pub credits: i64,
     /// Input tokens as estimated.
     pub input_estimate: u64,
+    /// Where it stands in the table of open requests.
+    pub open: Option<OpenPlace>,
+    /// Another VM took this one for dead and has settled it.
+    pub lost: bool,
     /// Balance for the client, at admission.
     pub remaining: Option<i64>,
     /// `RateLimit` header, where there are rates.

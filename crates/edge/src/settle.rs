@@ -11,10 +11,11 @@ use wire::{Event, EventBody, LeaseClosed, Outcome, UsageSource, UsageStatus, Use
 use crate::edge::Edge;
 use crate::effect::Effect;
 use crate::freeze::{self, Bill, Place};
+use crate::lane::RingError;
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
 use crate::record::Record;
-use crate::records::Fate;
+use crate::records::{Fate, Records};
 use crate::request::{Hold, Request, Stage};
 use crate::route::Operation;
 use crate::shared::SharedData;
@@ -42,9 +43,14 @@ impl Edge {
         origin: impl FnOnce() -> Origin,
         now: Now,
     ) -> Option<String> {
+        self.confirm_lane(shared, now);
         let mut request = self.requests.remove(&context)?;
         self.leave_parked(&mut request);
         match (&request.hold, request.stage) {
+            (Some(hold), _) if hold.lost => {
+                self.metrics.ended(request.plan(), Ended::Lost);
+                Some(freeze::line(&request, Ended::Lost, None, None))
+            }
             (Some(hold), Stage::Forwarded) => Some(self.settle(shared, &request, hold, origin, now)),
             (Some(hold), _) => {
                 let bill = Bill::nothing(Outcome::Released);
@@ -127,7 +133,8 @@ impl Edge {
             .iter()
             .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
             .collect();
-        let ended_lease = self.settle_record(shared, request, hold, &takes, now);
+        let event = |seq| freeze::event(seq, request, hold, &bill, &takes);
+        let (place, settled) = self.settle_held(shared, request, hold, &takes, event, now);
         let over = bill.used.get().saturating_sub(hold.credits).max(0);
         self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
         self.metrics.charged = self.metrics.charged.saturating_add(bill.used.get());
@@ -138,52 +145,92 @@ impl Edge {
             (None, Outcome::NoUpstream) => Ended::NoUpstream,
         };
         self.metrics.ended(request.plan(), ended);
-        let place = self.push_event(shared, |seq| freeze::event(seq, request, hold, &bill, &takes), now);
-        self.close_evicted(shared, ended_lease, now);
         let account = request.account.as_ref();
+        if let Some(account) = account {
+            self.after_settlement(shared, &account.id, hold.node, settled, now);
+        }
         freeze::line(request, ended, Some((hold, &bill)), account.and(place))
     }
 
-    /// Replaces the hold by what was used; gives the record as it was where its leases end with that.
-    fn settle_record(
+    /// Brings a settlement into the ring, then into the record, then takes it out of the table of open requests:
+    /// wherever the VM ends between two of these, another one can tell how far it came (`lane`).
+    fn settle_held(
         &mut self,
         shared: &dyn SharedData,
         request: &Request,
         hold: &Hold,
         takes: &[(u64, i64, i64)],
+        event: impl FnOnce(u64) -> Vec<u8>,
         now: Now,
-    ) -> Option<Record> {
-        let (account, epoch) = (request.account.as_ref()?, hold.epoch?);
-        let settled = self.records.change(shared, &account.id, hold.node, SWAP_TRIES_MUST, |record| {
-            if record.epoch != epoch {
-                return ((false, None), Fate::Leave);
-            }
-            record.settle(takes, now.mono_us);
-            let ended = record.end_overdrawn(now.mono_us);
-            ((record.exact && ended.is_none(), ended), Fate::Store)
+    ) -> (Option<Place>, Option<SettledRecord>) {
+        self.lane(shared, now);
+        let (mut event, mut pushed) = (Some(event), None);
+        let keys = &self.keys_in_shared;
+        let held = request.account.as_ref().zip(hold.epoch);
+        let settled = held.and_then(|(account, epoch)| {
+            let lane = &mut self.lane;
+            settle_record(&self.records, shared, (&account.id, hold.node, epoch), takes, now, |record| {
+                if let Some(lane) = lane {
+                    let mark = record.next_mark(lane.lane.slot);
+                    if let Some(event) = event.take() {
+                        pushed = Some(lane.push_settlement(shared, keys, Some(mark), event));
+                    }
+                    record.set_mark(lane.lane.slot, mark);
+                }
+                true
+            })
         });
-        let (exact, ended) = settled.ok()?;
-        if exact {
-            self.return_exact(shared, &account.id, hold.node);
+        let place = match (pushed, event) {
+            (Some(pushed), _) => self.note_pushed(pushed),
+            (None, Some(event)) => self.push_settlement(shared, event, now),
+            (None, None) => None,
+        };
+        if let Some(open) = hold.open {
+            let own = self.lane.iter_mut().chain(&mut self.adopted).find(|lane| lane.has(open));
+            if let Some(lane) = own {
+                lane.open.clear(shared, open.place);
+            }
         }
-        ended
+        (place, settled)
     }
 
-    /// Puts an event into the lane's ring: lane and number, where there was room.
-    pub(crate) fn push_event(
+    /// What a settled record asks for: in exact mode its rest goes back at once, and leases that have ended are
+    /// reported.
+    pub(crate) fn after_settlement(
+        &mut self,
+        shared: &dyn SharedData,
+        account: &str,
+        node: u64,
+        settled: Option<SettledRecord>,
+        now: Now,
+    ) {
+        let Some(settled) = settled else {
+            return;
+        };
+        if settled.exact {
+            self.return_exact(shared, account, node);
+        }
+        self.close_evicted(shared, settled.ended, now);
+    }
+
+    /// Puts a settlement that changes no record into the lane's ring: lane and number, where there was room.
+    pub(crate) fn push_settlement(
         &mut self,
         shared: &dyn SharedData,
         event: impl FnOnce(u64) -> Vec<u8>,
         now: Now,
     ) -> Option<Place> {
         self.lane(shared, now)?;
-        let lane = self.lane.as_mut()?;
-        let pushed = lane.push(shared, &self.keys_in_shared, event);
+        let pushed = self.lane.as_mut()?.push_settlement(shared, &self.keys_in_shared, None, event);
+        self.note_pushed(pushed)
+    }
+
+    fn note_pushed(&mut self, pushed: Result<u64, RingError>) -> Option<Place> {
+        let lane = self.lane.as_ref()?;
         let name = Rc::clone(&lane.name);
-        let depth = lane.depth();
         match pushed {
             Ok(seq) => {
-                if depth >= EAGER_EVENTS && self.flight.is_none() {
+                if lane.depth() >= EAGER_EVENTS && self.flight.is_none() {
                     self.effects.push(Effect::Wake { queue: self.queue() });
                 }
                 Some((name, seq))
@@ -216,13 +263,45 @@ impl Edge {
         }
         let closed = LeaseClosed { account: record.account, lease: record.epoch, used };
         let event = |seq| Event { seq, body: EventBody::LeaseClosed(closed) };
+        self.lane(shared, now);
         // An event of strings and integers always serialises.
-        let place = self.push_event(shared, |seq| serde_json::to_vec(&event(seq)).unwrap_or_default(), now);
-        if place.is_none() {
+        let event = |seq| serde_json::to_vec(&event(seq)).unwrap_or_default();
+        let pushed = self.lane.as_mut().map(|lane| lane.push(shared, &self.keys_in_shared, event));
+        if pushed.and_then(|pushed| self.note_pushed(pushed)).is_none() {
             // The ledger takes the lease home when the node closes; until then it counts as leased.
             self.effects.push(Effect::Warn("the end of a lease could not be reported".to_owned()));
         }
     }
+}
+
+/// What a settled record asks for.
+#[derive(Debug)]
+pub(crate) struct SettledRecord {
+    /// It is in exact mode: its rest goes back at once.
+    exact: bool,
+    /// The record as it was, where its leases have ended.
+    ended: Option<Record>,
+}
+
+/// Replaces a hold by what was used, in the account's record of that node and epoch, unless `begin` says that it
+/// was done already; `begin` is told of the record before it is stored, once for each try.
+pub(crate) fn settle_record(
+    records: &Records,
+    shared: &dyn SharedData,
+    (account, node, epoch): (&str, u64, u64),
+    takes: &[(u64, i64, i64)],
+    now: Now,
+    mut begin: impl FnMut(&mut Record) -> bool,
+) -> Option<SettledRecord> {
+    let settled = records.change(shared, account, node, SWAP_TRIES_MUST, |record| {
+        if record.epoch != epoch || !begin(record) {
+            return (None, Fate::Leave);
+        }
+        record.settle(takes, now.mono_us);
+        let ended = record.end_overdrawn(now.mono_us);
+        (Some(SettledRecord { exact: record.exact && ended.is_none(), ended }), Fate::Store)
+    });
+    settled.ok().flatten()
 }
 
 impl Bill {

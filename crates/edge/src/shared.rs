@@ -63,6 +63,12 @@ impl Keys {
         self.numbered("ring", u64::from(slot), Some(place))
     }
 
+    /// One place of a lane's table of open requests.
+    #[must_use]
+    pub fn open(&self, slot: u32, place: usize) -> String {
+        self.numbered("open", u64::from(slot), u64::try_from(place).ok())
+    }
+
     /// One value of account records.
     #[must_use]
     pub fn shard(&self, shard: u64) -> String {

@@ -1,6 +1,6 @@
 //! A stand-in for the host's shared data, with its rules for versions.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::shared::{ABSENT, SharedData, Stale};
@@ -9,13 +9,20 @@ use crate::shared::{ABSENT, SharedData, Stale};
 #[derive(Debug, Default)]
 pub struct Memory {
     values: RefCell<(u32, Values)>,
+    /// Calls after which the caller traps, as a VM does: it unwinds with [`Trap`] instead of making the next one.
+    pub fuse: Cell<Option<usize>>,
 }
+
+/// What a caller unwinds with whose fuse has burnt down.
+#[derive(Clone, Copy, Debug)]
+pub struct Trap;
 
 /// Values and their versions, by key.
 type Values = BTreeMap<String, (Vec<u8>, u32)>;
 
 impl SharedData for Memory {
     fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+        self.burn();
         self.values
             .borrow()
             .1
@@ -24,6 +31,7 @@ impl SharedData for Memory {
     }
 
     fn set(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Stale> {
+        self.burn();
         let (counter, values) = &mut *self.values.borrow_mut();
         let current = values.get(key).map(|(_, version)| *version);
         // As the host does: a version on a missing key is ignored; 0 and none mean "always".
@@ -38,6 +46,17 @@ impl SharedData for Memory {
 }
 
 impl Memory {
+    fn burn(&self) {
+        match self.fuse.get() {
+            None => {}
+            Some(0) => {
+                self.fuse.set(None);
+                std::panic::resume_unwind(Box::new(Trap));
+            }
+            Some(left) => self.fuse.set(left.checked_sub(1)),
+        }
+    }
+
     /// The values of the keys that begin so.
     #[must_use]
     pub fn values(&self, prefix: &str) -> Vec<Vec<u8>> {

@@ -4,6 +4,7 @@
 //! whoever plays the network.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use edge::record::{RECORD_BYTES, Record};
@@ -45,6 +46,8 @@ pub struct Node {
     pub streams: Vec<Client>,
     /// What the edge logged as warnings.
     pub warnings: Vec<String>,
+    /// The host's counters and gauges.
+    pub metrics: BTreeMap<String, i64>,
     /// Calls to be made.
     pub outbox: Vec<Call>,
     pub(crate) next_context: u32,
@@ -76,6 +79,7 @@ impl Node {
             wall_base_ms,
             streams: Vec::new(),
             warnings: Vec::new(),
+            metrics: BTreeMap::new(),
             outbox: Vec::new(),
             next_context: 1,
             next_seed: seed,
@@ -130,6 +134,9 @@ impl Node {
         let now = self.now();
         self.workers[worker].borrow_mut().tick(&Handle(&self.shared), &self.config, now);
         self.run();
+        for delta in self.workers[worker].get_mut().take_metrics() {
+            *self.metrics.entry(delta.name).or_default() += delta.by;
+        }
     }
 
     /// Carries out effects until none are left; calls go into the outbox.

@@ -4,11 +4,13 @@
 //! ledger is slow, down, silent, or its answer is dropped.
 
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use book::command::{grant, key, open};
 use book::memory::Memory as Book;
 use edge::effect::HeaderEdit;
+use edge::testing::Trap;
 use edge::{CallAnswer, CallKind, Config, Origin};
 use wire::SyncResponse;
 
@@ -103,6 +105,22 @@ impl World {
     pub fn replace_vm(&mut self, worker: usize) {
         self.node.replace_vm(worker);
         self.answers.retain(|answer| answer.worker != worker);
+    }
+
+    /// A worker does something and traps instead of its `calls`-th call of shared data: its VM ends and another
+    /// one takes its place. False where it came through with fewer calls.
+    pub fn trap(&mut self, worker: usize, calls: usize, act: impl FnOnce(&mut Self)) -> bool {
+        self.shared.fuse.set(Some(calls));
+        let ended = catch_unwind(AssertUnwindSafe(|| act(self)));
+        self.shared.fuse.set(None);
+        let trapped = ended.is_err_and(|cause| match cause.downcast::<Trap>() {
+            Ok(_) => true,
+            Err(cause) => resume_unwind(cause),
+        });
+        if trapped {
+            self.replace_vm(worker);
+        }
+        trapped
     }
 
     /// The moment as the ledger has it.

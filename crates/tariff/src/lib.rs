@@ -17,8 +17,8 @@ pub mod price;
 pub mod ratio;
 
 pub use catalog::{
-    Admission, Catalog, Exhaustion, ExhaustionAction, Expiry, FeatureGate, Grant, Links, Lost, Model,
-    Plan, PlanRate, Pool,
+    Admission, Catalog, Exhaustion, ExhaustionAction, Expiry, FeatureGate, Grant, Links, Lost, Model, Plan,
+    PlanRate, Pool,
 };
 pub use edge_catalog::{EdgeCatalog, EdgeModel};
 pub use meter::{Meter, Usage};

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use tariff::{
-    Bucket, Catalog, Class, Exhaustion, Expiry, FeatureGate, Grant, Links, Lost, Meter, Micros, Model, Period,
-    Plan, PlanRate, Policy, Pool, Prices, Rate, Ratio, Scope, Unit,
+    Bucket, Catalog, Class, Exhaustion, Expiry, FeatureGate, Grant, Links, Lost, Meter, Micros, Model,
+    Period, Plan, PlanRate, Policy, Pool, Prices, Rate, Ratio, Scope, Unit,
 };
 
 fn model(name: &str, unit: u64) -> Model {

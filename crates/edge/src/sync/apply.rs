@@ -193,10 +193,10 @@ impl Edge {
                 }
             }
             // A lost lane is noticed by the next regular heartbeat.
-            lane.beat(shared, &self.keys_in_shared, now.mono_us);
+            lane.beat_again(shared, &self.keys_in_shared, now.mono_us);
             progressed = lane.depth() < before;
         }
-        self.adopted.retain(|lane| lane.depth() > 0);
+        self.adopted.retain(|lane| !lane.is_done());
         self.hasty |= progressed && !self.adopted.is_empty();
     }
 

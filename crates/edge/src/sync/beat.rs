@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
-use crate::lane::{LaneQueue, adopt};
-use crate::limits::{EAGER_EVENTS, FLIGHT_SLACK_US, IDLE_US, LEASE_IDLE_US, SYNC_US};
+use crate::lane::LaneQueue;
+use crate::limits::{ADOPTION_US, EAGER_EVENTS, FLIGHT_SLACK_US, IDLE_US, LEASE_IDLE_US, SYNC_US};
 use crate::request::Reason;
 use crate::shared::SharedData;
 use crate::sync::CatalogFlight;
@@ -12,8 +12,6 @@ use crate::time::Now;
 
 /// Accounts whose idle leases are looked for in one tick.
 const IDLE_SCAN: usize = 64;
-/// How often silent lanes are looked for, in microseconds.
-const ADOPTION_US: u64 = 1_000_000;
 /// How often all known accounts are gone through for idle leases, in microseconds.
 const IDLE_SCAN_US: u64 = 30_000_000;
 
@@ -29,12 +27,15 @@ pub enum Waker {
 impl Edge {
     /// The root's tick.
     pub fn tick(&mut self, shared: &dyn SharedData, config: &Config, now: Now) {
-        self.beat(shared, now);
+        if self.told != self.gauges() || now.mono_us.saturating_sub(self.clock.last_beat) >= SYNC_US {
+            self.beat(shared, now);
+        }
         // A worker without a lane of its own looks as well: after a swap of VMs there may be no other.
         if now.mono_us.saturating_sub(self.clock.last_adoption) >= ADOPTION_US {
             self.clock.last_adoption = now.mono_us;
             while self.adopt_one(shared, now) {}
         }
+        self.settle_lost(shared, now);
         self.scan_idle(shared, now);
         self.retry_parked(shared, now);
         self.call_if_due(shared, config, now);
@@ -115,42 +116,6 @@ impl Edge {
         let current = Some(self.ledger.catalog).filter(|version| *version > 0);
         let missing = |version: &u64| !self.catalogs.iter().any(|own| own.version == *version);
         waited.filter(missing).or(current.filter(missing))
-    }
-
-    fn beat(&mut self, shared: &dyn SharedData, now: Now) {
-        if now.mono_us.saturating_sub(self.clock.last_beat) < SYNC_US {
-            return;
-        }
-        self.clock.last_beat = now.mono_us;
-        for lane in &mut self.adopted {
-            lane.beat(shared, &self.keys_in_shared, now.mono_us);
-        }
-        let lost =
-            self.lane.as_mut().is_some_and(|lane| !lane.beat(shared, &self.keys_in_shared, now.mono_us));
-        if lost {
-            // Another VM took the lane for silent. Both send what is left: numbers make that harmless.
-            self.effects.push(Effect::Warn(
-                "this worker was taken for silent; it goes on in another lane".to_owned(),
-            ));
-            self.leave_lane();
-        }
-    }
-
-    /// Takes over one silent lane; false where there is none.
-    fn adopt_one(&mut self, shared: &dyn SharedData, now: Now) -> bool {
-        let own = self.lane.as_ref().map(|lane| lane.lane.slot);
-        let Some(mut lane) = adopt(shared, &self.keys_in_shared, own, now.mono_us) else {
-            return false;
-        };
-        let text = format!("adopted lane {:?} with {} events", lane.lane, lane.depth());
-        self.effects.push(Effect::Warn(text));
-        if lane.depth() == 0 {
-            lane.beat(shared, &self.keys_in_shared, now.mono_us);
-        } else {
-            self.adopted.push_back(lane);
-            self.hasty = true;
-        }
-        true
     }
 
     /// Returns leases that have not been used for long, a few accounts per tick.

@@ -114,6 +114,5 @@ fn features(node: &Node, report: &mut Report) -> Vec<FeatureGate> {
 /// Output tokens to hold for when neither request, model nor catalog says anything.
 const MAX_OUTPUT_DEFAULT: u64 = 4_096;
 const ACTIONS: [(&str, ExhaustionAction); 1] = [("deny402", ExhaustionAction::Deny402)];
-const LOST: [(&str, Lost); 3] =
-    [("hold", Lost::Hold), ("estimate", Lost::Estimate), ("zero", Lost::Zero)];
+const LOST: [(&str, Lost); 3] = [("hold", Lost::Hold), ("estimate", Lost::Estimate), ("zero", Lost::Zero)];
 const ADMISSIONS: [(&str, Admission); 2] = [("clip", Admission::Clip), ("full", Admission::Full)];
