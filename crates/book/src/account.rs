@@ -13,6 +13,7 @@ use wire::{AccountStatus, NodeId};
 use crate::amount::{less, total};
 use crate::id::AccountId;
 use crate::lease::{Lease, Stated};
+use crate::rates::Rates;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,6 +175,8 @@ pub struct Soft {
     pub waited_at: Option<i64>,
     /// When idle leases were last recalled, in ledger uptime.
     pub recalled_at: Option<i64>,
+    /// Who takes tokens of its rates.
+    pub rates: Rates,
 }
 
 // === impl Account ===

@@ -40,6 +40,15 @@ pub const WAIT_MS: u64 = 100;
 pub const WAIT_MS_MAX: i64 = 2_000;
 /// The least time between two recalls of one account, in milliseconds.
 pub const RECALL_MS: i64 = 500;
+/// How long a node must have been alone with an account's rates before it refills them by itself again, in
+/// milliseconds.
+pub const RATE_SOLE_AFTER_MS: i64 = 30_000;
+/// How long rates are remembered that nobody asks for, in milliseconds.
+pub const RATE_FORGOTTEN_MS: i64 = 600_000;
+/// Nodes that tokens of one account's rates are leased to at a time; others wait.
+pub const RATE_USERS_MAX: usize = 256;
+/// Withdrawals in one answer; the rest comes with the next ones.
+pub const WITHDRAWALS_PER_ANSWER: usize = 4_096;
 /// Length of account ids, in bytes.
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.

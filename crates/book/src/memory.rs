@@ -12,6 +12,7 @@ use crate::account::{Account, Soft};
 use crate::due;
 use crate::entry::{Entry, EntryKind, GrantSource};
 use crate::error::StoreError;
+use crate::fleet::Fleet;
 use crate::id::AccountId;
 use crate::key::Key;
 use crate::limits::CHANGES_KEPT;
@@ -32,6 +33,7 @@ pub struct Memory {
     pub counters: Counters,
     keys: BTreeMap<Digest, Key>,
     nodes: BTreeMap<NodeId, (Node, i64)>,
+    fleet: Fleet,
     lanes: BTreeMap<Lane, LaneState>,
     digests: BTreeMap<(Lane, u64), u64>,
     charged: BTreeSet<(String, String)>,
@@ -51,6 +53,14 @@ impl Memory {
     /// Puts the next version of the catalog in force.
     pub fn publish(&mut self, catalog: Catalog) {
         self.catalogs.push(Arc::new(catalog));
+    }
+
+    /// Loses whatever a process loses that dies; its uptime begins at 0 again.
+    pub fn restart(&mut self) {
+        self.nodes.values_mut().for_each(|(_, called)| *called = 0);
+        self.accounts.values_mut().for_each(|account| account.soft = Soft::default());
+        let open = self.nodes.values().filter(|(node, _)| node.closed_at.is_none());
+        self.fleet = Fleet::new(open.map(|(node, _)| node.id).collect());
     }
 
     /// An account folded anew from the journal; equal to the kept one, or the book is wrong.
@@ -136,6 +146,15 @@ impl Tx for Memory {
             *called = up;
         }
         Ok(())
+    }
+
+    fn called_at(&mut self, id: NodeId) -> Result<Option<i64>, StoreError> {
+        let open = self.nodes.get(&id).filter(|(node, _)| node.closed_at.is_none());
+        Ok(open.map(|(_, called)| *called))
+    }
+
+    fn fleet(&mut self) -> &mut Fleet {
+        &mut self.fleet
     }
 
     fn silent_nodes(&mut self, since: i64) -> Result<Vec<Node>, StoreError> {
@@ -272,8 +291,7 @@ impl crate::suite::Subject for Memory {
     }
 
     fn crash(&mut self) {
-        self.nodes.values_mut().for_each(|(_, called)| *called = 0);
-        self.accounts.values_mut().for_each(|account| account.soft = Soft::default());
+        self.restart();
     }
 }
 

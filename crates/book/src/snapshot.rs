@@ -10,16 +10,13 @@ use crate::limits::SNAPSHOT_VALID_MS;
 
 /// The snapshot of an account; nothing where the catalog lacks its plan.
 ///
-/// The catalog is the one of the account's term. Every rate is given to the node as its own
-/// ([`tariff::Rate::sole`]): rates are not shared between nodes.
+/// The catalog is the one of the account's term. Who refills the rates is no part of it: that changes
+/// from one moment to the next and is said with the node's grants ([`crate::rates`]).
 #[must_use]
 pub fn snapshot(account: &Account, catalog: &Catalog, now: i64) -> Option<Snapshot> {
     let term = account.term()?;
     let mut policy = catalog.policy(&term.plan)?;
     policy.help.resets_at = resets_at(account);
-    for rate in &mut policy.rates {
-        rate.sole = true;
-    }
     // The account changes by itself when its cycle ends: whoever knows it asks again then.
     let until_end = account.cycle.as_ref().map_or(i64::MAX, |cycle| cycle.end.saturating_sub(now));
     let valid_for_ms = SNAPSHOT_VALID_MS.min(until_end).max(0);

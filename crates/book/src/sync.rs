@@ -4,6 +4,7 @@
 
 mod batch;
 mod charge;
+mod rate;
 mod settle;
 mod want;
 
@@ -18,7 +19,7 @@ use crate::command::{node, post, touch};
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal, StoreError};
 use crate::id::AccountId;
-use crate::limits::CHANGES_PER_ANSWER;
+use crate::limits::{CHANGES_PER_ANSWER, WITHDRAWALS_PER_ANSWER};
 use crate::snapshot::snapshot;
 use crate::tx::{Now, Tx};
 
@@ -49,10 +50,13 @@ pub fn sync(tx: &mut impl Tx, now: Now, request: &SyncRequest) -> Result<SyncRes
         for given in &request.returns {
             take_back(tx, now, request.node, given)?;
         }
+        rate::hear(tx, now, request.node, &request.rates)?;
         for want in &request.wants {
             want::answer(tx, now, request.node, want, &mut answer, &mut asked.accounts)?;
         }
     }
+    answer.rates_since = rate::since(tx, now);
+    answer.withdrawn = tx.fleet().withdrawn(request.node).take(WITHDRAWALS_PER_ANSWER).collect();
     look_up(tx, now, request, &mut answer, &mut asked)?;
     asked.accounts.extend(request.refresh.iter().filter_map(|id| AccountId::parse(id).ok()));
     for id in &asked.accounts {
@@ -75,6 +79,9 @@ fn validate(request: &SyncRequest) -> Result<(), Refusal> {
     let events = request.batch.as_ref().map_or(0, |batch| batch.events.len());
     let parked = request.wants.iter().map(|want| want.requests.len()).max().unwrap_or(0);
     let asks = request.wants.iter().map(|want| want.asks.len()).max().unwrap_or(0);
+    let states = request.rates.iter().map(|report| &report.state);
+    let states = states.chain(request.wants.iter().filter_map(|want| want.rates.as_ref()));
+    let lines = states.map(|state| state.lines.len()).max().unwrap_or(0);
     let counts = [
         ("batch.events", events, wire::BATCH_EVENTS_MAX),
         ("lookups", request.lookups.len(), wire::LOOKUPS_MAX),
@@ -83,6 +90,8 @@ fn validate(request: &SyncRequest) -> Result<(), Refusal> {
         ("wants.asks", asks, tariff::policy::BUCKETS_MAX),
         ("refresh", request.refresh.len(), wire::REFRESH_MAX),
         ("returns", request.returns.len(), wire::RETURNS_MAX),
+        ("rates", request.rates.len(), wire::RATE_REPORTS_MAX),
+        ("rates.lines", lines, tariff::policy::RATES_MAX),
     ];
     for (member, count, max) in counts {
         if count > max {
@@ -100,6 +109,7 @@ fn lock(
     let mut accounts: BTreeSet<&str> = BTreeSet::new();
     accounts.extend(batch.into_iter().flat_map(batch::ReadBatch::accounts));
     accounts.extend(request.returns.iter().map(|given| given.account.as_str()));
+    accounts.extend(request.rates.iter().map(|report| report.account.as_str()));
     accounts.extend(request.wants.iter().map(|want| want.account.as_str()));
     accounts.extend(request.refresh.iter().map(String::as_str));
     let accounts: Vec<&str> = accounts.into_iter().collect();

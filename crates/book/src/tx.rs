@@ -13,6 +13,7 @@ use wire::{Change, Digest, Health, Lane, NodeId};
 use crate::account::{Account, Soft};
 use crate::entry::{Entry, EntryKind, GrantSource};
 use crate::error::StoreError;
+use crate::fleet::Fleet;
 use crate::id::AccountId;
 use crate::key::Key;
 
@@ -66,6 +67,12 @@ pub trait Tx {
 
     /// Notes a call of an open node; need not be durable.
     fn note_call(&mut self, id: NodeId, up: i64, health: Health) -> Result<(), StoreError>;
+
+    /// When an open node last called, in ledger uptime; nothing of one that is not open.
+    fn called_at(&mut self, id: NodeId) -> Result<Option<i64>, StoreError>;
+
+    /// What is remembered of nodes for the rates that they share.
+    fn fleet(&mut self) -> &mut Fleet;
 
     /// Open nodes that have not called since an instant of uptime.
     fn silent_nodes(&mut self, since: i64) -> Result<Vec<Node>, StoreError>;

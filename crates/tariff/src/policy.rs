@@ -55,7 +55,8 @@ pub struct Rate {
     pub burst: u64,
     /// Whose requests share it.
     pub scope: Scope,
-    /// True: this node is the only one that uses it and refills by itself.
+    /// True: the ledger keeps no count of it; each node refills it by itself. False: who refills it is
+    /// said with the node's grants.
     pub sole: bool,
 }
 

@@ -8,11 +8,13 @@
 
 pub mod event;
 pub mod id;
+pub mod rate;
 pub mod snapshot;
 pub mod sync;
 
 pub use event::{Event, EventBody, Gap, LeaseClosed, Outcome, Settle, Take, UsageSource, UsageStatus, Used};
 pub use id::{Digest, IdError, Lane, NodeId};
+pub use rate::{RateGrant, RateLine, RateMode, RateReport, RateState, RateTokens, Withdrawal};
 pub use snapshot::{AccountStatus, Denial, DenialCode, KeyEntry, Snapshot};
 pub use sync::{
     Ack, Ask, Batch, Change, Grant, Health, Need, ParkedRequest, Rejected, Return, SyncRequest, SyncResponse,
@@ -41,6 +43,14 @@ pub const WANT_REQUESTS_MAX: usize = 64;
 pub const REFRESH_MAX: usize = 256;
 /// The most returns stated in one call.
 pub const RETURNS_MAX: usize = 256;
+/// The most reports of rates in one call.
+pub const RATE_REPORTS_MAX: usize = 1_024;
+/// A node that refills a rate by itself takes half of it, and no more, once so long has passed since it sent the
+/// last answered call, in milliseconds.
+pub const RATE_ALONE_MS: u64 = 2_500;
+/// The ledger leases the other half of such a rate to other nodes this long after the node's last call, in
+/// milliseconds.
+pub const RATE_SILENT_MS: u64 = 3_000;
 /// How far ahead of the last applied number an event may be.
 pub const SEQ_AHEAD_MAX: u64 = 1 << 20;
 /// A node stops admitting this long after it sent the last answered call, in milliseconds.

@@ -6,6 +6,7 @@ use tariff::Micros;
 
 use crate::event::Gap;
 use crate::id::{Digest, Lane, NodeId};
+use crate::rate::{RateGrant, RateReport, RateState, Withdrawal};
 use crate::snapshot::{Denial, KeyEntry, Snapshot};
 
 /// What a worker sends.
@@ -41,6 +42,9 @@ pub struct SyncRequest {
     /// Spending power given back; at most [`crate::RETURNS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<Return>,
+    /// How records stand with their accounts' rates; at most [`crate::RATE_REPORTS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RateReport>,
     /// How the worker fares.
     #[serde(default)]
     pub health: Health,
@@ -72,6 +76,9 @@ pub struct Want {
     pub lease: u64,
     /// Per bucket: how it stands and how much more would be good to have.
     pub asks: Vec<Ask>,
+    /// How the record stands with the account's rates, where the ledger leases their tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<RateState>,
     /// Requests that wait for it, oldest first; at most [`crate::WANT_REQUESTS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<ParkedRequest>,
@@ -161,6 +168,15 @@ pub struct SyncResponse {
     /// About requests of `wants` that the grants do not serve.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
+    /// About the rates of `wants`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RateGrant>,
+    /// Rates that the node no longer refills by itself; said again until it has answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<Withdrawal>,
+    /// Since when the ledger has counted rates: turns below this one are void. 0 = it counts none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rates_since: u64,
     /// How far the change feed now goes.
     pub cursor: u64,
     /// True: the worker's cursor is unknown here; whatever it remembers of keys and accounts may be old.
@@ -260,4 +276,9 @@ pub enum Change {
         /// The account.
         account: String,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that the serialiser calls")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -48,6 +48,7 @@ pub fn close_silent(tx: &mut impl Tx, now: Now) -> Result<Vec<NodeId>, StoreErro
     for mut node in silent {
         node.closed_at = Some(now.wall);
         closed.push(node.id);
+        tx.fleet().forget(node.id);
         tx.put_node(node)?;
         let counters = tx.counters();
         counters.nodes_closed = counters.nodes_closed.saturating_add(1);

@@ -343,6 +343,7 @@ impl Worker {
             refresh: Vec::new(),
             wants: Vec::new(),
             returns: Vec::new(),
+            rates: Vec::new(),
             health: Health::default(),
         }
     }
@@ -379,6 +380,7 @@ impl Worker {
             account: ACCOUNT.to_owned(),
             lease: stands.lease,
             asks: vec![ask],
+            rates: None,
             requests: requests.collect(),
         };
         SyncRequest { wants: vec![want], ..self.call(now) }

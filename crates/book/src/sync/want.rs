@@ -55,6 +55,7 @@ pub fn answer(
     };
     let admission = tx.catalog(version)?.map_or(Admission::Full, |catalog| catalog.exhaustion.admission);
     state(tx, id.as_str(), node, want)?;
+    super::rate::answer(tx, now, node, want, answer)?;
     let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
 
     let mut desk = Desk::new(account, node, want, admission, now.up);

@@ -62,6 +62,7 @@ impl Edge {
             lookups: lookups.clone(),
             refresh: refresh.iter().map(|id| id.to_string()).collect(),
             returns: returns.clone(),
+            rates: Vec::new(),
             health,
             wants,
         };
@@ -132,7 +133,7 @@ impl Edge {
             match changed.result {
                 Ok((lease, cells)) => {
                     let asks = self.named(&account, cells, &requests);
-                    wants.push(Want { account: account.into(), lease, asks, requests });
+                    wants.push(Want { account: account.into(), lease, asks, rates: None, requests });
                 }
                 Err(until_us) => drop(blocked.insert(account, until_us)),
             }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use book::{Account, AccountId, LaneState, Node};
+use book::{Account, AccountId, Fleet, LaneState, Node};
 use tariff::Catalog;
 use wire::{Change, Health, Lane, NodeId};
 
@@ -22,6 +22,8 @@ pub struct Cache {
     pub holders: HashMap<NodeId, BTreeSet<AccountId>>,
     /// Nodes, open and closed.
     pub nodes: HashMap<NodeId, KnownNode>,
+    /// What nodes share beside the journal.
+    pub fleet: Fleet,
     /// How many nodes are open.
     pub nodes_open: usize,
     /// Lanes that have called since the start.
@@ -123,9 +125,13 @@ impl Cache {
         if self.accounts.len() <= kept {
             return;
         }
-        let due = &mut self.due;
+        let (due, nodes) = (&mut self.due, &self.nodes);
+        let is_open = |node| nodes.get(&node).is_some_and(|known| known.node.closed_at.is_none());
+        let up = nodes.values().map(|known| known.called_at).max().unwrap_or(0);
         self.accounts.retain(|id, cached| {
-            let needed = cached.dirty_since.is_some() || !cached.account.leases.is_empty();
+            let needed = cached.dirty_since.is_some()
+                || !cached.account.leases.is_empty()
+                || cached.account.soft.rates.is_needed(up.saturating_mul(1_000), is_open);
             if let Some(at) = cached.due.filter(|_| !needed) {
                 // Its row says when it is due.
                 due.remove(&(at, id.clone()));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use book::{Account, StoreError};
+use book::{Account, Fleet, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tariff::Catalog;
 use tariff::compile::CREDITS;
@@ -82,6 +82,7 @@ pub fn load(
         due: std::collections::BTreeSet::new(),
         holders: std::collections::HashMap::new(),
         nodes: std::collections::HashMap::new(),
+        fleet: Fleet::default(),
         nodes_open: 0,
         lanes: std::collections::HashMap::new(),
         feed: feed(connection)?,
@@ -156,6 +157,8 @@ fn nodes(connection: &Connection, cache: &mut Cache) -> Result<(), OpenError> {
         cache.nodes_open = cache.nodes_open.saturating_add(usize::from(node.closed_at.is_none()));
         cache.nodes.insert(node.id, KnownNode { node, called_at: 0, health: Health::default() });
     }
+    let open = cache.nodes.values().filter(|known| known.node.closed_at.is_none());
+    cache.fleet = Fleet::new(open.map(|known| known.node.id).collect());
     Ok(())
 }
 

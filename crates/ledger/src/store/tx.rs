@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use book::entry::{Entry, EntryKind, GrantSource};
-use book::{Account, AccountId, Counters, Feed, Incident, Key, LaneState, Node, Soft, StoreError, Tx, due};
+use book::{
+    Account, AccountId, Counters, Feed, Fleet, Incident, Key, LaneState, Node, Soft, StoreError, Tx, due,
+};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use tariff::Catalog;
 use tariff::compile::CREDITS;
@@ -223,6 +225,15 @@ impl Tx for SqliteTx<'_> {
             known.health = health;
         }
         Ok(())
+    }
+
+    fn called_at(&mut self, id: NodeId) -> Result<Option<i64>, StoreError> {
+        let known = self.cache.nodes.get(&id).filter(|known| known.node.closed_at.is_none());
+        Ok(known.map(|known| known.called_at))
+    }
+
+    fn fleet(&mut self) -> &mut Fleet {
+        &mut self.cache.fleet
     }
 
     fn silent_nodes(&mut self, since: i64) -> Result<Vec<Node>, StoreError> {

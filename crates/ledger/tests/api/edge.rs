@@ -26,6 +26,7 @@ fn request() -> SyncRequest {
         refresh: Vec::new(),
         wants: Vec::new(),
         returns: Vec::new(),
+        rates: Vec::new(),
         health: Health::default(),
     }
 }
@@ -125,6 +126,7 @@ fn a_request_goes_from_key_to_journal() {
         account: "acme".to_owned(),
         lease: 1,
         asks: vec![ask(Micros::ZERO, Micros::ZERO)],
+        rates: None,
         requests: vec![parked],
     };
     let granted = answer(&server.edge(&SyncRequest { wants: vec![want], ..request() }));

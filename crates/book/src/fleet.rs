@@ -1,0 +1,65 @@
+//! What is remembered of nodes beside the journal, for the rates that they share: lost with the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::{NodeId, Withdrawal};
+
+use crate::id::AccountId;
+use crate::tx::Now;
+
+/// The nodes, as far as rates are concerned.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    /// Nodes that were open when the process began: nothing is known of what they do.
+    inherited: BTreeSet<NodeId>,
+    began: Option<Now>,
+    withdrawn: BTreeMap<NodeId, BTreeMap<AccountId, u64>>,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// At the start of a process, with the nodes that were open before it.
+    #[must_use]
+    pub fn new(inherited: BTreeSet<NodeId>) -> Self {
+        Self { inherited, ..Self::default() }
+    }
+
+    /// When the process began: the first time that it is asked.
+    pub fn began(&mut self, now: Now) -> Now {
+        *self.began.get_or_insert(now)
+    }
+
+    /// Whether nodes of before the start may be open, beside one.
+    #[must_use]
+    pub fn has_inherited(&self, beside: NodeId) -> bool {
+        self.inherited.iter().any(|node| *node != beside)
+    }
+
+    /// A node is told, with every answer until it has replied, that it refills an account's rates no more.
+    pub fn withdraw(&mut self, node: NodeId, account: AccountId, turn: u64) {
+        self.withdrawn.entry(node).or_default().insert(account, turn);
+    }
+
+    /// The node has replied.
+    pub fn heard(&mut self, node: NodeId, account: &str) {
+        if let Some(accounts) = self.withdrawn.get_mut(&node) {
+            accounts.remove(account);
+            if accounts.is_empty() {
+                self.withdrawn.remove(&node);
+            }
+        }
+    }
+
+    /// A node is closed.
+    pub fn forget(&mut self, node: NodeId) {
+        self.inherited.remove(&node);
+        self.withdrawn.remove(&node);
+    }
+
+    /// What a node must still reply to.
+    pub fn withdrawn(&self, node: NodeId) -> impl Iterator<Item = Withdrawal> {
+        let accounts = self.withdrawn.get(&node).into_iter().flatten();
+        accounts.map(|(account, turn)| Withdrawal { account: account.to_string(), turn: *turn })
+    }
+}
