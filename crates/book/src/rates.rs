@@ -6,11 +6,16 @@
 //! stop; from its answer on tokens are leased in chunks out of one bucket per rate. A bucket is the instant at
 //! which it would be full again, as on the nodes. Time is ledger uptime in microseconds.
 
+mod level;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tariff::catalog::PlanRate;
 use wire::{NODE_OPEN_MS, NodeId, RateGrant, RateLine, RateMode, RateState, RateTokens};
 
+use self::level::Level;
 use crate::limits::{RATE_FORGOTTEN_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS};
 
 /// Who takes tokens of an account's rates.
@@ -58,17 +63,6 @@ struct Line {
     granted: u64,
     used: u64,
     returned: u64,
-}
-
-/// One rate's bucket.
-#[derive(Clone, Debug)]
-struct Level {
-    rate: Arc<str>,
-    amount: u64,
-    per_us: u64,
-    burst: u64,
-    /// When it would be full again.
-    full_us: i64,
 }
 
 /// What an ask is decided by, beside what is known of the account.
@@ -392,54 +386,6 @@ impl Line {
     }
 }
 
-// === impl Level ===
-
-impl Level {
-    /// The time in which so many tokens are refilled, rounded up.
-    fn time_of(&self, tokens: u64) -> i64 {
-        let time =
-            u128::from(self.per_us).saturating_mul(tokens.into()).div_ceil(u128::from(self.amount.max(1)));
-        i64::try_from(time).unwrap_or(i64::MAX)
-    }
-
-    fn depth_us(&self) -> i64 {
-        self.time_of(self.burst)
-    }
-
-    /// Tokens that can be taken now.
-    fn tokens(&self, up_us: i64, half: bool) -> u64 {
-        let owed = self.full_us.saturating_sub(up_us).max(0);
-        let room = u128::try_from(self.depth_us().saturating_sub(owed).max(0)).unwrap_or(0);
-        let tokens = room.saturating_mul(self.amount.into()).checked_div(self.per_us.into()).unwrap_or(0);
-        let tokens = u64::try_from(tokens).unwrap_or(u64::MAX);
-        if !half {
-            return tokens;
-        }
-        // A bucket too small to be halved gives one when it is full, and is in debt then.
-        (tokens / 2).max(u64::from(owed == 0))
-    }
-
-    /// Takes a chunk: what is needed, or a share that leaves something for the others (protocol §6).
-    fn take(&mut self, up_us: i64, need: u64, sharers: u64, half: bool) -> u64 {
-        let tokens = self.tokens(up_us, half);
-        let share = tokens.checked_div(sharers.saturating_mul(2)).unwrap_or(0);
-        let soon = self.amount.saturating_mul(500_000).checked_div(self.per_us).unwrap_or(0);
-        let chunk = tokens.min(need.max(1).max(share).max(soon));
-        let time = self.time_of(chunk).saturating_mul(if half { 2 } else { 1 });
-        self.full_us = self.full_us.max(up_us).saturating_add(time);
-        chunk
-    }
-
-    /// When the next token is there, in milliseconds; at least 1.
-    fn retry_in_ms(&self, up_us: i64, half: bool) -> u64 {
-        let owed = self.full_us.saturating_sub(up_us);
-        let room = if half && self.burst < 2 { 0 } else { self.depth_us() };
-        let one = if half && self.burst < 2 { 0 } else { self.time_of(if half { 2 } else { 1 }) };
-        let wait_us = owed.saturating_add(one).saturating_sub(room);
-        u64::try_from(wait_us).unwrap_or(0).div_ceil(1_000).max(1)
-    }
-}
-
 /// What an asker is told; whom it is told is for the caller to fill in.
 const fn decided(turn: u64, mode: RateMode, lines: Vec<RateTokens>) -> RateGrant {
     RateGrant { account: String::new(), lease: 0, turn, mode, wait_ms: 0, lines }
@@ -449,6 +395,3 @@ const fn decided(turn: u64, mode: RateMode, lines: Vec<RateTokens>) -> RateGrant
 fn wait() -> RateGrant {
     RateGrant { wait_ms: WAIT_MS, ..decided(0, RateMode::Unknown, Vec::new()) }
 }
-
-#[cfg(test)]
-mod tests;

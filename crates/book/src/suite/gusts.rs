@@ -177,6 +177,7 @@ fn call(storm: &Storm<impl Subject>, node: NodeId) -> SyncRequest {
         refresh: Vec::new(),
         wants: Vec::new(),
         returns: Vec::new(),
+        rates: Vec::new(),
         health: Health::default(),
     }
 }
@@ -341,7 +342,7 @@ fn wanted<S: Subject>(storm: &Storm<S>, dice: &mut Dice) -> Want {
         held: Micros(sometimes(dice)),
         returned: Micros(sometimes(dice)),
     };
-    Want { account, lease: 1 + dice.roll(3), asks: vec![ask], requests }
+    Want { account, lease: 1 + dice.roll(3), asks: vec![ask], rates: None, requests }
 }
 
 fn want<S: Subject>(storm: &mut Storm<S>, dice: &mut Dice) {
