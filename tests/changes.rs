@@ -70,6 +70,23 @@ async fn an_upgrade_opens_its_models() -> Result<()> {
     stack.finish_unreconciled().await
 }
 
+#[tokio::test]
+async fn a_catalog_counts_without_a_restart() -> Result<()> {
+    let stack = stack("catalog").await?;
+    let account = stack.account("starter").await?;
+    becomes(&stack, &account.key, "early-preview", 402).await?;
+    becomes(&stack, &account.key, "claude-opus-4.6", 200).await?;
+    let old = std::fs::read_to_string(testbed::setup::default_catalog())?;
+    let open = old.replace("    feature: early_access\n", "");
+    ensure!(open != old, "the catalog has changed: mend this test");
+    stack.api().publish_catalog(&open).await?;
+    becomes(&stack, &account.key, "early-preview", 200).await?;
+    stack.api().publish_catalog(&old).await?;
+    becomes(&stack, &account.key, "early-preview", 402).await?;
+    // The page has no price for the preview.
+    stack.finish_unreconciled().await
+}
+
 /// Included credits at base price first, then top-ups at the plan's rate (M3, M4), through the real
 /// gateway.
 #[tokio::test]

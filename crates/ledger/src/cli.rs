@@ -45,7 +45,7 @@ Exit status: 0 done, 1 refused or failed, 2 bad input.";
 enum Command {
     /// Run the ledger
     Serve(serve::Serve),
-    /// Check a catalog file
+    /// Check, explain, compare and publish catalog files
     #[command(subcommand)]
     Catalog(catalog::Catalog),
     /// Open, show, list, suspend and close accounts

@@ -7,6 +7,7 @@
 mod account;
 mod amount;
 mod balance;
+mod catalog;
 mod entry;
 mod key;
 mod plan;
@@ -17,6 +18,7 @@ pub use account::{
 };
 pub use amount::Credits;
 pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
+pub use catalog::{CatalogProblem, CatalogVersion};
 pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
 pub use key::{Key, KeyCreation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};

@@ -6,21 +6,22 @@
 mod clock;
 mod report;
 mod serve;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod view;
 mod write;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use book::{StoreError, command};
-use tariff::{Catalog, EdgeCatalog};
+use tariff::Catalog;
 use tokio::task::JoinHandle;
 
 pub use self::clock::{Clock, SystemClock};
+use self::shelf::Shelf;
 pub use self::write::Writer;
 use crate::keys::{RandomnessError, fresh_token};
 use crate::metrics::Metrics;
@@ -59,11 +60,7 @@ pub struct Engine {
     writer: Writer,
     reader: Arc<Reader>,
     generation: Arc<str>,
-    /// The catalogs as the edge reads them, by version; none is added while the process lives.
-    edge_catalogs: BTreeMap<u64, Arc<EdgeCatalog>>,
-    /// The catalog in force.
-    catalog: Arc<Catalog>,
-    catalog_version: u64,
+    shelf: Arc<Shelf>,
     ticker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -111,15 +108,10 @@ impl Engine {
         let reader = Arc::new(Reader::open(&options.store)?);
         let generation = store.generation();
         let (catalogs, catalog_version) = store.catalogs();
-        let edge_catalogs =
-            catalogs.iter().map(|(version, catalog)| (*version, Arc::new(catalog.edge(*version)))).collect();
-        let catalog = catalogs
-            .get(&catalog_version)
-            .cloned()
-            .ok_or_else(|| StoreError::new("the catalog in force is not stored"))?;
+        let shelf = Arc::new(Shelf::new(catalogs, catalog_version));
         let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
         let ticker = Mutex::new(None);
-        Ok(Arc::new(Self { writer, reader, generation, edge_catalogs, catalog, catalog_version, ticker }))
+        Ok(Arc::new(Self { writer, reader, generation, shelf, ticker }))
     }
 
     /// Does what is due: silent nodes are closed, their leases come home, cycles roll.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod auth;
+mod catalog;
 mod credits;
 mod edge;
 mod extract;
@@ -87,4 +88,5 @@ fn admin_routes() -> OpenApiRouter<App> {
         .merge(keys::routes())
         .merge(credits::routes())
         .merge(plans::routes())
+        .merge(catalog::routes())
 }

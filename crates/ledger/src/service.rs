@@ -12,13 +12,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tariff::EdgeCatalog;
+use tariff::{Catalog, EdgeCatalog};
 use wire::{Digest, SyncRequest, SyncResponse};
 
 pub use self::error::{Kind, ServiceError};
 use crate::dto::{
-    Account, AccountStatus, Balance, Entry, Grant, Key, Lot, Plan, PlanChange, SwitchTime, UsageBy,
-    UsageReport,
+    Account, AccountStatus, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, SwitchTime,
+    UsageBy, UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -87,6 +87,10 @@ pub trait Service: Send + Sync + 'static {
 
     /// The plans of the catalog in force, in the catalog's order.
     fn plans(&self) -> Reply<'_, Vec<Plan>>;
+
+    /// Puts a catalog in force, as the next version where it differs from the one in force. Accounts move to it
+    /// by themselves; requests admitted before are charged by the version of their admission.
+    fn publish(&self, catalog: Catalog) -> Reply<'_, CatalogVersion>;
 
     /// One call of a node's worker. Answers only after everything in it is durable.
     fn sync(&self, request: SyncRequest) -> Reply<'_, SyncResponse>;

@@ -1,6 +1,7 @@
 //! Exact non-negative rationals: prices and factors, never floats.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -148,6 +149,28 @@ impl Ratio {
     #[must_use]
     pub const fn parts(self) -> (u128, u128) {
         (self.num, self.den)
+    }
+}
+
+impl fmt::Display for Ratio {
+    /// As a decimal, exact up to [`Ratio::FRACTION_DIGITS_MAX`] digits after the point (what a catalog can
+    /// write), without zeros at its end; further digits are cut off.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.num.checked_div(self.den).unwrap_or(0);
+        let mut rest = self.num.checked_rem(self.den).unwrap_or(0);
+        let mut digits = String::new();
+        while rest > 0 && digits.len() < Self::FRACTION_DIGITS_MAX {
+            // A denominator that leaves no room for another digit ends the text early.
+            let Some(scaled) = rest.checked_mul(10) else { break };
+            let digit = scaled.checked_div(self.den).unwrap_or(0);
+            digits.push(char::from_digit(u32::try_from(digit).unwrap_or(0), 10).unwrap_or('0'));
+            rest = scaled.checked_rem(self.den).unwrap_or(0);
+        }
+        write!(f, "{whole}")?;
+        match digits.trim_end_matches('0') {
+            "" => Ok(()),
+            digits => write!(f, ".{digits}"),
+        }
     }
 }
 

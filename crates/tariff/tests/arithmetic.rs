@@ -29,6 +29,14 @@ fn same(ratio: Ratio, num: u128, den: u128) -> bool {
     Ratio::new(num, den) == Some(ratio)
 }
 
+#[test]
+fn a_ratio_shows_as_the_decimal_that_it_was_read_from() {
+    for text in ["0.85", "1", "0", "0.333333333333", "0.5", "999999999999999999", "12.000000000001"] {
+        assert_eq!(Ratio::parse_decimal(text).unwrap().to_string(), text);
+    }
+    assert_eq!(Ratio::new(1, 3).unwrap().to_string(), "0.333333333333");
+}
+
 proptest! {
     #[test]
     fn ratios_order_as_cross_products_do(((a, b), left) in ratio(), ((c, d), right) in ratio()) {

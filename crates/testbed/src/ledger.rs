@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -233,6 +233,18 @@ impl Api {
             .send(request)
             .await
             .with_context(|| format!("{method} {path} at the ledger"))
+    }
+
+    /// Puts a catalog file's text in force.
+    ///
+    /// # Errors
+    /// The ledger refuses.
+    pub async fn publish_catalog(&self, file: &str) -> Result<()> {
+        let request = Request::new("POST", "/v1/catalog").bearer(&self.token);
+        let request = request.header("content-type", "application/yaml").body(file.to_owned());
+        let answer = Client::http1(self.address).send(request).await.context("no answer to a catalog")?;
+        ensure!(answer.status == 200, "catalog: {} {}", answer.status, answer.text());
+        Ok(())
     }
 
     /// Makes an account.

@@ -108,7 +108,14 @@ impl Edge {
         self.ledger.failures = 0;
         self.clock.retry_after = 0;
         self.ledger.answered_us = flight.sent_us;
-        self.ledger.catalog = self.ledger.catalog.max(response.catalog);
+        if response.catalog > self.ledger.catalog {
+            // Terms of a further version; before the first answer nothing is known that could be old.
+            if self.ledger.catalog > 0 {
+                self.refresh.extend(self.accounts.ids());
+                self.hasty = true;
+            }
+            self.ledger.catalog = response.catalog;
+        }
         if let Some(ack) = response.ack.take() {
             self.acknowledge(shared, &ack, now);
         }

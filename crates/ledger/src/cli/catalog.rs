@@ -1,14 +1,19 @@
-//! `bursar catalog`.
+//! `bursar catalog`: check a file, say in words what a plan gets, compare two files, put one in force.
+
+mod diff;
+mod words;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::failure::Outcome;
+use super::client::{Answer, ClientArgs};
+use super::failure::{Failure, Outcome};
 use super::print;
-use crate::config::load_catalog;
+use crate::config::{ConfigError, load_catalog};
+use crate::dto::CatalogVersion;
 
-/// Check a catalog file.
+/// Check, explain, compare and publish catalog files.
 #[derive(Debug, Subcommand)]
 pub enum Catalog {
     /// Print every problem of a catalog file
@@ -20,6 +25,36 @@ pub enum Catalog {
         /// The catalog, YAML or JSON
         file: PathBuf,
     },
+    /// Say in plain words what a customer on a plan gets
+    #[command(after_help = "Examples:\n  bursar catalog show catalog.yaml\n  \
+        bursar catalog show catalog.yaml --plan starter")]
+    Show {
+        /// The catalog, YAML or JSON
+        file: PathBuf,
+        /// This plan alone [default: all of them]
+        #[arg(long)]
+        plan: Option<String>,
+    },
+    /// Tell how a catalog differs from another: what each plan, model and pool gains and loses
+    #[command(after_help = "Example:\n  bursar catalog diff old.yaml new.yaml")]
+    Diff {
+        /// The catalog as it was
+        old: PathBuf,
+        /// The catalog as it is to be
+        new: PathBuf,
+    },
+    /// Put a catalog file in force at a running ledger
+    ///
+    /// Accounts move to it by themselves; requests admitted before are charged by the version of their
+    /// admission. A start of the ledger puts its own file (--catalog) in force again: change that too, or
+    /// change that alone and send the ledger a SIGHUP.
+    #[command(after_help = "Example:\n  bursar catalog publish catalog.yaml")]
+    Publish {
+        /// The catalog, YAML or JSON
+        file: PathBuf,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
 }
 
 // === impl Catalog ===
@@ -27,16 +62,48 @@ pub enum Catalog {
 impl Catalog {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let Self::Check { file } = self;
-        let catalog = load_catalog(&file)?;
-        let count = |n: usize, thing: &str| format!("{n} {thing}{}", if n == 1 { "" } else { "s" });
-        let summary = format!(
-            "{}: no problems: {}, {}, {}\n",
-            file.display(),
-            count(catalog.plans.len(), "plan"),
-            count(catalog.models.len(), "model"),
-            count(catalog.pools.len(), "pool"),
-        );
-        print::out(&summary)
+        match self {
+            Self::Check { file } => {
+                let catalog = load_catalog(&file)?;
+                let count = |n: usize, thing: &str| format!("{n} {thing}{}", if n == 1 { "" } else { "s" });
+                print::out(&format!(
+                    "{}: no problems: {}, {}, {}\n",
+                    file.display(),
+                    count(catalog.plans.len(), "plan"),
+                    count(catalog.models.len(), "model"),
+                    count(catalog.pools.len(), "pool"),
+                ))
+            }
+            Self::Show { file, plan } => {
+                let catalog = load_catalog(&file)?;
+                let known: Vec<&str> = catalog.plans.iter().map(|plan| plan.name.as_str()).collect();
+                if let Some(name) = plan.as_deref().filter(|name| !known.contains(name)) {
+                    let text = format!("bursar: there is no plan `{name}` (known: {})", known.join(", "));
+                    return Err(Failure::BadInput(print::printable(&text)));
+                }
+                let shown =
+                    catalog.plans.iter().filter(|own| plan.as_ref().is_none_or(|name| own.name == *name));
+                let sections: Vec<String> = shown.map(|plan| words::section(&catalog, plan)).collect();
+                print::out(&sections.join("\n"))
+            }
+            Self::Diff { old, new } => {
+                let text = diff::text(&load_catalog(&old)?, &load_catalog(&new)?);
+                print::out(if text.is_empty() { "no difference\n" } else { &text })
+            }
+            Self::Publish { file, client } => publish(file, &client),
+        }
     }
+}
+
+fn publish(file: PathBuf, client: &ClientArgs) -> Outcome {
+    // Here problems come with the file's name and its lines.
+    load_catalog(&file)?;
+    let bytes = std::fs::read(&file).map_err(|error| ConfigError::File { path: file, error })?;
+    let answer: Answer<CatalogVersion> = client.client()?.post_yaml("/v1/catalog", bytes)?;
+    if client.json {
+        return print::out(&format!("{}\n", answer.json));
+    }
+    let CatalogVersion { version, changed } = answer.value;
+    let said = if changed { "in force" } else { "was in force already: nothing has changed" };
+    print::out(&format!("version {version} {said}\n"))
 }

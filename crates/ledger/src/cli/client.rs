@@ -84,12 +84,17 @@ impl Client {
 
     /// Writes.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<Answer<T>> {
-        self.call("POST", path, Some(encode(body)?))
+        self.call("POST", path, Some(("application/json", encode(body)?)))
+    }
+
+    /// Writes a text that is YAML.
+    pub fn post_yaml<T: DeserializeOwned>(&self, path: &str, text: Vec<u8>) -> Outcome<Answer<T>> {
+        self.call("POST", path, Some(("application/yaml", text)))
     }
 
     /// Changes.
     pub fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<Answer<T>> {
-        self.call("PATCH", path, Some(encode(body)?))
+        self.call("PATCH", path, Some(("application/json", encode(body)?)))
     }
 
     /// Removes.
@@ -101,7 +106,7 @@ impl Client {
         &self,
         method: &str,
         path: &str,
-        body: Option<Vec<u8>>,
+        body: Option<(&str, Vec<u8>)>,
     ) -> Outcome<Answer<T>> {
         let unreachable = |error: &dyn std::fmt::Display| {
             Failure::Refused(format!("bursar: no answer from {}: {error}", self.base))
@@ -113,8 +118,8 @@ impl Client {
             .header(header::ACCEPT, "application/json");
         let bad_request = |error: ureq::http::Error| Failure::BadInput(format!("bursar: {error}"));
         let response = match body {
-            Some(body) => {
-                let request = request.header(header::CONTENT_TYPE, "application/json");
+            Some((content_type, body)) => {
+                let request = request.header(header::CONTENT_TYPE, content_type);
                 self.agent.run(request.body(body).map_err(bad_request)?)
             }
             None => self.agent.run(request.body(()).map_err(bad_request)?),

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::failure::{Failure, Outcome};
 use super::print;
-use crate::config::{Config, Options, TokenSource};
+use crate::config::{Config, ConfigError, Options, TokenSource, load_catalog};
 use crate::engine;
 use crate::http::{self, App};
 use crate::metrics::Metrics;
@@ -21,7 +21,8 @@ use crate::service::Service;
 
 /// Run the ledger.
 ///
-/// Serves until SIGTERM or SIGINT, then ends the calls that are under way, flushes and exits.
+/// Serves until SIGTERM or SIGINT, then ends the calls that are under way, flushes and exits. SIGHUP reads the
+/// catalog file again and puts it in force; where it has problems the log names them and nothing changes.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
@@ -81,6 +82,7 @@ impl Serve {
             (None, Ok(text)) => TokenSource::Text(text),
             (None, Err(_)) => TokenSource::Generate,
         };
+        let catalog = self.catalog.clone();
         let (config, generated) = Config::new(&Options {
             catalog: self.catalog,
             listen: self.listen,
@@ -94,11 +96,11 @@ impl Serve {
             }
         }
         let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("the runtime", &error))?;
-        runtime.block_on(serve(config))
+        runtime.block_on(serve(config, catalog))
     }
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(config: Config, catalog: PathBuf) -> Outcome {
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| failed(&config.listen.to_string(), &error))?;
     let address = listener.local_addr().map_err(|error| failed("the listener", &error))?;
@@ -106,14 +108,17 @@ async fn serve(config: Config) -> Outcome {
         tracing::warn!(%address, "listening beyond loopback without TLS: put TLS or mTLS in front");
     }
     let shutdown = shutdown_signal()?;
+    let hangups = signal(SignalKind::hangup()).map_err(|error| failed("signals", &error))?;
     let metrics = Arc::new(Metrics::default());
     let options =
         engine::Options { store: config.store, catalog: config.catalog, metrics: Arc::clone(&metrics) };
     let service = engine::open(options).map_err(|error| failed("the store", &error))?;
     let app = App::new(Arc::clone(&service), metrics, config.tokens)
         .map_err(|error| failed("the API's description", &error))?;
+    let reloading = tokio::spawn(reload_on_hangup(hangups, catalog, Arc::clone(&service)));
     tracing::info!(%address, generation = service.generation(), "ready");
     let served = http::serve(listener, app.router(), shutdown).await;
+    reloading.abort();
     close(service.as_ref()).await?;
     served.map_err(|error| failed("serving", &error))?;
     tracing::info!("closed");
@@ -125,6 +130,39 @@ async fn close(service: &dyn Service) -> Outcome {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(failed("closing the store", &error)),
         Err(_) => Err(Failure::Refused("bursar: the store did not close in time".to_owned())),
+    }
+}
+
+/// Reads the catalog file again at each SIGHUP.
+async fn reload_on_hangup(mut hangups: Signal, file: PathBuf, service: Arc<dyn Service>) {
+    while hangups.recv().await.is_some() {
+        let path = file.clone();
+        let read = tokio::task::spawn_blocking(move || load_catalog(&path)).await;
+        let catalog = match read {
+            Ok(Ok(catalog)) => catalog,
+            Ok(Err(ConfigError::Catalog(problems))) => {
+                for problem in problems {
+                    tracing::error!(problem, "catalog");
+                }
+                tracing::error!("the catalog has problems: the one in force stays");
+                continue;
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the catalog cannot be read: the one in force stays");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%error, "reading the catalog");
+                continue;
+            }
+        };
+        match service.publish(catalog).await {
+            Ok(published) if published.changed => {}
+            Ok(published) => {
+                tracing::info!(version = published.version, "the catalog says the same as before")
+            }
+            Err(error) => tracing::error!(%error, "the catalog could not be put in force"),
+        }
     }
 }
 

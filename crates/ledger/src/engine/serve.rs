@@ -5,7 +5,7 @@ use std::sync::Arc;
 use book::command::{self, grant, key, open, plan};
 use book::{Error, Now, Refusal, StoreError, Tx as _};
 use serde::Serialize;
-use tariff::EdgeCatalog;
+use tariff::{Catalog, EdgeCatalog};
 use wire::{SyncRequest, SyncResponse};
 
 use super::{Engine, kept_ms, report, view};
@@ -171,7 +171,23 @@ impl Service for Engine {
     }
 
     fn plans(&self) -> Reply<'_, Vec<dto::Plan>> {
-        Box::pin(async move { Ok(view::plans(&self.catalog)) })
+        let in_force = self.shelf.in_force();
+        Box::pin(async move { Ok(in_force.map(|catalog| view::plans(&catalog)).unwrap_or_default()) })
+    }
+
+    fn publish(&self, catalog: Catalog) -> Reply<'_, dto::CatalogVersion> {
+        let (writer, shelf) = (self.writer.clone(), Arc::clone(&self.shelf));
+        // A task of its own: a caller that leaves must not part the commit from what readers see.
+        let published = tokio::spawn(async move {
+            let kept = Arc::new(catalog.clone());
+            let (version, changed) = writer.run(move |tx, now| tx.publish(catalog, now.wall).map(Ok)).await?;
+            if changed {
+                tracing::info!(version, "catalog in force");
+                shelf.add(version, kept);
+            }
+            Ok(dto::CatalogVersion { version, changed })
+        });
+        Box::pin(async move { published.await.unwrap_or_else(|error| Err(ServiceError::internal(error))) })
     }
 
     fn sync(&self, request: SyncRequest) -> Reply<'_, SyncResponse> {
@@ -180,9 +196,8 @@ impl Service for Engine {
 
     fn edge_catalog(&self, version: Option<u64>) -> Reply<'_, Arc<EdgeCatalog>> {
         Box::pin(async move {
-            let version = version.unwrap_or(self.catalog_version);
-            let found = self.edge_catalogs.get(&version).cloned();
-            found.ok_or_else(|| ServiceError::not_found(Kind::Catalog, version.to_string()))
+            let found = self.shelf.edge(version);
+            found.map_err(|version| ServiceError::not_found(Kind::Catalog, version.to_string()))
         })
     }
 

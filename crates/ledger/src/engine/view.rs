@@ -6,15 +6,13 @@ use book::command::plan::Switch;
 use book::entry::{Charge, EntryKind, Granted};
 use book::{Account, Cycle, GrantSource, Key, LotEnd, balance};
 use jiff::Timestamp;
-use tariff::{Catalog, Micros, Ratio, Usage};
+use tariff::{Catalog, Micros, Usage};
 use wire::AccountStatus;
 
 use crate::dto;
 
 /// How many hexadecimal digits of a digest tell keys apart.
 const DIGEST_ID_CHARS: usize = 8;
-/// Digits after the point of a factor: what the catalog can write.
-const FACTOR_DIGITS: u32 = 12;
 
 /// An account.
 pub fn account(account: &Account) -> dto::Account {
@@ -205,7 +203,7 @@ fn plan(catalog: &Catalog, plan: &tariff::Plan) -> dto::Plan {
             pool: pool.name.clone(),
             grant: grant.map(|grant| grant.amount.into()),
             cadence: grant.map(|_| plan.cycle.to_string()),
-            factor: decimal(plan.factor(&pool.name)),
+            factor: plan.factor(&pool.name).to_string(),
         }
     });
     let rates = plan.rates.iter().map(|rate| dto::PlanRate {
@@ -265,15 +263,6 @@ fn word(value: &impl serde::Serialize) -> Option<String> {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned))
 }
 
-/// A ratio as a decimal; catalogs write factors as decimals, so nothing is lost.
-fn decimal(ratio: Ratio) -> String {
-    let (num, den) = ratio.parts();
-    let scale = 10_u128.saturating_pow(FACTOR_DIGITS);
-    let scaled = num.saturating_mul(scale).checked_div(den).unwrap_or(0);
-    let (whole, fraction) = (scaled.checked_div(scale).unwrap_or(0), scaled.checked_rem(scale).unwrap_or(0));
-    trimmed(&format!("{whole}.{fraction:012}")).to_owned()
-}
-
 /// A decimal without zeros at its end.
 fn trimmed(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
@@ -284,10 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factors_are_shown_as_the_catalog_writes_them() {
-        for text in ["0.85", "1", "0", "0.333333333333", "0.5"] {
-            assert_eq!(decimal(Ratio::parse_decimal(text).unwrap()), text);
-        }
+    fn prices_lose_the_zeros_at_their_end() {
         assert_eq!(trimmed("20.000000"), "20");
     }
 }

@@ -19,6 +19,7 @@ use crate::service::ServiceError;
 use crate::store::{SqliteTx, Store};
 
 /// The way to the writer.
+#[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Message>,
     waiting: Arc<AtomicUsize>,

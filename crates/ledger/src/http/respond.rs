@@ -9,7 +9,7 @@ use axum::{Json, body::Body};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::dto::PlanUnlock;
+use crate::dto::{CatalogProblem, PlanUnlock};
 use crate::service::{Kind, ServiceError, Written};
 
 /// A refusal or failure on its way to the client.
@@ -48,6 +48,9 @@ pub struct ProblemBody {
     /// Plans that lift the cap, cheapest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlocks: Vec<PlanUnlock>,
+    /// What is wrong with a catalog, in the order of the places; at most a hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<CatalogProblem>,
     /// The key that an earlier, identical call made and showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
@@ -77,6 +80,7 @@ impl Problem {
             resource: None,
             max: None,
             unlocks: Vec::new(),
+            problems: Vec::new(),
             key_id: None,
         };
         Self { status, body: Box::new(body) }
@@ -106,6 +110,19 @@ impl Problem {
     pub fn at(mut self, member: impl Into<String>) -> Self {
         self.body.member = Some(member.into());
         self
+    }
+
+    /// A catalog with problems.
+    pub fn invalid_catalog(problems: Vec<CatalogProblem>) -> Self {
+        let detail = match problems.first() {
+            Some(first) => {
+                format!("{}:{}: {}: {}", first.line, first.column, first.path, first.message)
+            }
+            None => "the catalog cannot be read".to_owned(),
+        };
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_catalog", detail);
+        problem.body.problems = problems;
+        problem
     }
 
     /// The key exists and was shown once; it cannot be shown again.

@@ -186,7 +186,7 @@ fn catalogs(connection: &Connection) -> Result<std::collections::BTreeMap<u64, A
     Ok(catalogs)
 }
 
-/// Puts a catalog in force: as the next version where it differs from the last one. Every reader of the
+/// Puts the catalog of a start in force: as the next version where it differs from the last one. Every reader of the
 /// feed begins anew then, so that nodes learn of it within one call.
 fn publish(connection: &Connection, cache: &mut Cache, catalog: Catalog, now: i64) -> Result<(), OpenError> {
     if let Some((version, latest)) = cache.catalogs.last_key_value()

@@ -41,6 +41,25 @@ impl<'s> SqliteTx<'s> {
         Ok(self.counters)
     }
 
+    /// Puts a catalog in force while nodes are served: as the next version where it differs from the one in
+    /// force. Says which version it is, and whether it is a further one. Nodes learn of it with their next call.
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub fn publish(&mut self, catalog: Catalog, at: i64) -> Result<(u64, bool), StoreError> {
+        let in_force = self.cache.catalog;
+        if self.cache.catalogs.get(&in_force).is_some_and(|own| **own == catalog) {
+            return Ok((in_force, false));
+        }
+        let latest = self.cache.catalogs.last_key_value().map_or(0, |(version, _)| *version);
+        let version = latest.saturating_add(1);
+        let insert = "INSERT INTO catalog (version, at, body) VALUES (?1, ?2, ?3)";
+        self.run(insert, params![sql(version), at, rows::json(&catalog)?])?;
+        self.cache.catalogs.insert(version, Arc::new(catalog));
+        self.cache.catalog = version;
+        Ok((version, true))
+    }
+
     pub(super) fn put_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
         self.run("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", params![name, value])
     }

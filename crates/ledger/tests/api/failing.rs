@@ -71,6 +71,9 @@ impl Service for Failing {
     fn change_plan(&self, _: Option<Idempotency>, _: String, _: NewPlan) -> Reply<'_, Written<PlanChange>> {
         self.fail()
     }
+    fn publish(&self, _: tariff::Catalog) -> Reply<'_, ledger::dto::CatalogVersion> {
+        self.fail()
+    }
     fn balance(&self, _: String) -> Reply<'_, Balance> {
         self.fail()
     }

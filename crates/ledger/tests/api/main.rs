@@ -3,6 +3,7 @@
 
 mod accounts;
 mod auth;
+mod catalogs;
 mod command_line;
 mod credits;
 mod edge;

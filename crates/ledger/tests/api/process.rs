@@ -4,8 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -16,8 +17,12 @@ use crate::support::{ADMIN, CATALOG, EDGE, Reply, bearer, call, try_call};
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
+    lines: Arc<Mutex<String>>,
     log: Option<JoinHandle<String>>,
 }
+
+/// Far more than any log line takes.
+const LOGGED_WITHIN: Duration = Duration::from_secs(30);
 
 pub fn bursar() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
@@ -30,8 +35,14 @@ pub fn bursar() -> Command {
 
 impl Process {
     pub fn start(store: &Path, log: &str, flags: &[&str]) -> Self {
+        Self::start_with(Path::new(CATALOG), store, log, flags)
+    }
+
+    pub fn start_with(catalog: &Path, store: &Path, log: &str, flags: &[&str]) -> Self {
         let mut child = bursar()
-            .args(["serve", "--catalog", CATALOG, "--listen", "127.0.0.1:0", "--log", log, "--store"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--log", log, "--catalog"])
+            .arg(catalog)
+            .arg("--store")
             .arg(format!("sqlite:{}", store.display()))
             .args(flags)
             .env("BURSAR_ADMIN_TOKEN", ADMIN)
@@ -41,8 +52,9 @@ impl Process {
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let (found, address) = mpsc::channel();
+        let lines = Arc::new(Mutex::new(String::new()));
+        let seen = Arc::clone(&lines);
         let log = std::thread::spawn(move || {
-            let mut log = String::new();
             let mut line = String::new();
             while stderr.read_line(&mut line).unwrap() > 0 {
                 if line.contains("ready")
@@ -50,13 +62,27 @@ impl Process {
                 {
                     let _ = found.send(address);
                 }
-                log.push_str(&line);
+                seen.lock().unwrap().push_str(&line);
                 line.clear();
             }
-            log
+            seen.lock().unwrap().clone()
         });
         let Ok(address) = address.recv() else { panic!("it ended: {}", log.join().unwrap()) };
-        Self { address, child, log: Some(log) }
+        Self { address, child, lines, log: Some(log) }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has logged this.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        let begun = Instant::now();
+        while !self.lines.lock().unwrap().contains(text) {
+            assert!(begun.elapsed() < LOGGED_WITHIN, "no `{text}` in {}", self.lines.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
@@ -67,8 +93,7 @@ impl Process {
 
     /// Sends a signal and waits for the end; the exit status and the log.
     pub fn end(mut self, signal: Signal) -> (Option<i32>, String) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, signal).unwrap();
+        self.signal(signal);
         let status = self.child.wait().unwrap();
         (status.code(), self.log.take().unwrap().join().unwrap())
     }
