@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tariff::{Micros, Period, Ratio};
 use wire::{AccountStatus, NodeId};
 
-use crate::amount::{less, total};
+use crate::amount::{less, total, total_stated};
 use crate::id::AccountId;
 use crate::lease::{Lease, Stated};
 use crate::rates::Rates;
@@ -260,7 +260,7 @@ impl Account {
     /// What nodes may still take in all, of one bucket.
     #[must_use]
     pub fn outstanding(&self, bucket: &str) -> Micros {
-        total(self.leases.iter().filter(|lease| &*lease.bucket == bucket).map(Lease::outstanding))
+        total_stated(self.leases.iter().filter(|lease| &*lease.bucket == bucket).map(Lease::outstanding))
     }
 
     /// What may still be leased of the credits, at base price.
@@ -285,7 +285,7 @@ impl Account {
     #[must_use]
     pub fn held(&self, bucket: &str) -> Micros {
         let of_bucket = self.leases.iter().filter(|lease| &*lease.bucket == bucket);
-        total(of_bucket.map(|lease| self.soft.held(lease).min(lease.outstanding())))
+        total_stated(of_bucket.map(|lease| self.soft.held(lease).min(lease.outstanding())))
     }
 
     /// The lease of that name.

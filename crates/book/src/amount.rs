@@ -30,3 +30,10 @@ pub fn less(a: Micros, b: Micros) -> Micros {
 pub fn total(amounts: impl IntoIterator<Item = Micros>) -> Micros {
     amounts.into_iter().fold(Micros::ZERO, plus)
 }
+
+/// The sum of many that nodes have stated: each is an amount, their sum may be anything and stops at the
+/// end of the range.
+#[must_use]
+pub fn total_stated(amounts: impl IntoIterator<Item = Micros>) -> Micros {
+    amounts.into_iter().fold(Micros::ZERO, |sum, amount| Micros(sum.get().saturating_add(amount.get())))
+}

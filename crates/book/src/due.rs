@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tariff::{Catalog, Expiry, Micros, Plan};
 
 use crate::account::{Account, Cycle, LotEnd, Term, TermPool};
-use crate::amount::minus;
+use crate::amount::{less, minus};
 use crate::calendar;
 use crate::entry::{EntryKind, GrantSource, Granted};
-use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS};
+use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS, TOTAL_MAX};
 use crate::tx::Now;
 
 /// When time next changes the account; nothing where it never does.
@@ -89,8 +89,7 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
         cycle_of(boundary, 0, plan)
     };
     let no = term.as_ref().map_or(0, |term| term.no);
-    let granted =
-        next.as_ref().map(|next| grants(catalog, plan, (next, no), account.debt)).unwrap_or_default();
+    let granted = next.as_ref().map(|next| grants(account, catalog, plan, (next, no))).unwrap_or_default();
     expired
         .into_iter()
         .chain(term.map(|term| EntryKind::Term { term }))
@@ -118,28 +117,37 @@ pub fn cycle_of(anchor: i64, number: u64, plan: &Plan) -> Option<Cycle> {
     })
 }
 
-/// What a plan grants for a cycle (M1, M2); debt is repaid first (rule 15).
+/// What a plan grants for a cycle (M1, M2); debt is repaid first (rule 15). Grants end where an account
+/// has had all that it can ever be granted.
 ///
 /// The references name the term that the cycle began with: a plan that was left and taken again at the
 /// same instant grants anew.
 #[must_use]
-pub fn grants(catalog: &Catalog, plan: &Plan, (cycle, term): (&Cycle, u64), debt: Micros) -> Vec<Granted> {
-    let mut debt = debt;
+pub fn grants(
+    account: &Account,
+    catalog: &Catalog,
+    plan: &Plan,
+    (cycle, term): (&Cycle, u64),
+) -> Vec<Granted> {
+    let mut debt = account.debt;
+    let mut room = less(TOTAL_MAX, account.totals.granted);
     let start = calendar::rfc3339(cycle.start).unwrap_or_default();
     plan.grants
         .iter()
-        .map(|grant| {
-            let repaid = debt.min(grant.amount);
+        .filter_map(|grant| {
+            let amount = grant.amount.min(room);
+            room = minus(room, amount);
+            let repaid = debt.min(amount);
             debt = minus(debt, repaid);
             let expiry = catalog.pool(&grant.pool).map_or(Expiry::CycleEnd, |pool| pool.expiry);
-            Granted {
+            (amount > Micros::ZERO).then(|| Granted {
                 pool: Arc::from(grant.pool.as_str()),
                 source: GrantSource::Plan,
-                amount: grant.amount,
+                amount,
                 repaid,
                 expires_at: expires_at(expiry, cycle.start, Some(cycle)),
                 reference: format!("{}/{}/{start}/{term}", plan.name, grant.pool),
-            }
+            })
         })
         .collect()
 }

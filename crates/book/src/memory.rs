@@ -299,6 +299,7 @@ impl crate::suite::Subject for Memory {
 mod tests {
     use proptest::prelude::*;
 
+    use crate::suite::bounds::settlements_in_any_order_come_to_the_same;
     use crate::suite::gusts::GUST_KINDS;
     use crate::suite::play::{STEP_KINDS, play};
     use crate::suite::storm::storm;
@@ -322,6 +323,14 @@ mod tests {
             ),
         ) {
             storm(crate::memory::Memory::new, &gusts);
+        }
+
+        #[test]
+        fn i12_settlements_in_any_order_come_to_the_same(
+            amounts in prop::collection::vec((0..600_u64, any::<u8>()), 1..40),
+            order in prop::collection::vec(any::<u32>(), 2..40),
+        ) {
+            settlements_in_any_order_come_to_the_same(crate::memory::Memory::new, &amounts, &order);
         }
     }
 }

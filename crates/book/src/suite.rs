@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+pub mod bounds;
 pub mod compare;
 pub mod days;
 pub mod events;
@@ -76,6 +77,14 @@ macro_rules! suite {
             a_release_charges_nothing_and_ends_its_hold,
             lanes_are_independent,
             settlements_commute,
+        );
+        $crate::suite!(@tests $make; bounds:
+            a_thousand_lots_are_drawn_in_order_and_end_together,
+            no_account_is_granted_more_than_the_bound,
+            the_last_micro_credit_of_the_bound_can_be_granted,
+            debt_stops_at_its_bound_and_is_repaid,
+            what_nodes_say_never_overflows,
+            factors_of_a_dozen_digits_are_right_to_a_micro_credit,
         );
         $crate::suite!(@tests $make; wants:
             a_want_is_served_and_leased_ahead,

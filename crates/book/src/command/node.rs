@@ -65,7 +65,7 @@ pub fn take_home(tx: &mut impl Tx, now: Now, node: NodeId, limit: usize) -> Resu
     for id in &accounts {
         let Some(account) = tx.account(id.as_str())? else { continue };
         let of_node = account.leases.iter().filter(|lease| lease.node == node && &*lease.bucket == CREDITS);
-        let lost = crate::amount::total(of_node.map(crate::lease::Lease::outstanding));
+        let lost = crate::amount::total_stated(of_node.map(crate::lease::Lease::outstanding));
         post(tx, id, now, [EntryKind::NodeClosed { node, lost }])?;
         let counters = tx.counters();
         counters.closed_leases = counters.closed_leases.saturating_add(lost.get().into());

@@ -52,7 +52,7 @@ pub fn open(tx: &mut impl Tx, now: Now, new: &NewAccount) -> Result<AccountId, E
         let number = calendar::elapsed(created_at, plan.cycle, now.wall);
         let cycle = due::cycle_of(created_at, number, plan)
             .ok_or_else(|| Refusal::invalid("created_at", "is beyond the calendar"))?;
-        let granted = due::grants(&catalog, plan, (&cycle, no), account.debt);
+        let granted = due::grants(&account, &catalog, plan, (&cycle, no));
         kinds.push(EntryKind::Cycle { cycle: Some(cycle) });
         kinds.extend(granted.into_iter().map(EntryKind::Grant));
     }

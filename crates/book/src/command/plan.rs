@@ -84,7 +84,7 @@ fn decide(
     let cycle = if plan.grants.is_empty() { None } else { due::cycle_of(now.wall, 0, plan) };
     kinds.push(EntryKind::Cycle { cycle: cycle.clone() });
     let granted =
-        cycle.as_ref().map(|cycle| due::grants(catalog, plan, (cycle, no), account.debt)).unwrap_or_default();
+        cycle.as_ref().map(|cycle| due::grants(account, catalog, plan, (cycle, no))).unwrap_or_default();
     kinds.extend(granted.iter().cloned().map(EntryKind::Grant));
 
     let switch = Switch {

@@ -15,7 +15,7 @@ use wire::{
 };
 
 use crate::account::{Account, Clip};
-use crate::amount::{less, minus, plus, total};
+use crate::amount::{less, minus, plus, total_stated};
 use crate::command::{post, touch};
 use crate::entry::EntryKind;
 use crate::error::StoreError;
@@ -227,12 +227,12 @@ impl<'a> Desk<'a> {
         if pot.elsewhere.idle > Micros::ZERO {
             self.recall = true;
         }
-        let coming = plus(plus(pot.elsewhere.idle, pot.elsewhere.under_way), pot.under_way);
-        if coming > Micros::ZERO {
+        let coming = [pot.elsewhere.idle, pot.elsewhere.under_way, pot.under_way];
+        if coming.iter().any(|amount| *amount > Micros::ZERO) {
             self.waits = true;
             return if self.impatient { in_flight } else { VerdictKind::Wait(WAIT_MS) };
         }
-        if plus(pot.held, pot.elsewhere.held) > Micros::ZERO {
+        if pot.held > Micros::ZERO || pot.elsewhere.held > Micros::ZERO {
             return in_flight;
         }
         if available == Micros::ZERO {
@@ -325,11 +325,11 @@ impl Elsewhere {
         let held_of = |lease: &Lease| account.soft.held(lease).min(lease.outstanding());
         let others = || of_bucket().filter(|lease| lease.node != node);
         let earlier = of_bucket().filter(|lease| lease.node == node && lease.epoch != epoch);
-        let held = total(others().map(held_of));
+        let held = total_stated(others().map(held_of));
         Self {
             held,
-            idle: minus(total(others().map(Lease::outstanding)), held),
-            under_way: total(earlier.map(Lease::outstanding)),
+            idle: less(total_stated(others().map(Lease::outstanding)), held),
+            under_way: total_stated(earlier.map(Lease::outstanding)),
         }
     }
 }
