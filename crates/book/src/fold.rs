@@ -127,8 +127,8 @@ impl Account {
             let lease = self.leases.iter_mut().find(|lease| lease.is(holder, epoch, &take.bucket));
             if let Some(lease) = lease {
                 lease.settled = plus(lease.settled, take.used).min(TOTAL_MAX);
+                self.soft.release(holder, epoch, &lease.bucket, take.held);
             }
-            self.soft.release(holder, epoch, &take.bucket, take.held);
         }
         self.forget_leases_over();
     }

@@ -76,6 +76,7 @@ macro_rules! suite {
             a_price_mismatch_posts_the_ledgers_figure,
             a_release_charges_nothing_and_ends_its_hold,
             lanes_are_independent,
+            takes_named_by_their_tag_bound_a_charge_too,
             settlements_commute,
         );
         $crate::suite!(@tests $make; bounds:
@@ -106,6 +107,8 @@ macro_rules! suite {
             bad_amounts_are_granted_nothing,
             what_nodes_say_is_kept_for_leases_alone,
             what_was_used_above_the_lease_is_leased_anew,
+            a_closed_record_is_not_revived_however_late_a_want_comes,
+            a_hold_named_by_its_tag_ends_as_any_other,
             a_suspended_account_is_granted_nothing,
             keys_are_looked_up_and_revoked_by_the_feed,
             a_reader_that_is_too_late_begins_anew,

@@ -332,3 +332,23 @@ pub fn settlements_commute<S: Subject>(make: impl Fn(Catalog) -> S) {
         assert!(first.abs_diff(run(order)) <= 5, "{order:?}");
     }
 }
+
+pub fn takes_named_by_their_tag_bound_a_charge_too<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let mut worker = Worker::new(1);
+    let tagged = |mut settle: Settle| {
+        settle.takes[0].bucket = wire::id::tagged(wire::id::tag("credits"));
+        settle
+    };
+    let mut estimate = tagged(world.use_of("r1", credits(9)));
+    estimate.source = Some(UsageSource::Estimated);
+    estimate.takes[0].held = credits(6);
+    world.charge(&mut worker, estimate);
+    let mut unpriced = tagged(world.use_of("r2", credits(3)));
+    unpriced.model = "unheard-of".to_owned();
+    world.charge(&mut worker, unpriced);
+    let bases: Vec<Micros> = charges(&mut world).iter().map(|charge| charge.base).collect();
+    assert_eq!(bases, [credits(6), credits(3)]);
+    let counters = world.subject.counters();
+    assert_eq!((counters.price_mismatches, counters.overshoot), (1, i128::from(3 * CREDIT)));
+}

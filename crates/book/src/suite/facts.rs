@@ -409,7 +409,7 @@ fn ends_of(catalog: &Catalog, pool: &str, from: i64, cycle_end: Option<i64>) -> 
 /// What a settlement costs at base price: exact, bounded by the hold where it is an estimate, at least the
 /// hold where not all can be priced, and never above the catalog's bound.
 fn price(catalog: &Catalog, settle: &Settle) -> Fraction {
-    let held = settle.takes.iter().find(|take| take.bucket == BUCKET_NAMES[0]);
+    let held = settle.takes.iter().find(|take| is_credits(&take.bucket));
     let held = held.map(|take| Fraction::new(take.held.get().into(), 1));
     let model = catalog.models.iter().find(|model| model.name == settle.model);
     let unit = |meter: Meter| model.and_then(|model| model.prices.unit(meter));

@@ -393,7 +393,11 @@ impl<S: Subject> Storm<S> {
                 .flat_map(|request| &request.needs)
                 .all(|need| is_amount(need.need) && need.need.get() > 0);
             let grant = answer.grants.iter().find(|grant| grant.account == want.account);
-            if !is_sound || standing.ended.contains(&(request.node, want.lease)) {
+            let is_over = standing.ended.contains(&(request.node, want.lease))
+                || standing.leases.iter().any(|lease| {
+                    (lease.node, lease.epoch) == (request.node, want.lease) && lease.used.is_some()
+                });
+            if !is_sound || is_over {
                 assert_eq!(grant, None);
                 continue;
             }

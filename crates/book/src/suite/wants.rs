@@ -8,7 +8,7 @@ use super::world::{
 };
 use crate::command::key;
 use crate::error::{Error, Refusal};
-use crate::limits::{CHANGES_KEPT, WAIT_MS, WAIT_MS_MAX};
+use crate::limits::{CHANGES_KEPT, LEASES_ENDED_KEPT, WAIT_MS, WAIT_MS_MAX};
 
 fn granted(answer: &SyncResponse) -> i64 {
     assert_eq!(answer.grants.len(), 1);
@@ -413,4 +413,35 @@ pub fn what_was_used_above_the_lease_is_leased_anew<S: Subject>(make: impl FnOnc
     assert_eq!((granted(&answer), answer.verdicts.len()), (25 * CREDIT, 0));
     let account = world.account();
     assert_eq!((account.outstanding("credits"), account.capacity()), (credits(10), credits(75)));
+}
+
+pub fn a_closed_record_is_not_revived_however_late_a_want_comes<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = with(make, 100);
+    let mut worker = Worker::new(1);
+    let call = worker.want(world.now, BLANK, &[("r1", 10 * CREDIT)]);
+    world.send(call.clone());
+    // Its settlement is still in a ring, and so many records end meanwhile that it is no longer remembered.
+    for lease in 1..=LEASES_ENDED_KEPT as u64 + 1 {
+        let used = if lease == 1 { 10 * CREDIT } else { 0 };
+        world.deliver(&mut worker, vec![lease_closed(lease, used)]);
+    }
+    let answer = world.send(call);
+    assert_eq!((answer.grants.len(), world.account().outstanding("credits")), (0, credits(10)));
+    let settle = world.use_of("r1", credits(10));
+    world.charge(&mut worker, settle);
+    assert_eq!(world.account().leases, []);
+}
+
+pub fn a_hold_named_by_its_tag_ends_as_any_other<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = with(make, 100);
+    let mut worker = Worker::new(1);
+    world.send(worker.want(world.now, BLANK, &[("r1", 10 * CREDIT)]));
+    world.send(worker.want(world.now, Stands { held: 10 * CREDIT, ..BLANK }, &[]));
+    assert_eq!(world.account().held("credits"), credits(10));
+    let mut settle = world.use_of("r1", credits(4));
+    settle.takes[0].bucket = wire::id::tagged(wire::id::tag("credits"));
+    settle.takes[0].held = credits(10);
+    world.charge(&mut worker, settle);
+    let account = world.account();
+    assert_eq!((account.held("credits"), account.outstanding("credits")), (credits(0), credits(6)));
 }

@@ -2,6 +2,7 @@
 
 use tariff::compile::CREDITS;
 use tariff::{Catalog, Lost, Meter, Micros, Ratio, Usage};
+use wire::id::names_bucket;
 use wire::{Outcome, Settle, UsageSource};
 
 use crate::limits::AMOUNT_MAX;
@@ -26,7 +27,7 @@ pub struct Priced {
 /// request whose end nobody saw by the catalog's policy. Beyond the catalog's bound for one request the bound is charged.
 #[must_use]
 pub fn price(catalog: &Catalog, settle: &Settle) -> Priced {
-    let held = settle.takes.iter().find(|take| take.bucket == CREDITS).map(|take| take.held);
+    let held = settle.takes.iter().find(|take| names_bucket(&take.bucket, CREDITS)).map(|take| take.held);
     let (mut exact, problem) = match reckon(catalog, &settle.model, &settle.usage) {
         Ok(exact) => (exact, None),
         Err((partly, problem)) => (partly.max(whole(held.unwrap_or_default())), Some(problem)),

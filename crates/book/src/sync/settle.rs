@@ -3,6 +3,7 @@
 use tariff::Micros;
 use tariff::compile::CREDITS;
 use tariff::meter::COUNT_MAX;
+use wire::id::names_bucket;
 use wire::{Lane, LeaseClosed, NodeId, Outcome, Settle, Take};
 
 use super::charge::{self, Priced};
@@ -179,7 +180,7 @@ fn note_price(
     settle: &Settle,
     priced: &Priced,
 ) -> Result<(), StoreError> {
-    let stated = settle.takes.iter().find(|take| take.bucket == CREDITS);
+    let stated = settle.takes.iter().find(|take| names_bucket(&take.bucket, CREDITS));
     if stated.is_some_and(|take| take.used != priced.whole) {
         let counters = tx.counters();
         counters.price_mismatches = counters.price_mismatches.saturating_add(1);
@@ -202,7 +203,7 @@ fn incident(now: Now, event: (Lane, u64), settle: &Settle, code: &str, detail: S
 
 fn count_overshoot(tx: &mut impl Tx, settle: &Settle) {
     let over = |take: &Take| less(take.used, take.held);
-    let over = settle.takes.iter().filter(|take| take.bucket == CREDITS).map(over);
+    let over = settle.takes.iter().filter(|take| names_bucket(&take.bucket, CREDITS)).map(over);
     let over = crate::amount::total(over);
     let counters = tx.counters();
     counters.overshoot = counters.overshoot.saturating_add(over.get().into());

@@ -375,9 +375,11 @@ fn unknown(want: &Want, request: &ParkedRequest) -> Verdict {
     }
 }
 
-/// Whether the record was given up already: this want was overtaken.
+/// Whether the record was given up already: this want was overtaken. Of long ago only the leases tell that
+/// still wait for settlements.
 fn is_over(account: &Account, node: NodeId, want: &Want) -> bool {
-    account.leases_ended.contains(&(node, want.lease))
+    let mut of_record = account.leases.iter().filter(|lease| lease.node == node && lease.epoch == want.lease);
+    account.leases_ended.contains(&(node, want.lease)) || of_record.any(|lease| lease.used.is_some())
 }
 
 /// Whether every amount is one: neither negative nor oversized.
