@@ -4,7 +4,7 @@
 //! Shares no code with the book's own folding, drawing, calendar or time work. What the ledger decides by
 //! its own policy (how much it leases) is a fact here; all that follows from the rules is reckoned again.
 
-use tariff::{Catalog, Expiry, Meter, Period};
+use tariff::{Catalog, Expiry, Lost, Meter, Period};
 use wire::{AccountStatus, NodeId, Outcome, Settle, Take, UsageSource};
 
 use super::days::{after, elapsed};
@@ -429,6 +429,13 @@ fn price(catalog: &Catalog, settle: &Settle) -> Fraction {
     }
     if settle.source == Some(UsageSource::Estimated) || settle.outcome == Outcome::Lost {
         price = held.map_or(price, |held| price.min(held));
+    }
+    if settle.outcome == Outcome::Lost {
+        price = match catalog.lost {
+            Lost::Estimate => price,
+            Lost::Hold => held.unwrap_or(price),
+            Lost::Zero => Fraction::new(0, 1),
+        };
     }
     let bound = catalog.max_charge_per_request.map_or(1 << 53, |bound| i128::from(bound.get()).min(1 << 53));
     price.min(Fraction::new(bound, 1))

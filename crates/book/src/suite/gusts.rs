@@ -1,7 +1,7 @@
 //! What a storm is made of: from numbers to commands and calls, most of them fair, some of them not.
 
 use serde_json::value::RawValue;
-use tariff::{Catalog, Expiry, Meter, Micros, Model, Period, Pool, Prices, Ratio, Usage};
+use tariff::{Catalog, Expiry, Lost, Meter, Micros, Model, Period, Pool, Prices, Ratio, Usage};
 use wire::{
     AccountStatus, Ask, Batch, Digest, Event, EventBody, Gap, Health, Lane, LeaseClosed, Need, NodeId,
     Outcome, ParkedRequest, Return, Settle, SyncRequest, Take, UsageSource, Used, Want,
@@ -413,6 +413,7 @@ pub fn variant(number: usize) -> Catalog {
     if number.is_multiple_of(3) {
         return catalog;
     }
+    catalog.lost = if number % 3 == 1 { Lost::Hold } else { Lost::Zero };
     catalog.pools.push(Pool { name: "gift".to_owned(), order: 0, expiry: Expiry::Never });
     for (plan, (num, den)) in catalog.plans.iter_mut().zip([(1, 1), (1, 3), (3, 7), (85, 100)]) {
         plan.factors.push(("gift".to_owned(), Ratio::new(num, den).unwrap()));

@@ -24,7 +24,8 @@ pub struct Priced {
 ///
 /// Delivered usage is never free for want of a price: where a meter or the model has none, what can
 /// be priced is charged, at least what was held. An estimate is never charged above the hold (I5), a
-/// request whose end nobody saw by the catalog's policy. Beyond the catalog's bound for one request the bound is charged.
+/// request whose end nobody saw by the catalog's policy. Beyond the catalog's bound for one request the
+/// bound is charged.
 #[must_use]
 pub fn price(catalog: &Catalog, settle: &Settle) -> Priced {
     let held = settle.takes.iter().find(|take| names_bucket(&take.bucket, CREDITS)).map(|take| take.held);
