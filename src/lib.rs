@@ -7,6 +7,8 @@
 #![expect(missing_docs, reason = "the entry point that the SDK's macro generates")]
 
 mod abi;
+#[cfg(target_family = "wasm")]
+mod alloc;
 mod host;
 mod pairs;
 mod root;
@@ -19,6 +21,10 @@ use edge::{CallKind, Edge};
 use hashbrown::HashMap;
 
 use crate::root::Root;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: alloc::Pools = alloc::Pools::new();
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);

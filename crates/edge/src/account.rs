@@ -40,6 +40,8 @@ pub struct Compiled {
     pub policy: Policy,
     /// Tags of its buckets, in the same order.
     pub tags: Vec<u64>,
+    /// Their ids, in the same order, for every request that takes of them to share.
+    pub ids: Vec<Rc<str>>,
     /// `RateLimit-Policy` header, where there are rates.
     pub rate_policy: String,
 }
@@ -50,7 +52,7 @@ pub struct ClassBucket<'a> {
     /// Its tag.
     pub tag: u64,
     /// Its id.
-    pub id: &'a str,
+    pub id: &'a Rc<str>,
     /// What one unit is.
     pub unit: Unit,
 }
@@ -58,21 +60,22 @@ pub struct ClassBucket<'a> {
 impl Compiled {
     fn new(policy: Policy) -> Self {
         let tags = policy.buckets.iter().map(|bucket| tag(&bucket.id)).collect();
+        let ids = policy.buckets.iter().map(|bucket| Rc::from(bucket.id.as_str())).collect();
         let describe =
             |rate: &Rate| format!("\"{}\";q={};w={}", rate.id, rate.amount, rate.per_ms.div_ceil(1_000));
         let rate_policy = policy.rates.iter().map(describe).collect::<Vec<_>>().join(", ");
-        Self { policy, tags, rate_policy }
+        Self { policy, tags, ids, rate_policy }
     }
 
     /// The buckets that a request for this model by a key of this class takes.
-    pub fn buckets<'a>(&'a self, model: &str, auth_class: &str) -> impl Iterator<Item = ClassBucket<'a>> {
+    pub fn buckets<'a>(&'a self, model: &str, auth_class: &'a str) -> impl Iterator<Item = ClassBucket<'a>> {
         let class = self.policy.classes.iter().find(|class| glob::matches_any(&class.models, model));
         let ids: &[String] = class.map_or(&[], |class| &class.buckets);
-        let all = self.policy.buckets.iter().zip(&self.tags);
-        let exempt = |own: &tariff::Bucket| own.unless_auth_class.iter().any(|class| class == auth_class);
-        let of_class = all.filter(move |(bucket, _)| ids.contains(&bucket.id));
-        let taken: Vec<_> = of_class.filter(|(bucket, _)| !exempt(bucket)).collect();
-        taken.into_iter().map(|(bucket, tag)| ClassBucket { tag: *tag, id: &bucket.id, unit: bucket.unit })
+        let all = self.policy.buckets.iter().zip(self.tags.iter().zip(&self.ids));
+        let exempt =
+            move |own: &tariff::Bucket| own.unless_auth_class.iter().any(|class| class == auth_class);
+        let taken = all.filter(move |(bucket, _)| ids.contains(&bucket.id) && !exempt(bucket));
+        taken.map(|(bucket, (tag, id))| ClassBucket { tag: *tag, id, unit: bucket.unit })
     }
 
     /// The rates that count a request for this model; none where the plan bypasses them (P10).

@@ -1,6 +1,8 @@
 //! The answer's way to the client: usage is read from the bytes as they pass; nothing is held but, where the
 //! edge itself asked for a usage chunk, the unfinished last event.
 
+use std::rc::Rc;
+
 use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
 
 use crate::config::Dialect;
@@ -147,31 +149,34 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     }
 }
 
+/// The most headers that are told, one removal included.
+const TOLD_MAX: usize = 6;
+
 /// The headers for the client: at most five, all from what was known at admission, none on failures.
 fn told(request: &Request, status: u32) -> Vec<HeaderEdit> {
-    let mut edits = Vec::new();
+    let mut edits = Vec::with_capacity(TOLD_MAX);
     if request.answer.filter.is_some() {
         // The client hangs on a body that is shorter than announced.
-        edits.push(HeaderEdit::Remove("content-length".to_owned()));
+        edits.push(HeaderEdit::Remove("content-length".into()));
     }
     let Some(hold) = request.hold.as_ref().filter(|_| status < 400) else {
         return edits;
     };
     let names = &request.config.answer_headers;
-    let mut tell = |name: &Option<String>, value: &dyn Fn() -> String| {
-        edits.extend(name.iter().map(|name| HeaderEdit::Forward(name.clone(), value())));
-    };
-    tell(&names.request_id, &|| request.id.to_string());
-    if let Some(remaining) = hold.remaining {
-        tell(&names.credits_remaining, &|| credits(remaining));
+    let mut tell = |name: &Rc<str>, value| edits.push(HeaderEdit::Forward(Rc::clone(name), value));
+    if let Some(name) = &names.request_id {
+        tell(name, request.id.to_string());
     }
-    if let Operation::Flat(_) = request.operation {
-        tell(&names.charge, &|| credits(hold.credits));
+    if let (Some(name), Some(remaining)) = (&names.credits_remaining, hold.remaining) {
+        tell(name, credits(remaining));
+    }
+    if let (Some(name), Operation::Flat(_)) = (&names.charge, &request.operation) {
+        tell(name, credits(hold.credits));
     }
     let policy = request.account.as_ref().map(|account| &account.policy.rate_policy);
     if let (true, Some(limit), Some(policy)) = (names.rate_limit, &hold.rate_limit, policy) {
-        edits.push(HeaderEdit::Set("ratelimit-policy", policy.clone()));
-        edits.push(HeaderEdit::Set("ratelimit", limit.clone()));
+        edits.push(HeaderEdit::Set("ratelimit-policy", policy.clone().into()));
+        edits.push(HeaderEdit::Set("ratelimit", limit.clone().into()));
     }
     edits
 }

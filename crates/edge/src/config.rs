@@ -1,6 +1,7 @@
 //! The plugin's configuration: JSON, parsed once into validated types.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::Deserialize;
 
@@ -52,11 +53,11 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct AnswerHeaders {
     /// The request's id.
-    pub request_id: Option<String>,
+    pub request_id: Option<Rc<str>>,
     /// What the account can still spend, in credits.
-    pub credits_remaining: Option<String>,
+    pub credits_remaining: Option<Rc<str>>,
     /// The charge, where it is known before the headers go (flat prices).
-    pub charge: Option<String>,
+    pub charge: Option<Rc<str>>,
     /// Whether `RateLimit-Policy` and `RateLimit` are sent (IETF draft).
     pub rate_limit: bool,
 }
@@ -93,7 +94,7 @@ pub enum HeaderMode {
 #[serde(deny_unknown_fields, default)]
 pub struct Credentials {
     /// Header names; `authorization` is read as a bearer token, the others as the key itself.
-    pub headers: Vec<String>,
+    pub headers: Vec<Rc<str>>,
     /// Query parameter names.
     pub query: Vec<String>,
     /// True: the credential is sent upstream.
@@ -220,7 +221,7 @@ impl Config {
 
 impl Default for AnswerHeaders {
     fn default() -> Self {
-        let named = |name: &str| Some(name.to_owned());
+        let named = |name: &str| Some(Rc::from(name));
         Self {
             request_id: named("x-bursar-request-id"),
             credits_remaining: named("x-bursar-credits-remaining"),
@@ -233,7 +234,7 @@ impl Default for AnswerHeaders {
 impl Default for Credentials {
     fn default() -> Self {
         let headers = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
-        Self { headers: headers.map(str::to_owned).to_vec(), query: Vec::new(), keep: false }
+        Self { headers: headers.map(Rc::from).to_vec(), query: Vec::new(), keep: false }
     }
 }
 

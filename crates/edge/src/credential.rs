@@ -3,7 +3,6 @@
 use sha2::{Digest as _, Sha256};
 use wire::Digest;
 
-use crate::config::Credentials;
 use crate::limits::KEY_BYTES_MAX;
 
 /// Why a request has no usable credential.
@@ -25,7 +24,8 @@ const RANDOM: usize = 22;
 const CHECKSUM: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Finds the one credential among the request's headers and query parameters and digests it.
+/// Finds the one credential among the request's headers and query parameters and digests it: `headers` are those
+/// of the request that are configured to hold one.
 ///
 /// Two headers of the same name count as two credentials; so does one header whose values Envoy has joined
 /// with a comma.
@@ -33,25 +33,19 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// # Errors
 /// [`CredentialError`], each answered with 401.
 pub fn identify<'a>(
-    credentials: &Credentials,
-    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    parameter_names: &[String],
     path: &[u8],
 ) -> Result<Digest, CredentialError> {
     let mut found: Option<&[u8]> = None;
     let mut several = false;
     let mut take = |value: &'a [u8]| several |= found.replace(value).is_some();
     for (name, value) in headers {
-        if credentials.headers.iter().any(|known| known.as_bytes() == name) {
-            take(if name == b"authorization" {
-                bearer(value).ok_or(CredentialError::Malformed)?
-            } else {
-                value
-            });
-        }
+        take(if name == "authorization" { bearer(value).ok_or(CredentialError::Malformed)? } else { value });
     }
     let mut query: Option<Vec<u8>> = None;
     for (name, value) in parameters(path) {
-        if credentials.query.iter().any(|known| known.as_bytes() == name) {
+        if parameter_names.iter().any(|known| known.as_bytes() == name) {
             several |= query.replace(value.to_vec()).is_some();
         }
     }
@@ -143,29 +137,46 @@ fn base62(mut value: u32) -> [u8; CHECKSUM] {
     digits
 }
 
-/// CRC-32 (IEEE 802.3), bit by bit: 22 bytes a key.
+/// CRC-32 (IEEE 802.3), four bits at a time: 22 bytes a key.
 fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            let low = crc & 1;
-            crc >>= 1;
-            if low == 1 {
-                crc ^= 0xEDB8_8320;
-            }
-        }
-    }
-    !crc
+    let step = |crc: u32| {
+        let low = usize::try_from(crc & 0xF).ok().and_then(|low| CRC_OF_NIBBLE.get(low));
+        crc >> 4 ^ low.copied().unwrap_or_default()
+    };
+    !bytes.iter().fold(u32::MAX, |crc, byte| step(step(crc ^ u32::from(*byte))))
 }
+
+/// What four bits make of an empty CRC-32.
+const CRC_OF_NIBBLE: [u32; 16] = [
+    0x0000_0000,
+    0x1DB7_1064,
+    0x3B6E_20C8,
+    0x26D9_30AC,
+    0x76DC_4190,
+    0x6B6B_51F4,
+    0x4DB2_6158,
+    0x5005_713C,
+    0xEDB8_8320,
+    0xF00F_9344,
+    0xD6D6_A3E8,
+    0xCB61_B38C,
+    0x9B64_C2B0,
+    0x86D3_D2D4,
+    0xA00A_E278,
+    0xBDBD_F21C,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Credentials;
 
     fn find(headers: &[(&str, &str)], path: &str) -> Result<Digest, CredentialError> {
         let credentials = Credentials { query: vec!["key".to_owned()], ..Credentials::default() };
-        identify(&credentials, headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())), path.as_bytes())
+        let pairs = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
+        let head = crate::head::Head::read(pairs, &credentials.headers);
+        let found = head.credentials.iter().map(|(name, value)| (&***name, *value));
+        identify(found, &credentials.query, path.as_bytes())
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! One worker VM's state: everything that outlives a root context and a stream.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
@@ -211,8 +210,13 @@ impl Edge {
         self.entropy.count = self.entropy.count.saturating_add(1);
         let mut id = String::with_capacity(self.id_prefix.len().saturating_add(16));
         id.push_str(&self.id_prefix);
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{:08x}", self.entropy.count);
+        let count = self.entropy.count;
+        // Eight digits, more where the count needs them.
+        let digits = (u64::BITS.saturating_sub(count.leading_zeros()).div_ceil(4)).max(8);
+        for place in (0..digits).rev() {
+            let digit = count >> place.saturating_mul(4) & 0xF;
+            id.extend(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 16)));
+        }
         id.into()
     }
 

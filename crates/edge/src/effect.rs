@@ -1,5 +1,8 @@
 //! What the core asks of its host: verdicts about the stream at hand, and effects from the root.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use usage::request::edit::Edit;
 
 use crate::reply::Reply;
@@ -18,11 +21,11 @@ pub enum Flow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Remove a header.
-    Remove(String),
+    Remove(Rc<str>),
     /// Set a header.
-    Set(&'static str, String),
+    Set(&'static str, Cow<'static, str>),
     /// Set a header whose name the configuration or the plan gives.
-    Forward(String, String),
+    Forward(Rc<str>, String),
 }
 
 /// What to do with the body at hand.

@@ -8,6 +8,7 @@ use wire::{Outcome, UsageSource, UsageStatus};
 
 use crate::json::Writer;
 use crate::metric::Ended;
+use crate::reply::credits;
 use crate::request::{Hold, Request};
 
 /// What a request comes to.
@@ -25,48 +26,37 @@ pub(crate) struct Bill {
 pub(crate) type Place = (Rc<str>, u64);
 
 /// Room for an event or a line without growing.
-const ROOM: usize = 512;
+pub(crate) const ROOM: usize = 512;
 
-/// The event of one settled request: a [`wire::Event`] as JSON.
+/// The event of one settled request: a [`wire::Event`] as JSON, written behind what is in `out`.
 pub(crate) fn event(
+    out: &mut Vec<u8>,
     seq: u64,
     request: &Request,
     hold: &Hold,
     bill: &Bill,
     takes: &[(u64, i64, i64)],
-) -> Vec<u8> {
-    let mut json = Writer::new(ROOM);
+) {
+    let mut json = Writer::new(out);
     let account = request.account.as_ref();
-    json.object();
-    json.number("seq", seq);
-    json.object_member("body");
-    json.object_member("settle");
-    json.text("request", &request.id);
-    json.text("account", account.map_or("", |account| &account.id));
-    json.text("key", request.key.as_ref().map_or("", |key| &key.key_id));
-    json.number("term", account.map_or(0, |account| account.term));
-    json.text("model", &hold.model.name);
+    json.raw(r#"{"seq":"#).number(seq);
+    json.raw(r#","body":{"settle":{"request":"#).text(&request.id);
+    json.raw(r#","account":"#).text(account.map_or("", |account| &account.id));
+    json.raw(r#","key":"#).text(request.key.as_ref().map_or("", |key| &key.key_id));
+    json.raw(r#","term":"#).number(account.map_or(0, |account| account.term));
+    json.raw(r#","model":"#).text(&hold.model.name);
     if let Some(answered) = bill.answered_model.as_deref().filter(|answered| **answered != *hold.model.name) {
-        json.text("answered_model", answered);
+        json.raw(r#","answered_model":"#).text(answered);
     }
-    json.text("operation", request.operation.name());
-    json.text("outcome", outcome_name(bill.outcome));
+    json.raw(r#","operation":"#).text(request.operation.name());
+    json.raw(outcome_member(bill.outcome));
     how(&mut json, bill);
-    json.number("lease", hold.epoch.unwrap_or(0));
-    json.list_member("takes");
-    for (held, (_, amount, used)) in hold.takes.iter().zip(takes) {
-        json.object();
-        json.text("bucket", &held.bucket);
-        json.number("held", *amount);
-        json.number("used", *used);
-        json.end();
+    json.raw(r#","lease":"#).number(hold.epoch.unwrap_or(0)).raw(r#","takes":["#);
+    for (place, (held, (_, amount, used))) in hold.takes.iter().zip(takes).enumerate() {
+        json.raw(if place == 0 { r#"{"bucket":"# } else { r#",{"bucket":"# }).text(&held.bucket);
+        json.raw(r#","held":"#).number(*amount).raw(r#","used":"#).number(*used).raw("}");
     }
-    json.end_list();
-    json.number("at", request.began.wall_ms);
-    json.end();
-    json.end();
-    json.end();
-    json.bytes()
+    json.raw(r#"],"at":"#).number(request.began.wall_ms).raw("}}}");
 }
 
 /// The line for the access log; a bill where the request was admitted.
@@ -76,77 +66,71 @@ pub(crate) fn line(
     bill: Option<(&Hold, &Bill)>,
     place: Option<Place>,
 ) -> String {
-    let mut line = Writer::new(ROOM);
-    line.object();
-    line.text("request", &request.id);
-    line.text("outcome", &ended.name());
-    line.text("operation", request.operation.name());
+    let mut line = Vec::with_capacity(ROOM);
+    let mut json = Writer::new(&mut line);
+    json.raw(r#"{"request":"#).text(&request.id);
+    json.raw(r#","outcome":"#).text(&ended.name());
+    json.raw(r#","operation":"#).text(request.operation.name());
     if let Some(account) = &request.account {
-        line.text("account", &account.id);
+        json.raw(r#","account":"#).text(&account.id);
     }
     if let Some(key) = &request.key {
-        line.text("key", &key.key_id);
+        json.raw(r#","key":"#).text(&key.key_id);
     }
-    line.text("plan", request.plan());
+    json.raw(r#","plan":"#).text(request.plan());
     if let Some((hold, _)) = bill {
-        line.text("model", &hold.model.name);
+        json.raw(r#","model":"#).text(&hold.model.name);
     }
     if let Ended::Refused(code) | Ended::Shadow(code) = ended {
-        line.text("code", code.as_str());
+        json.raw(r#","code":"#).text(code.as_str());
     }
     if let Some((_, bill)) = bill {
-        line.text("charge", &bill.used.to_string());
-        how(&mut line, bill);
+        json.raw(r#","charge":"#).text(&credits(bill.used.get()));
+        how(&mut json, bill);
     }
     if let Some(account) = &request.account {
-        line.number("term", account.term);
+        json.raw(r#","term":"#).number(account.term);
     }
     if let Some((lane, seq)) = place {
-        line.text("lane", &lane);
-        line.number("seq", seq);
+        json.raw(r#","lane":"#).text(&lane).raw(r#","seq":"#).number(seq);
     }
-    line.end();
+    json.raw("}");
     // Every piece of it came from a `str`.
-    String::from_utf8(line.bytes()).unwrap_or_default()
+    String::from_utf8(line).unwrap_or_default()
 }
 
-/// Where the usage comes from, how sure it is, and the counts.
-fn how(object: &mut Writer, bill: &Bill) {
+/// Where the usage comes from, how sure it is, and the counts: members behind others.
+fn how(json: &mut Writer<'_>, bill: &Bill) {
     if let Some(source) = bill.source {
-        object.text(
-            "source",
-            match source {
-                UsageSource::Reported => "reported",
-                UsageSource::Counted => "counted",
-                UsageSource::Estimated => "estimated",
-            },
-        );
+        json.raw(match source {
+            UsageSource::Reported => r#","source":"reported""#,
+            UsageSource::Counted => r#","source":"counted""#,
+            UsageSource::Estimated => r#","source":"estimated""#,
+        });
     }
     if let Some(status) = bill.status {
-        object.text(
-            "status",
-            match status {
-                UsageStatus::Complete => "complete",
-                UsageStatus::Partial => "partial",
-                UsageStatus::Failed => "failed",
-            },
-        );
+        json.raw(match status {
+            UsageStatus::Complete => r#","status":"complete""#,
+            UsageStatus::Partial => r#","status":"partial""#,
+            UsageStatus::Failed => r#","status":"failed""#,
+        });
+    }
+    let mut before = r#","usage":{""#;
+    for (meter, count) in bill.usage.iter() {
+        json.raw(before).raw(meter.as_str()).raw(r#"":"#).number(count);
+        before = r#",""#;
     }
     if !bill.usage.is_empty() {
-        object.object_member("usage");
-        for (meter, count) in bill.usage.iter() {
-            object.number(meter.as_str(), count);
-        }
-        object.end();
+        json.raw("}");
     }
 }
 
-fn outcome_name(outcome: Outcome) -> &'static str {
+fn outcome_member(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Settled => "settled",
-        Outcome::Released => "released",
-        Outcome::NoUpstream => "no_upstream",
-        Outcome::Lost => "lost",
+        Outcome::Settled => r#","outcome":"settled""#,
+        Outcome::Released => r#","outcome":"released""#,
+        Outcome::NoUpstream => r#","outcome":"no_upstream""#,
+        Outcome::Lost => r#","outcome":"lost""#,
     }
 }
 
@@ -154,64 +138,35 @@ fn outcome_name(outcome: Outcome) -> &'static str {
 mod tests {
     use super::*;
     use tariff::Meter;
-    use wire::{Event, EventBody};
 
-    /// The wire's own serialiser is the oracle for the members that are spelled out here.
+    /// The wire's own reader is the oracle for the members that are spelled out here.
     #[test]
-    fn names_are_the_wire_s() {
-        let name = |value: &dyn erased::Name| value.name();
-        for outcome in [Outcome::Settled, Outcome::Released, Outcome::NoUpstream, Outcome::Lost] {
-            assert_eq!(name(&outcome), outcome_name(outcome));
-        }
-        for source in
-            [None, Some(UsageSource::Reported), Some(UsageSource::Counted), Some(UsageSource::Estimated)]
+    fn what_is_written_is_what_the_wire_reads() {
+        let sources =
+            [None, Some(UsageSource::Reported), Some(UsageSource::Counted), Some(UsageSource::Estimated)];
+        let statuses =
+            [None, Some(UsageStatus::Complete), Some(UsageStatus::Partial), Some(UsageStatus::Failed)];
+        let outcomes = [Outcome::Settled, Outcome::Released, Outcome::NoUpstream, Outcome::Lost];
+        let usages = [
+            Usage::new(),
+            Usage::new().with(Meter::InputTokens, 3).with(Meter::CachedTokens, u64::MAX >> 11),
+        ];
+        for ((outcome, source), (status, usage)) in outcomes
+            .into_iter()
+            .flat_map(|outcome| sources.map(|source| (outcome, source)))
+            .flat_map(|first| statuses.map(|status| (first, status)))
+            .flat_map(|(first, status)| usages.clone().map(|usage| (first, (status, usage))))
         {
-            for status in
-                [None, Some(UsageStatus::Complete), Some(UsageStatus::Partial), Some(UsageStatus::Failed)]
-            {
-                let usage =
-                    Usage::new().with(Meter::InputTokens, 3).with(Meter::CachedTokens, u64::MAX >> 11);
-                let bill = Bill {
-                    outcome: Outcome::Settled,
-                    source,
-                    status,
-                    usage,
-                    answered_model: None,
-                    used: Micros(1),
-                };
-                let mut object = Writer::new(8);
-                object.object();
-                for (member, value) in
-                    [("request", "r"), ("account", "a"), ("key", "k"), ("model", "m"), ("operation", "chat")]
-                {
-                    object.text(member, value);
-                }
-                object.number("term", 1);
-                object.text("outcome", "settled");
-                how(&mut object, &bill);
-                object.number("lease", 2);
-                object.list_member("takes");
-                object.end_list();
-                object.number("at", 3);
-                object.end();
-                let settle: wire::Settle = serde_json::from_slice(&object.bytes()).expect("a settlement");
-                assert_eq!((settle.source, settle.status, &settle.usage), (source, status, &bill.usage));
-                let event = Event { seq: 1, body: EventBody::Settle(Box::new(settle)) };
-                assert!(serde_json::to_vec(&event).is_ok());
-            }
-        }
-    }
-
-    mod erased {
-        /// A value's name on the wire.
-        pub trait Name {
-            fn name(&self) -> String;
-        }
-
-        impl<T: serde::Serialize> Name for T {
-            fn name(&self) -> String {
-                serde_json::to_value(self).expect("JSON").as_str().expect("a string").to_owned()
-            }
+            let bill = Bill { outcome, source, status, usage, answered_model: None, used: Micros(1) };
+            let mut bytes =
+                br#"{"request":"r","account":"a","key":"k","term":1,"model":"m","operation":"chat""#.to_vec();
+            let mut json = Writer::new(&mut bytes);
+            json.raw(outcome_member(outcome));
+            how(&mut json, &bill);
+            json.raw(r#","lease":2,"takes":[],"at":3}"#);
+            let settle: wire::Settle = serde_json::from_slice(&bytes).expect("a settlement");
+            let read = (settle.outcome, settle.source, settle.status, settle.usage);
+            assert_eq!(read, (outcome, source, status, bill.usage));
         }
     }
 }

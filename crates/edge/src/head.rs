@@ -1,5 +1,7 @@
 //! The request's headers, as far as the edge cares, read in one pass.
 
+use std::rc::Rc;
+
 /// What the request's headers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -15,13 +17,19 @@ pub struct Head<'a> {
     pub upgrade: bool,
     /// Headers under the edge's own prefix, which clients may not send.
     pub forged: Vec<&'a [u8]>,
+    /// Headers that credentials are looked for in, by their configured name.
+    pub credentials: Vec<(&'a Rc<str>, &'a [u8])>,
 }
 
 impl<'a> Head<'a> {
-    /// Reads name and value pairs; names are in lower case, as Envoy hands them out.
-    pub fn read(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+    /// Reads name and value pairs; names are in lower case, as Envoy hands them out. `credentials` are the names
+    /// that credentials are looked for in.
+    pub fn read(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, credentials: &'a [Rc<str>]) -> Self {
         let mut head = Self::default();
         for (name, value) in pairs {
+            if let Some(known) = credentials.iter().find(|known| known.as_bytes() == name) {
+                head.credentials.push((known, value));
+            }
             match name {
                 b":method" => {
                     head.method = value;
@@ -49,7 +57,8 @@ pub fn decimal(value: &[u8]) -> Option<u64> {
     }
     value.iter().try_fold(0_u64, |sum, digit| {
         let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
+        // 19 digits fit.
+        Some(sum.wrapping_mul(10).wrapping_add(u64::from(digit)))
     })
 }
 

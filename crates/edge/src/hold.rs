@@ -81,14 +81,13 @@ impl Edge {
         model: Rc<Priced>,
         now: Now,
     ) -> Next {
-        let name = model.name.clone();
-        let Some(mut hold) = planned(request, key, account, model) else {
-            return Next::Refusal(refuse::unknown_model(&name));
+        let Some(mut hold) = planned(request, key, account, Rc::clone(&model)) else {
+            return Next::Refusal(refuse::unknown_model(&model.name));
         };
         hold.node = self.node(shared).generation;
         let policy = Rc::clone(&account.policy);
         let taken_before = |rate: &&Rate| request.rates_taken && is_common(rate);
-        let rates: Vec<&Rate> = policy.rates(&name).filter(|rate| !taken_before(rate)).collect();
+        let rates: Vec<&Rate> = policy.rates(&model.name).filter(|rate| !taken_before(rate)).collect();
         let rationed = !rates.is_empty() || hold.takes.iter().any(|take| take.amount != 0);
         if rationed {
             clip(request, &mut hold);
@@ -235,7 +234,7 @@ impl Hold {
     /// What the ledger is asked for.
     fn wanted(&self) -> Vec<(String, Need)> {
         let positive = self.takes.iter().filter(|take| take.amount > 0);
-        positive.map(|take| (take.bucket.clone(), Need { tag: take.tag, amount: take.amount })).collect()
+        positive.map(|take| (take.bucket.to_string(), Need { tag: take.tag, amount: take.amount })).collect()
     }
 }
 
@@ -249,7 +248,7 @@ fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Price
             Unit::Credits => (credits, true),
             Unit::Count(meter) => (millionths(estimate.get(meter)), false),
         };
-        Held { bucket: bucket.id.to_owned(), tag: bucket.tag, amount, credits }
+        Held { bucket: Rc::clone(bucket.id), tag: bucket.tag, amount, credits }
     });
     Some(Hold {
         epoch: None,
@@ -297,7 +296,7 @@ fn clip(request: &mut Request, hold: &mut Hold) {
         return;
     };
     if let Some(VerdictKind::Clip(clip)) = wait.verdict.take_if(|kind| matches!(kind, VerdictKind::Clip(_))) {
-        for take in hold.takes.iter_mut().filter(|take| take.bucket == clip.bucket) {
+        for take in hold.takes.iter_mut().filter(|take| *take.bucket == *clip.bucket) {
             take.amount = clip.need.get().min(take.amount);
         }
     }

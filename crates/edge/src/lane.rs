@@ -12,6 +12,7 @@ use std::rc::Rc;
 use wire::{Gap, Lane, NodeId};
 
 pub use self::adopt::{Adopted, HalfSettled, Looks, Orphan, adopt};
+use crate::freeze::ROOM;
 use crate::limits::{EVENT_BYTES_MAX, RING, SLOTS};
 use crate::metric::Gauges;
 use crate::node::Node;
@@ -44,8 +45,8 @@ pub struct Header {
 pub struct Frozen {
     /// Its number.
     pub seq: u64,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    /// Its ring place: the head, then the event.
+    place: Vec<u8>,
 }
 
 /// A lane that this VM writes, or one that it adopted.
@@ -122,6 +123,14 @@ pub fn claim(shared: &dyn SharedData, keys: &Keys, node: Node, queue: u32, now_u
 pub fn queue_of(shared: &dyn SharedData, keys: &Keys, slot: u32) -> Option<u32> {
     let header = Header::decode(&shared.get(&keys.slot(slot)).0?)?;
     Some(header.queue).filter(|queue| *queue != 0 && !header.closed)
+}
+
+impl Frozen {
+    /// The event's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.place.get(PLACE_HEAD_BYTES..).unwrap_or_default()
+    }
 }
 
 impl LaneQueue {
@@ -209,13 +218,13 @@ impl LaneQueue {
         shared: &dyn SharedData,
         keys: &Keys,
         mark: Option<bool>,
-        freeze: impl FnOnce(u64) -> Vec<u8>,
+        freeze: impl FnOnce(u64, &mut Vec<u8>),
     ) -> Result<u64, RingError> {
         self.settled = self.next_op();
         self.put(shared, keys, mark, freeze)
     }
 
-    /// Keeps an event under the next number.
+    /// Keeps an event under the next number; `freeze` writes it behind what it finds.
     ///
     /// # Errors
     /// [`RingError`]; nothing was overwritten.
@@ -223,7 +232,7 @@ impl LaneQueue {
         &mut self,
         shared: &dyn SharedData,
         keys: &Keys,
-        freeze: impl FnOnce(u64) -> Vec<u8>,
+        freeze: impl FnOnce(u64, &mut Vec<u8>),
     ) -> Result<u64, RingError> {
         self.put(shared, keys, None, freeze)
     }
@@ -233,25 +242,24 @@ impl LaneQueue {
         shared: &dyn SharedData,
         keys: &Keys,
         mark: Option<bool>,
-        freeze: impl FnOnce(u64) -> Vec<u8>,
+        freeze: impl FnOnce(u64, &mut Vec<u8>),
     ) -> Result<u64, RingError> {
         if self.is_full() {
             return Err(RingError::Full);
         }
         let seq = self.next;
-        let bytes = freeze(seq);
-        if bytes.len() > EVENT_BYTES_MAX {
-            return Err(RingError::TooLarge);
-        }
-        let mut place = Vec::with_capacity(bytes.len().saturating_add(PLACE_HEAD_BYTES));
+        let mut place = Vec::with_capacity(ROOM.saturating_add(PLACE_HEAD_BYTES));
         place.extend_from_slice(&self.lane.incarnation.to_le_bytes());
         place.extend_from_slice(&seq.to_le_bytes());
         place.extend_from_slice(&self.settled.to_le_bytes());
         place.push(mark.map_or(0, |mark| 1 | u8::from(mark) << 1));
-        place.extend_from_slice(&bytes);
+        freeze(seq, &mut place);
+        if place.len().saturating_sub(PLACE_HEAD_BYTES) > EVENT_BYTES_MAX {
+            return Err(RingError::TooLarge);
+        }
         // An unconditional set of one's own place cannot be stale.
         let _ = shared.set(&keys.ring(self.lane.slot, place_of(seq)), &place, None);
-        self.pending.push_back(Frozen { seq, bytes });
+        self.pending.push_back(Frozen { seq, place });
         self.next = seq.saturating_add(1);
         Ok(seq)
     }
@@ -408,7 +416,10 @@ mod tests {
     #[test]
     fn of_two_that_adopt_one_after_the_other_the_first_finds_that_it_has_lost_the_lane() {
         let (memory, keys) = setup();
-        claim(&memory, &keys, NODE, 5, 0).expect("slot").push(&memory, &keys, |_| vec![1]).expect("room");
+        claim(&memory, &keys, NODE, 5, 0)
+            .expect("slot")
+            .push(&memory, &keys, |_, out| out.push(1))
+            .expect("room");
         let mut first = adopted(&memory, &keys, LANE_SILENT_US).expect("silent").lane;
         assert!(first.beat_again(&memory, &keys, LANE_SILENT_US));
         let mut second = adopted(&memory, &keys, 2 * LANE_SILENT_US).expect("silent").lane;
@@ -421,14 +432,14 @@ mod tests {
         let (memory, keys) = setup();
         let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
         for n in 1..=3_u8 {
-            assert_eq!(lane.push(&memory, &keys, |_| vec![b'0' + n]), Ok(u64::from(n)));
+            assert_eq!(lane.push(&memory, &keys, |_, out| out.push(b'0' + n)), Ok(u64::from(n)));
         }
         lane.acknowledge(1);
         assert!(lane.beat_again(&memory, &keys, 1_000_000));
         assert!(adopted(&memory, &keys, 3_999_999).is_none(), "it was heard of 3 s ago");
         let adopted = adopted(&memory, &keys, 4_000_000).expect("silent").lane;
         assert_eq!(adopted.lane, lane.lane);
-        let events: Vec<_> = adopted.pending().map(|event| (event.seq, event.bytes.clone())).collect();
+        let events: Vec<_> = adopted.pending().map(|event| (event.seq, event.bytes().to_vec())).collect();
         assert_eq!(events, [(2, b"2".to_vec()), (3, b"3".to_vec())]);
         assert!(!lane.beat_again(&memory, &keys, 4_000_001), "the owner finds that it has lost the lane");
     }
@@ -436,7 +447,10 @@ mod tests {
     #[test]
     fn an_adopted_lane_that_is_sent_frees_its_slot_for_the_next_incarnation() {
         let (memory, keys) = setup();
-        claim(&memory, &keys, NODE, 5, 0).expect("slot").push(&memory, &keys, |_| vec![1]).expect("room");
+        claim(&memory, &keys, NODE, 5, 0)
+            .expect("slot")
+            .push(&memory, &keys, |_, out| out.push(1))
+            .expect("room");
         let mut adopted = adopted(&memory, &keys, LANE_SILENT_US).expect("silent").lane;
         adopted.acknowledge(1);
         assert!(adopted.beat_again(&memory, &keys, LANE_SILENT_US));
@@ -454,14 +468,14 @@ mod tests {
         let (memory, keys) = setup();
         let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
         for _ in 0..RING {
-            lane.push(&memory, &keys, |_| vec![1]).expect("room");
+            lane.push(&memory, &keys, |_, out| out.push(1)).expect("room");
         }
         assert!(lane.is_full());
-        assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Err(RingError::Full));
+        assert_eq!(lane.push(&memory, &keys, |_, out| out.push(2)), Err(RingError::Full));
         lane.acknowledge(1);
         assert!(lane.is_full(), "whoever adopts the lane would still begin to read at 1");
         assert!(lane.beat_again(&memory, &keys, 1));
-        assert_eq!(lane.push(&memory, &keys, |_| vec![2]), Ok(RING + 1));
+        assert_eq!(lane.push(&memory, &keys, |_, out| out.push(2)), Ok(RING + 1));
         assert_eq!(lane.depth() as u64, RING);
     }
 
@@ -472,13 +486,13 @@ mod tests {
         let (mut pushed, mut acked) = (0, 0);
         for _ in 0..5 {
             while !lane.is_full() {
-                pushed = lane.push(&memory, &keys, |_| vec![1]).expect("room");
+                pushed = lane.push(&memory, &keys, |_, out| out.push(1)).expect("room");
             }
             acked = pushed - 10;
             lane.acknowledge(acked);
             lane.beat_again(&memory, &keys, 1);
         }
-        lane.push(&memory, &keys, |_| vec![1]).expect("room");
+        lane.push(&memory, &keys, |_, out| out.push(1)).expect("room");
         let adopted = adopted(&memory, &keys, LANE_SILENT_US + 1).expect("silent").lane;
         let seqs: Vec<u64> = adopted.pending().map(|event| event.seq).collect();
         assert_eq!(seqs, (acked + 1..=pushed + 1).collect::<Vec<_>>());

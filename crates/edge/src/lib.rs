@@ -28,6 +28,7 @@ mod learn;
 pub mod limits;
 mod lost;
 pub mod metric;
+mod narrow;
 pub mod node;
 pub mod open;
 mod opening;

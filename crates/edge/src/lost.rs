@@ -204,7 +204,7 @@ impl Edge {
         open: &Open<'_>,
         takes: &[(u64, i64, i64)],
         usage: Usage,
-    ) -> impl FnOnce(u64) -> Vec<u8> + use<> {
+    ) -> impl FnOnce(u64, &mut Vec<u8>) + use<> {
         let account = self.known_account(shared, open.account);
         let policy = account.as_ref().map(|account| &*account.policy);
         let name = |of: u64| if of == tag(CREDITS) { CREDITS.to_owned() } else { bucket_name(policy, of) };
@@ -229,9 +229,9 @@ impl Edge {
             takes: takes.iter().map(take).collect(),
             at: open.at,
         };
-        // An event of strings and integers always serialises.
-        |seq| {
-            serde_json::to_vec(&Event { seq, body: EventBody::Settle(Box::new(settle)) }).unwrap_or_default()
+        move |seq, out: &mut Vec<u8>| {
+            // An event of strings and integers always serialises, and a vector takes it.
+            let _ = serde_json::to_writer(out, &Event { seq, body: EventBody::Settle(Box::new(settle)) });
         }
     }
 

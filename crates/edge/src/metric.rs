@@ -1,5 +1,6 @@
 //! Counts, gathered in the VM and handed to the host with the tick: no host call per request.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::limits::METRIC_PLANS_MAX;
@@ -29,16 +30,16 @@ pub enum Ended {
 impl Ended {
     /// The name in metrics and in the access log.
     #[must_use]
-    pub fn name(self) -> String {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Settled => "settled".to_owned(),
-            Self::Released => "released".to_owned(),
-            Self::NoUpstream => "no_upstream".to_owned(),
-            Self::Exempt => "exempt".to_owned(),
-            Self::Abandoned => "abandoned".to_owned(),
-            Self::Lost => "lost".to_owned(),
-            Self::Refused(code) => code.as_str().to_owned(),
-            Self::Shadow(code) => format!("shadow_{}", code.as_str()),
+            Self::Settled => "settled".into(),
+            Self::Released => "released".into(),
+            Self::NoUpstream => "no_upstream".into(),
+            Self::Exempt => "exempt".into(),
+            Self::Abandoned => "abandoned".into(),
+            Self::Lost => "lost".into(),
+            Self::Refused(code) => code.as_str().into(),
+            Self::Shadow(code) => format!("shadow_{}", code.as_str()).into(),
         }
     }
 }

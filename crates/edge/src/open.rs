@@ -299,7 +299,7 @@ mod tests {
 
     fn held() -> impl Strategy<Value = Vec<Held>> {
         let held = (any::<u64>(), any::<i64>(), any::<bool>()).prop_map(|(tag, amount, credits)| Held {
-            bucket: "b".to_owned(),
+            bucket: "b".into(),
             tag,
             amount,
             credits,

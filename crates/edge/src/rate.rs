@@ -5,6 +5,8 @@
 
 use tariff::Rate;
 
+use crate::narrow::product;
+
 /// What a rate says of one more request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,6 +47,10 @@ pub fn give_back(rate: &Rate, full_us: u64, units: u64) -> u64 {
 #[must_use]
 pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
     let room = time_of(rate, rate.burst).saturating_sub(full_us.saturating_sub(now_us));
+    let narrow = product(room, rate.amount).zip(product(rate.per_ms, 1_000));
+    if let Some(units) = narrow.and_then(|(units, period_us)| units.checked_div(period_us)) {
+        return units;
+    }
     let units = u128::from(room).saturating_mul(rate.amount.into());
     let period_us = u128::from(rate.per_ms).saturating_mul(1_000);
     u64::try_from(units.checked_div(period_us).unwrap_or(0)).unwrap_or(u64::MAX)
@@ -52,8 +58,14 @@ pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
 
 /// The time in which the rate refills `units`, rounded up: never more than the rate in the long run.
 fn time_of(rate: &Rate, units: u64) -> u64 {
+    let amount = rate.amount.max(1);
+    if let Some(product) = product(rate.per_ms, 1_000).and_then(|period_us| product(period_us, units)) {
+        // `amount` is at least 1.
+        let whole = product.checked_div(amount).unwrap_or(u64::MAX);
+        return whole.saturating_add(u64::from(product.checked_rem(amount).unwrap_or(0) > 0));
+    }
     let period_us = u128::from(rate.per_ms).saturating_mul(1_000);
-    let time = period_us.saturating_mul(units.into()).div_ceil(u128::from(rate.amount.max(1)));
+    let time = period_us.saturating_mul(units.into()).div_ceil(u128::from(amount));
     u64::try_from(time).unwrap_or(u64::MAX)
 }
 

@@ -4,6 +4,8 @@
 //! free = granted - returned - used - held. It is read and written whole, under compare-and-swap
 //! (`records.rs`); nothing here knows of shared data. Amounts are micro-units.
 
+use crate::narrow::product;
+
 /// The longest account id.
 pub const ACCOUNT_BYTES: usize = 64;
 /// Buckets of one record.
@@ -307,6 +309,11 @@ fn slot_bit(slot: u32) -> u64 {
 
 fn decayed(flow: i64, since_us: u64, now_us: u64) -> i64 {
     let left = FLOW_US.saturating_sub(now_us.saturating_sub(since_us));
+    // All but the largest flows fit 64 bits, where a division is ten times cheaper.
+    let narrow = u64::try_from(flow).ok().and_then(|flow| product(flow, left));
+    if let Some(decayed) = narrow.and_then(|product| product.checked_div(FLOW_US)) {
+        return i64::try_from(decayed).unwrap_or(i64::MAX);
+    }
     let product = i128::from(flow).saturating_mul(left.into());
     i64::try_from(product.checked_div(FLOW_US.into()).unwrap_or(0)).unwrap_or(i64::MAX)
 }
@@ -319,14 +326,27 @@ impl Record {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(RECORD_BYTES);
         out.extend_from_slice(self.account.as_bytes());
-        out.resize(ACCOUNT_BYTES, 0);
+        out.resize(RECORD_BYTES, 0);
+        self.encode_over(&mut out);
+        out
+    }
+
+    /// Writes the fixed binary form over that of the same account: all but the id, and no word behind the last
+    /// cell in use, which nothing reads.
+    pub fn encode_over(&self, bytes: &mut [u8]) {
+        let (words, _) = bytes.get_mut(ACCOUNT_BYTES..).unwrap_or_default().as_chunks_mut::<8>();
+        let mut places = words.iter_mut();
         let denied = self.denial;
         let why = denied.map_or(0, |denied| match denied.why {
             Why::Empty => 1,
             Why::InFlight => 2,
             Why::Limit => 3,
         });
-        let mut word = |value: u64| out.extend_from_slice(&value.to_le_bytes());
+        let mut word = |value: u64| {
+            if let Some(place) = places.next() {
+                *place = value.to_le_bytes();
+            }
+        };
         word(self.node);
         word(self.epoch);
         word(self.version);
@@ -354,8 +374,6 @@ impl Record {
             }
             word(cell.flow_us);
         }
-        out.resize(RECORD_BYTES, 0);
-        out
     }
 
     /// Reads the fixed binary form; nothing where the bytes are not one.

@@ -82,7 +82,7 @@ impl Records {
             if matches!(fate, Fate::Leave) {
                 return Ok(result);
             }
-            bytes.copy_from_slice(&record.encode());
+            record.encode_over(bytes);
             if shared.set(&key, &value, version).is_ok() {
                 return Ok(result);
             }
@@ -120,7 +120,7 @@ impl Records {
             let bytes = slice_of(&mut value, place).ok_or(RecordError::Full)?;
             let mut record = Record::decode(bytes).ok_or(RecordError::Full)?;
             let result = change(&mut record);
-            bytes.copy_from_slice(&record.encode());
+            record.encode_over(bytes);
             if shared.set(&key, &value, Some(version.unwrap_or(ABSENT))).is_ok() {
                 return Ok(Changed { result, evicted });
             }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use tariff::{Micros, Unlock};
+use tariff::Unlock;
 
 use crate::config::Config;
 use crate::route::Operation;
@@ -246,7 +246,7 @@ impl Refusal {
             ("cache-control".into(), "no-store".to_owned()),
         ];
         if let Some(name) = &config.answer_headers.request_id {
-            headers.push((name.clone().into(), request.to_owned()));
+            headers.push((name.to_string().into(), request.to_owned()));
         }
         if let Some(seconds) = self.retry_after_s {
             headers.push(("retry-after".into(), seconds.to_string()));
@@ -263,8 +263,23 @@ impl Refusal {
 /// An amount as the API shows it.
 #[must_use]
 pub fn credits(amount: i64) -> String {
-    Micros(amount).to_string()
+    let mut text = String::with_capacity(CREDITS_BYTES);
+    if amount < 0 {
+        text.push('-');
+    }
+    let mut digits = itoa::Buffer::new();
+    text.push_str(digits.format(amount.unsigned_abs() / MICROS));
+    text.push('.');
+    let fraction = digits.format(amount.unsigned_abs() % MICROS);
+    text.push_str("000000".get(fraction.len()..).unwrap_or_default());
+    text.push_str(fraction);
+    text
 }
+
+/// Micro-credits in one credit.
+const MICROS: u64 = 1_000_000;
+/// The longest amount: sign, 13 digits, point, 6 digits.
+const CREDITS_BYTES: usize = 21;
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +323,14 @@ mod tests {
         assert!(body.get("error").is_none());
         assert!(reply.headers.contains(&("retry-after".into(), "1".to_owned())));
         assert_eq!(reply.details, "bursar_ledger_unavailable");
+    }
+
+    #[test]
+    fn amounts_are_shown_as_the_ledger_shows_them() {
+        let amounts = [0, 1, -1, 999_999, 1_000_000, -1_000_001, 12_345_678_901_234, i64::MAX, i64::MIN];
+        for amount in amounts {
+            assert_eq!(credits(amount), tariff::Micros(amount).to_string());
+        }
     }
 
     #[test]

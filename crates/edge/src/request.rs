@@ -157,7 +157,7 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Held {
     /// The bucket's id.
-    pub bucket: String,
+    pub bucket: Rc<str>,
     /// Its tag.
     pub tag: u64,
     /// How much.

@@ -133,7 +133,7 @@ impl Edge {
             .iter()
             .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
             .collect();
-        let event = |seq| freeze::event(seq, request, hold, &bill, &takes);
+        let event = |seq, out: &mut Vec<u8>| freeze::event(out, seq, request, hold, &bill, &takes);
         let (place, settled) = self.settle_held(shared, request, hold, &takes, event, now);
         let over = bill.used.get().saturating_sub(hold.credits).max(0);
         self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
@@ -160,7 +160,7 @@ impl Edge {
         request: &Request,
         hold: &Hold,
         takes: &[(u64, i64, i64)],
-        event: impl FnOnce(u64) -> Vec<u8>,
+        event: impl FnOnce(u64, &mut Vec<u8>),
         now: Now,
     ) -> (Option<Place>, Option<SettledRecord>) {
         self.lane(shared, now);
@@ -217,7 +217,7 @@ impl Edge {
     pub(crate) fn push_settlement(
         &mut self,
         shared: &dyn SharedData,
-        event: impl FnOnce(u64) -> Vec<u8>,
+        event: impl FnOnce(u64, &mut Vec<u8>),
         now: Now,
     ) -> Option<Place> {
         self.lane(shared, now)?;
@@ -264,8 +264,10 @@ impl Edge {
         let closed = LeaseClosed { account: record.account, lease: record.epoch, used };
         let event = |seq| Event { seq, body: EventBody::LeaseClosed(closed) };
         self.lane(shared, now);
-        // An event of strings and integers always serialises.
-        let event = |seq| serde_json::to_vec(&event(seq)).unwrap_or_default();
+        let event = |seq, out: &mut Vec<u8>| {
+            // An event of strings and integers always serialises, and a vector takes it.
+            let _ = serde_json::to_writer(out, &event(seq));
+        };
         let pushed = self.lane.as_mut().map(|lane| lane.push(shared, &self.keys_in_shared, event));
         if pushed.and_then(|pushed| self.note_pushed(pushed)).is_none() {
             // The ledger takes the lease home when the node closes; until then it counts as leased.

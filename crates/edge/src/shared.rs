@@ -2,8 +2,6 @@
 //!
 //! Keys can never be deleted while the process lives, so every key here comes from a fixed set.
 
-use std::fmt::Write as _;
-
 /// Process-wide storage with compare-and-swap, and the clock-free rest of what the core asks of its host.
 pub trait SharedData {
     /// The value and its version; `(None, Some(_))` is an emptied key.
@@ -98,10 +96,10 @@ impl Keys {
         key.push_str(&self.prefix);
         key.push('/');
         key.push_str(kind);
-        // Writing to a String cannot fail.
-        let _ = write!(key, "/{first}");
-        if let Some(second) = second {
-            let _ = write!(key, "/{second}");
+        let mut digits = itoa::Buffer::new();
+        for number in std::iter::once(first).chain(second) {
+            key.push('/');
+            key.push_str(digits.format(number));
         }
         key
     }

@@ -1,6 +1,5 @@
 //! The request's way to the upstream: header, body and trailer callbacks.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use usage::RequestScanner;
@@ -30,16 +29,16 @@ impl Edge {
         &mut self,
         shared: &dyn SharedData,
         context: u32,
-        config: &Rc<Config>,
-        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
+        config: &'a Rc<Config>,
+        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         end_of_stream: bool,
         now: Now,
     ) -> Verdict {
         self.clock.last_request = now.mono_us;
-        let head = Head::read(pairs.clone());
+        let head = Head::read(pairs, &config.credentials.headers);
         let operation = classify(config, head.method, head.path);
         let mut verdict = Verdict::go();
-        verdict.headers = cleaned(config, &head, pairs.clone(), &operation, end_of_stream);
+        verdict.headers = cleaned(config, &head, &operation, end_of_stream);
         let mut request = Box::new(Request {
             config: Rc::clone(config),
             id: self.next_id(),
@@ -62,7 +61,7 @@ impl Edge {
             hold: None,
             answer: Answer::default(),
         });
-        let progress = match self.first_look(&mut request, &head, pairs) {
+        let progress = match self.first_look(&mut request, &head) {
             Some(refusal) => Progress::Refuse(refusal),
             None if request.stage == Stage::Passed => Progress::Go,
             None => self.advance(shared, context, &mut request, now),
@@ -77,12 +76,7 @@ impl Edge {
     }
 
     /// What the headers alone decide.
-    fn first_look<'a>(
-        &mut self,
-        request: &mut Request,
-        head: &Head<'_>,
-        pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> Option<Refusal> {
+    fn first_look(&mut self, request: &mut Request, head: &Head<'_>) -> Option<Refusal> {
         match request.operation {
             Operation::Exempt => {
                 request.stage = Stage::Passed;
@@ -101,7 +95,8 @@ impl Edge {
         if std::str::from_utf8(head.path).is_err() {
             return Some(refuse::route("The path is not readable."));
         }
-        match identify(&request.config.credentials, pairs, head.path) {
+        let sent = head.credentials.iter().map(|(name, value)| (&***name, *value));
+        match identify(sent, &request.config.credentials.query, head.path) {
             Ok(digest) => request.digest = Some(digest),
             Err(error) => return Some(refuse::credential(error)),
         }
@@ -236,7 +231,8 @@ impl Edge {
         }
         let policy = request.account.as_ref().map(|account| &account.policy.policy);
         let forward = policy.map_or(&[][..], |policy| &policy.forward);
-        let edits = forward.iter().map(|(name, value)| HeaderEdit::Forward(name.clone(), value.clone()));
+        let edits =
+            forward.iter().map(|(name, value)| HeaderEdit::Forward(name.as_str().into(), value.clone()));
         verdict.headers.extend(edits);
     }
 
@@ -346,42 +342,39 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     body.scanned = usize::try_from(shifted(u64::try_from(body.scanned).unwrap_or(0))).unwrap_or(usize::MAX);
     // In `hold` mode the headers are still here; in `stream` mode the length was taken off before they went.
     if let (HeaderMode::Hold, Some(announced)) = (request.config.headers, body.announced) {
-        verdict.headers.push(HeaderEdit::Set("content-length", shifted(announced).to_string()));
+        verdict.headers.push(HeaderEdit::Set("content-length", shifted(announced).to_string().into()));
     }
     verdict.body = BodyEdit::Prefix(edits);
 }
 
+/// Room for the header changes of most requests.
+const CLEANED: usize = 4;
+
 /// Header changes that do not depend on the decision.
-fn cleaned<'a>(
-    config: &Config,
-    head: &Head<'_>,
-    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    operation: &Operation,
-    end_of_stream: bool,
-) -> Vec<HeaderEdit> {
-    let text = |name: &[u8]| String::from_utf8(name.to_vec()).ok();
+fn cleaned(config: &Config, head: &Head<'_>, operation: &Operation, end_of_stream: bool) -> Vec<HeaderEdit> {
+    let text = |name: &[u8]| str::from_utf8(name).map(Rc::from).ok();
     // An exempt route's credential may be the upstream's own; only a key that the ledger minted is ours for sure.
     let exempt = *operation == Operation::Exempt;
     let ours = |value: &[u8]| !exempt || is_minted(value);
-    let sent: BTreeSet<String> = pairs
-        .filter(|(name, value)| {
-            config.credentials.headers.iter().any(|own| own.as_bytes() == *name) && ours(value)
-        })
-        .filter_map(|(name, _)| text(name))
-        .collect();
-    let mut edits: Vec<HeaderEdit> =
-        head.forged.iter().filter_map(|name| text(name)).map(HeaderEdit::Remove).collect();
+    let mut edits = Vec::with_capacity(CLEANED);
+    edits.extend(head.forged.iter().filter_map(|name| text(name)).map(HeaderEdit::Remove));
     // In shadow mode the credential may be the upstream's own.
     if !config.credentials.keep && config.enforce {
-        edits.extend(sent.into_iter().map(HeaderEdit::Remove));
+        for (name, _) in head.credentials.iter().filter(|(_, value)| ours(value)) {
+            // One removal takes all headers of a name.
+            let removal = HeaderEdit::Remove(Rc::clone(name));
+            if !edits.contains(&removal) {
+                edits.push(removal);
+            }
+        }
         let path = without_parameters(head.path, &config.credentials.query)
             .and_then(|path| String::from_utf8(path).ok());
-        edits.extend(path.map(|path| HeaderEdit::Set(":path", path)));
+        edits.extend(path.map(|path| HeaderEdit::Set(":path", path.into())));
     }
     if let Operation::Meter(_) = operation {
-        edits.push(HeaderEdit::Set("accept-encoding", "identity".to_owned()));
+        edits.push(HeaderEdit::Set("accept-encoding", "identity".into()));
         if config.headers == HeaderMode::Stream && !end_of_stream {
-            edits.push(HeaderEdit::Remove("content-length".to_owned()));
+            edits.push(HeaderEdit::Remove("content-length".into()));
         }
     }
     edits

@@ -209,13 +209,13 @@ impl Node {
         for edit in &verdict.headers {
             assert!(!client.headers_sent, "{edit:?} comes after the headers have gone");
             match edit {
-                HeaderEdit::Remove(name) if *name == "content-length" => client.length = None,
+                HeaderEdit::Remove(name) if **name == *"content-length" => client.length = None,
                 HeaderEdit::Remove(_) => {}
                 HeaderEdit::Set(name, value) => {
                     if *name == "content-length" {
                         client.length = Some(value.parse().expect("a length"));
                     }
-                    client.set.push(((*name).to_string(), value.clone()));
+                    client.set.push(((*name).to_string(), value.to_string()));
                 }
                 HeaderEdit::Forward(name, value) => client.set.push((name.to_string(), value.clone())),
             }

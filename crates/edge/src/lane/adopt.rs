@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use wire::{Event, EventBody, Settle};
 
-use super::{Frozen, Header, LaneQueue, event_of, place_of};
+use super::{Frozen, Header, LaneQueue, PLACE_HEAD_BYTES, event_of, place_of};
 use crate::limits::{LANE_LOOKS, LANE_SILENT_US, OPEN, RING, SLOTS};
 use crate::metric::Gauges;
 use crate::open::{OpenEntry, OpenState, Stamp};
@@ -110,15 +110,18 @@ pub(super) fn read_ring(shared: &dyn SharedData, keys: &Keys, lane: &LaneQueue) 
     let mut pending = VecDeque::new();
     let first = lane.acked.saturating_add(1);
     for seq in first..first.saturating_add(RING) {
-        let place = shared.get(&keys.ring(lane.lane.slot, place_of(seq))).0;
-        let Some((_, bytes)) = place.as_deref().and_then(|place| event_of(place, lane.lane.incarnation, seq))
-        else {
+        let Some(mut place) = shared.get(&keys.ring(lane.lane.slot, place_of(seq))).0 else {
+            break;
+        };
+        let Some((_, bytes)) = event_of(&place, lane.lane.incarnation, seq) else {
             break;
         };
         // Should a place have been damaged, the ledger refuses the placeholder alone and the numbers go on.
-        let whole = serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
-        let bytes = if whole { bytes.to_vec() } else { b"null".to_vec() };
-        pending.push_back(Frozen { seq, bytes });
+        if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err() {
+            place.truncate(PLACE_HEAD_BYTES);
+            place.extend_from_slice(b"null");
+        }
+        pending.push_back(Frozen { seq, place });
     }
     pending
 }

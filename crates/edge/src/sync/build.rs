@@ -93,13 +93,13 @@ impl Edge {
         let mut events = Vec::new();
         let first = lane.pending().next()?.seq;
         for event in lane.pending().take(BATCH_EVENTS_MAX) {
-            if events.len().saturating_add(event.bytes.len()) > BATCH_BYTES_MAX && !events.is_empty() {
+            if events.len().saturating_add(event.bytes().len()) > BATCH_BYTES_MAX && !events.is_empty() {
                 break;
             }
             if !events.is_empty() {
                 events.push(b',');
             }
-            events.extend_from_slice(&event.bytes);
+            events.extend_from_slice(event.bytes());
         }
         let batch =
             Batch { lane: lane.lane, first, events: Vec::new(), gap: lane.gap(), close: lane.adopted };

@@ -64,10 +64,11 @@ impl NumberReader {
     pub(super) fn step(&mut self, byte: u8) -> NumberStep {
         self.part = match (self.part, byte) {
             (Part::Digits, b'0'..=b'9') => {
+                // A checked product of 64 bits is a function call on the filter's target.
                 self.value = self
                     .value
-                    .and_then(|value| value.checked_mul(10))
-                    .and_then(|value| value.checked_add(digit(byte)));
+                    .filter(|value| *value <= u64::MAX / 10)
+                    .and_then(|value| value.wrapping_mul(10).checked_add(digit(byte)));
                 Part::Digits
             }
             (Part::Minus, b'0') => Part::Zero,

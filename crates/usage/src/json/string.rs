@@ -15,7 +15,22 @@ pub(crate) struct Name<'a> {
     pub(crate) hash: u64,
 }
 
-/// Collects a name.
+impl<'a> Name<'a> {
+    /// A name that stands in one piece, as it is.
+    #[inline]
+    pub(super) fn plain<V: Visitor>(text: &'a [u8]) -> Self {
+        let hash = if V::HASHES_NAMES { hashed(FNV_BASIS, text) } else { FNV_BASIS };
+        Self { bytes: text.get(..NAME_BYTES_MAX).unwrap_or(text), whole: text.len() <= NAME_BYTES_MAX, hash }
+    }
+}
+
+/// FNV-1a: chosen for being short. A client that finds a collision gets its own request refused.
+#[inline]
+fn hashed(hash: u64, piece: &[u8]) -> u64 {
+    piece.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
+}
+
+/// Collects a name that comes in several pieces.
 #[derive(Clone, Debug)]
 pub(super) struct NameBuffer {
     bytes: [u8; NAME_BYTES_MAX],
@@ -32,15 +47,17 @@ impl NameBuffer {
     }
 
     #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    #[inline]
     pub(super) fn push<V: Visitor>(&mut self, piece: &[u8]) {
         for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(piece) {
             *slot = *byte;
         }
         if V::HASHES_NAMES {
-            // FNV-1a: chosen for being short. A client that finds a collision gets its own request refused.
-            for byte in piece {
-                self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
-            }
+            self.hash = hashed(self.hash, piece);
         }
         self.len = self.len.saturating_add(piece.len());
     }
@@ -61,12 +78,31 @@ impl NameBuffer {
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
     // Names and most values are short: below this length the call into the vector search costs more than it
     // saves.
-    let near = bytes.get(..NEAR).unwrap_or(bytes);
-    if let Some(len) = near.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-        return len;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut near = 0_usize;
+    for word in words.iter().take(NEAR_WORDS) {
+        if let Some(index) = first_end(u64::from_le_bytes(*word)) {
+            return near.saturating_add(index);
+        }
+        near = near.saturating_add(8);
     }
-    let far = bytes.get(near.len()..).unwrap_or_default();
-    near.len().saturating_add(memchr::memchr2(b'"', b'\\', far).unwrap_or(far.len()))
+    let far = bytes.get(near..).unwrap_or_default();
+    let end = if far.len() < 8 {
+        far.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+    } else {
+        memchr::memchr2(b'"', b'\\', far)
+    };
+    near.saturating_add(end.unwrap_or(far.len()))
+}
+
+/// Which of eight bytes, the lowest first, is the first quote or backslash.
+#[inline]
+fn first_end(word: u64) -> Option<usize> {
+    // A byte that is zero borrows from above it and has its high bit set then; the lowest such is exact.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
+    let ends = (zeros(word ^ EACH.wrapping_mul(0x22)) | zeros(word ^ EACH.wrapping_mul(0x5c)))
+        & EACH.wrapping_mul(0x80);
+    (ends != 0).then(|| usize::try_from(ends.trailing_zeros() / 8).unwrap_or_default())
 }
 
 /// Whether the run has a raw control character, and whether all of it is ASCII; one pass that vectorises.
@@ -106,6 +142,12 @@ pub(super) struct Encoded {
 
 impl Units {
     pub(super) const EMPTY: Self = Self { high: None };
+
+    /// Whether a high surrogate waits for its other half.
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.high.is_some()
+    }
 
     /// The next code unit; a high surrogate waits for its other half.
     pub(super) fn push(&mut self, unit: u16) -> Encoded {
@@ -167,8 +209,28 @@ fn low_byte(code: u32) -> u8 {
     low
 }
 
-/// Bytes searched one by one before the vector search.
-const NEAR: usize = 16;
+/// Words of eight bytes searched one by one before the vector search.
+const NEAR_WORDS: usize = 4;
+/// 1 in each byte.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
 const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+#[cfg(test)]
+mod tests {
+    use super::plain_len;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn plain_bytes_end_at_the_first_quote_or_backslash(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'"'), Just(b'\\'), Just(0x23), Just(0xa2)], 0..90),
+            plain in 0..90_usize,
+        ) {
+            let end = |byte: &u8| matches!(byte, b'"' | b'\\');
+            let bytes: Vec<u8> = bytes.iter().enumerate().map(|(at, b)| if at < plain && end(b) { b'x' } else { *b }).collect();
+            prop_assert_eq!(plain_len(&bytes), bytes.iter().position(end).unwrap_or(bytes.len()));
+        }
+    }
+}

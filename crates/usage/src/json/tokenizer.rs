@@ -269,6 +269,14 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
         if CHECKED {
             self.check(run, tail)?;
         }
+        if self.in_name && self.wanted && self.name.is_empty() && !self.units.is_waiting() {
+            // A name that stands here as it is need not be collected.
+            if let Some((b'"', after)) = tail.split_first() {
+                self.state = State::Colon;
+                visitor.name(Name::plain::<V>(run))?;
+                return Ok(after);
+            }
+        }
         if self.wanted && !run.is_empty() {
             self.flush_units(visitor)?;
             self.hand_on(run, visitor)?;
@@ -360,6 +368,9 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
     /// Hands on a high surrogate that stays alone.
     #[inline]
     fn flush_units<V: Visitor>(&mut self, visitor: &mut V) -> Result<(), V::Error> {
+        if !self.units.is_waiting() {
+            return Ok(());
+        }
         let encoded = self.units.flush();
         self.hand_on(encoded.as_bytes(), visitor)
     }

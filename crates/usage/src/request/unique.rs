@@ -8,10 +8,9 @@ use crate::json::Name;
 use crate::limits::MEMBERS_MAX;
 
 /// The members seen, by the hash of their decoded names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Unique {
-    hashes: [u64; MEMBERS_MAX],
-    len: usize,
+    hashes: Vec<u64>,
 }
 
 impl Unique {
@@ -21,22 +20,15 @@ impl Unique {
     /// Where it is there already, or one too many. Names of equal hash count as equal: to find two takes
     /// intent, and the request refused is the finder's own.
     pub(super) fn insert(&mut self, name: Name<'_>) -> Result<(), RequestError> {
-        if self.hashes.iter().take(self.len).any(|hash| *hash == name.hash) {
+        if self.hashes.contains(&name.hash) {
             let ellipsis = if name.whole { "" } else { "…" };
             let member = format!("{}{ellipsis}", String::from_utf8_lossy(name.bytes));
             return Err(RequestError::Duplicate { member: member.into() });
         }
-        let Some(slot) = self.hashes.get_mut(self.len) else {
+        if self.hashes.len() >= MEMBERS_MAX {
             return Err(RequestError::TooManyMembers);
-        };
-        *slot = name.hash;
-        self.len = self.len.saturating_add(1);
+        }
+        self.hashes.push(name.hash);
         Ok(())
-    }
-}
-
-impl Default for Unique {
-    fn default() -> Self {
-        Self { hashes: [0; MEMBERS_MAX], len: 0 }
     }
 }
