@@ -199,6 +199,9 @@ pub struct Charge {
     pub debt: Micros,
     /// The sum of the slices and the debt (rule 9).
     pub amount: Micros,
+    /// True: told by the access log, not by the lane.
+    #[serde(default)]
+    pub recovered: bool,
 }
 
 /// What one lot paid of a charge.

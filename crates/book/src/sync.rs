@@ -5,6 +5,7 @@
 mod batch;
 mod charge;
 mod rate;
+pub mod recover;
 mod settle;
 mod want;
 

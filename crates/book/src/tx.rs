@@ -192,6 +192,8 @@ pub struct Counters {
     pub rejected: u64,
     /// Events declared lost.
     pub gaps: u64,
+    /// Requests charged from the access log.
+    pub recovered: u64,
     /// Micro-credits charged.
     pub charged: i128,
     /// Micro-credits of the price that were not charged.

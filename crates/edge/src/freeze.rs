@@ -22,11 +22,16 @@ pub(crate) struct Bill {
     pub used: Micros,
 }
 
+/// What a request took of one bucket: its tag, held, used.
+pub(crate) type Took = (u64, i64, i64);
+
 /// Lane and number of an event.
 pub(crate) type Place = (Rc<str>, u64);
 
-/// Room for an event or a line without growing.
+/// Room for an event without growing.
 pub(crate) const ROOM: usize = 512;
+/// Room for a line without growing.
+const LINE_ROOM: usize = 768;
 
 /// The event of one settled request: a [`wire::Event`] as JSON, written behind what is in `out`.
 pub(crate) fn event(
@@ -35,7 +40,7 @@ pub(crate) fn event(
     request: &Request,
     hold: &Hold,
     bill: &Bill,
-    takes: &[(u64, i64, i64)],
+    takes: &[Took],
 ) {
     let mut json = Writer::new(out);
     let account = request.account.as_ref();
@@ -51,22 +56,19 @@ pub(crate) fn event(
     json.raw(r#","operation":"#).text(request.operation.name());
     json.raw(outcome_member(bill.outcome));
     how(&mut json, bill);
-    json.raw(r#","lease":"#).number(hold.epoch.unwrap_or(0)).raw(r#","takes":["#);
-    for (place, (held, (_, amount, used))) in hold.takes.iter().zip(takes).enumerate() {
-        json.raw(if place == 0 { r#"{"bucket":"# } else { r#",{"bucket":"# }).text(&held.bucket);
-        json.raw(r#","held":"#).number(*amount).raw(r#","used":"#).number(*used).raw("}");
-    }
-    json.raw(r#"],"at":"#).number(request.began.wall_ms).raw("}}}");
+    taken(&mut json, request, hold, takes);
+    json.raw("}}}");
 }
 
-/// The line for the access log; a bill where the request was admitted.
+/// The line for the access log, a [`wire::Report`] as JSON; hold, bill and takes where the request was admitted.
+/// All that its event has is here too: the ledger can be told from the log what the ring could not deliver.
 pub(crate) fn line(
     request: &Request,
     ended: Ended,
-    bill: Option<(&Hold, &Bill)>,
+    bill: Option<(&Hold, &Bill, &[Took])>,
     place: Option<Place>,
 ) -> String {
-    let mut line = Vec::with_capacity(ROOM);
+    let mut line = Vec::with_capacity(LINE_ROOM);
     let mut json = Writer::new(&mut line);
     json.raw(r#"{"request":"#).text(&request.id);
     json.raw(r#","outcome":"#).text(&ended.name());
@@ -78,15 +80,19 @@ pub(crate) fn line(
         json.raw(r#","key":"#).text(&key.key_id);
     }
     json.raw(r#","plan":"#).text(request.plan());
-    if let Some((hold, _)) = bill {
+    if let Some((hold, bill, _)) = bill {
         json.raw(r#","model":"#).text(&hold.model.name);
+        if let Some(answered) = bill.answered_model.as_deref().filter(|name| **name != *hold.model.name) {
+            json.raw(r#","answered_model":"#).text(answered);
+        }
     }
     if let Ended::Refused(code) | Ended::Shadow(code) = ended {
         json.raw(r#","code":"#).text(code.as_str());
     }
-    if let Some((_, bill)) = bill {
+    if let Some((hold, bill, takes)) = bill {
         json.raw(r#","charge":"#).text(&credits(bill.used.get()));
         how(&mut json, bill);
+        taken(&mut json, request, hold, takes);
     }
     if let Some(account) = &request.account {
         json.raw(r#","term":"#).number(account.term);
@@ -123,6 +129,16 @@ fn how(json: &mut Writer<'_>, bill: &Bill) {
     if !bill.usage.is_empty() {
         json.raw("}");
     }
+}
+
+/// What was held and used of which leases, and when the request began: members behind others.
+fn taken(json: &mut Writer<'_>, request: &Request, hold: &Hold, takes: &[Took]) {
+    json.raw(r#","lease":"#).number(hold.epoch.unwrap_or(0)).raw(r#","takes":["#);
+    for (place, (held, (_, amount, used))) in hold.takes.iter().zip(takes).enumerate() {
+        json.raw(if place == 0 { r#"{"bucket":"# } else { r#",{"bucket":"# }).text(&held.bucket);
+        json.raw(r#","held":"#).number(*amount).raw(r#","used":"#).number(*used).raw("}");
+    }
+    json.raw(r#"],"at":"#).number(request.began.wall_ms);
 }
 
 fn outcome_member(outcome: Outcome) -> &'static str {

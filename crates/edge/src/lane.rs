@@ -359,7 +359,7 @@ impl Header {
 }
 
 fn name_of(lane: Lane) -> Rc<str> {
-    format!("{}/{}/{}", lane.node, lane.slot, lane.incarnation).into()
+    lane.to_string().into()
 }
 
 fn place_of(seq: u64) -> u64 {

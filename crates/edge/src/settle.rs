@@ -149,7 +149,7 @@ impl Edge {
         if let Some(account) = account {
             self.after_settlement(shared, &account.id, hold.node, settled, now);
         }
-        freeze::line(request, ended, Some((hold, &bill)), account.and(place))
+        freeze::line(request, ended, Some((hold, &bill, &takes)), account.and(place))
     }
 
     /// Brings a settlement into the ring, then into the record, then takes it out of the table of open requests:

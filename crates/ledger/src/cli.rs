@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 refused or failed, 2 bad input. Answers go to standard output (a table for
 //! people, the API's JSON with `--json`), everything else to standard error.
 
+mod access_log;
 mod account;
 mod catalog;
 mod client;
@@ -11,6 +12,7 @@ mod failure;
 mod key;
 mod plan;
 mod print;
+mod reconcile;
 mod serve;
 mod verify;
 
@@ -66,6 +68,8 @@ enum Command {
     Entries(credits::Entries),
     /// Sum up what an account used
     Usage(credits::Usage),
+    /// Charge from Envoy's access log what the ledger never heard of
+    Reconcile(reconcile::Reconcile),
     /// Check a store's books: every posting, every balance, every lane
     Verify(verify::Verify),
 }
@@ -84,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Reconcile(command) => command.run(),
         Command::Verify(command) => command.run(),
     };
     match outcome {

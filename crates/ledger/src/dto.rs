@@ -11,6 +11,7 @@ mod catalog;
 mod entry;
 mod key;
 mod plan;
+mod reconcile;
 
 pub use account::{
     Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
@@ -22,3 +23,4 @@ pub use catalog::{CatalogProblem, CatalogVersion};
 pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
 pub use key::{Key, KeyCreation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
+pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};

@@ -17,6 +17,7 @@ mod openapi;
 mod ops;
 mod page;
 mod plans;
+mod reconcile;
 mod respond;
 mod server;
 
@@ -89,4 +90,5 @@ fn admin_routes() -> OpenApiRouter<App> {
         .merge(credits::routes())
         .merge(plans::routes())
         .merge(catalog::routes())
+        .merge(reconcile::routes())
 }

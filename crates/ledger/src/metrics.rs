@@ -84,6 +84,8 @@ pub enum EventResult {
     rejected,
     /// Declared lost by its node.
     gap,
+    /// Charged from the access log.
+    recovered,
 }
 
 #[derive(Debug, Default)]

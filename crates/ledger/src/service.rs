@@ -17,8 +17,8 @@ use wire::{Digest, SyncRequest, SyncResponse};
 
 pub use self::error::{Kind, ServiceError};
 use crate::dto::{
-    Account, AccountStatus, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, SwitchTime,
-    UsageBy, UsageReport,
+    Account, AccountStatus, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled,
+    Reconciliation, SwitchTime, UsageBy, UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -85,6 +85,9 @@ pub trait Service: Send + Sync + 'static {
     /// Sums over an account's charges in `[from, to)`.
     fn usage(&self, account: String, query: UsageQuery) -> Reply<'_, UsageReport>;
 
+    /// Charges reported requests that are not charged; at most [`REPORTS_MAX`] reports.
+    fn reconcile(&self, reconciliation: Reconciliation) -> Reply<'_, Reconciled>;
+
     /// The plans of the catalog in force, in the catalog's order.
     fn plans(&self) -> Reply<'_, Vec<Plan>>;
 
@@ -127,6 +130,9 @@ pub struct Idempotency {
 
 /// How long the answer to a write is kept for repetitions, in hours.
 pub const IDEMPOTENCY_KEPT_HOURS: i64 = 24;
+
+/// The most reports of one reconciliation.
+pub const REPORTS_MAX: usize = 500;
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]

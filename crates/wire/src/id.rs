@@ -81,6 +81,23 @@ pub struct Lane {
     pub incarnation: u32,
 }
 
+impl Lane {
+    /// Reads the form that logs have: `node/slot/incarnation`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/');
+        let node = NodeId::parse(parts.next()?).ok()?;
+        let (slot, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(Self { node, slot, incarnation })
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.node, self.slot, self.incarnation)
+    }
+}
+
 fn decode_hex(text: &[u8], bytes: &mut [u8]) -> Option<()> {
     let (pairs, rest) = text.as_chunks::<2>();
     if !rest.is_empty() || pairs.len() != bytes.len() {

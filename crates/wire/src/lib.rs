@@ -9,12 +9,14 @@
 pub mod event;
 pub mod id;
 pub mod rate;
+pub mod report;
 pub mod snapshot;
 pub mod sync;
 
 pub use event::{Event, EventBody, Gap, LeaseClosed, Outcome, Settle, Take, UsageSource, UsageStatus, Used};
 pub use id::{Digest, IdError, Lane, NodeId};
 pub use rate::{RateGrant, RateLine, RateMode, RateReport, RateState, RateTokens, Withdrawal};
+pub use report::{Report, ReportError, Reported};
 pub use snapshot::{AccountStatus, Denial, DenialCode, KeyEntry, Snapshot};
 pub use sync::{
     Ack, Ask, Batch, Change, Grant, Health, Need, ParkedRequest, Rejected, Return, SyncRequest, SyncResponse,

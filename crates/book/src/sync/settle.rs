@@ -64,7 +64,8 @@ pub fn settle(
     Ok(if duplicate { Err("duplicate_request") } else { Ok(()) })
 }
 
-fn charge(
+/// The charge of a settlement; nothing where the account has no term or its catalog is gone.
+pub fn charge(
     tx: &mut impl Tx,
     now: Now,
     caller: Caller,
@@ -115,7 +116,21 @@ fn charge(
         amount: drawn.amount(),
         slices: drawn.slices,
         debt: drawn.debt,
+        recovered: false,
     }))
+}
+
+/// What a settlement would be charged now, and what of it no lot could pay; nothing as [`charge`].
+pub fn preview(tx: &mut impl Tx, settle: &Settle) -> Result<Option<(Micros, Micros)>, StoreError> {
+    let account = tx.account(&settle.account)?;
+    let Some(term) = account.and_then(|account| account.term_of_settlement(settle.term)).cloned() else {
+        return Ok(None);
+    };
+    let Some(catalog) = tx.catalog(term.catalog)? else { return Ok(None) };
+    let priced = charge::price(&catalog, settle);
+    let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
+    let drawn = draw(account, &term, priced.exact);
+    Ok(Some((drawn.amount(), drawn.debt)))
 }
 
 fn release((lane, seq): (Lane, u64), holder: NodeId, settle: &Settle, duplicate: bool) -> Release {
@@ -211,7 +226,7 @@ fn count_overshoot(tx: &mut impl Tx, settle: &Settle) {
 
 /// Whether a settlement can be believed at all: names that can stand in the journal, no negative or
 /// oversized number.
-fn is_sound(settle: &Settle) -> bool {
+pub fn is_sound(settle: &Settle) -> bool {
     let names = is_name(&settle.request, REQUEST_ID_MAX)
         && is_name(&settle.key, KEY_ID_MAX)
         && !settle.model.is_empty()

@@ -19,7 +19,13 @@ use crate::http::ProblemBody;
 #[command(next_help_heading = "Ledger")]
 pub struct ClientArgs {
     /// The ledger's address
-    #[arg(long, env = "BURSAR_LEDGER", value_name = "URL", default_value = "http://127.0.0.1:8700")]
+    #[arg(
+        long,
+        visible_alias = "server",
+        env = "BURSAR_LEDGER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8700"
+    )]
     ledger: String,
     /// A file whose first line is the admin token [default: the variable BURSAR_ADMIN_TOKEN]
     #[arg(long, env = "BURSAR_ADMIN_TOKEN_FILE", value_name = "FILE")]

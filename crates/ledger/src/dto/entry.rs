@@ -52,6 +52,9 @@ pub struct Entry {
     /// What the catalog's bound for one request kept from being charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disputed: Option<Credits>,
+    /// True where the charge was told by Envoy's access log, through a reconciliation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
     /// The reference of a grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use book::command::{self, grant, key, open, plan};
+use book::sync::recover::Scope;
 use book::{Error, Now, Refusal, StoreError, Tx as _};
 use serde::Serialize;
 use tariff::{Catalog, EdgeCatalog};
 use wire::{SyncRequest, SyncResponse};
 
-use super::{Engine, kept_ms, report, view};
+use super::{Engine, kept_ms, recover, report, view};
 use crate::dto;
 use crate::service::{
     Gauges, Idempotency, Kind, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
@@ -167,6 +168,15 @@ impl Service for Engine {
         Box::pin(async move {
             let head = self.head(&account).await?;
             report::usage(&self.reader, account, head, query).await
+        })
+    }
+
+    fn reconcile(&self, reconciliation: dto::Reconciliation) -> Reply<'_, dto::Reconciled> {
+        let scope = Scope { unknown_nodes: reconciliation.unknown_nodes, preview: reconciliation.dry_run };
+        self.look(move |tx, now| {
+            let reports = reconciliation.reports.iter();
+            let data = reports.map(|raw| recover::one(tx, now, raw, scope)).collect::<Result<_, _>>()?;
+            Ok(dto::Reconciled { data })
         })
     }
 

@@ -132,6 +132,7 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
         usage_source: None,
         usage_status: None,
         disputed: None,
+        recovered: None,
         reference: None,
         plan: None,
     };
@@ -182,6 +183,7 @@ fn charged(charge: &Charge, blank: dto::Entry) -> dto::Entry {
         usage_source: charge.source.as_ref().and_then(word),
         usage_status: charge.status.as_ref().and_then(word),
         disputed: (charge.disputed > Micros::ZERO).then(|| charge.disputed.into()),
+        recovered: charge.recovered.then_some(true),
         ..blank
     }
 }

@@ -188,6 +188,7 @@ impl Thread {
             (EventResult::conflict, counters.conflicts),
             (EventResult::rejected, counters.rejected),
             (EventResult::gap, counters.gaps),
+            (EventResult::recovered, counters.recovered),
         ];
         for (result, count) in events.into_iter().filter(|(_, count)| *count > 0) {
             metrics.events.get_or_create(&EventLabels { result }).inc_by(count);

@@ -72,6 +72,20 @@ refusals! {
 }
 
 refusals! {
+    /// Refusals of a reconciliation.
+    ReconcileRefusals {
+        BadRequest = 400 "The request cannot be read",
+        Unauthenticated = 401 "No token, or one that is not known",
+        Forbidden = 403 "The token is for the other part of the API",
+        TooLarge = 413 "The body is above 4 MiB",
+        MediaType = 415 "The body is not declared as JSON",
+        Invalid = 422 "More than 500 reports, or a member that is not known",
+        Internal = 500 "A fault of the ledger; its log says which",
+        Unavailable = 503 "Not now: try again after Retry-After",
+    }
+}
+
+refusals! {
     /// Refusals of an edge call.
     EdgeRefusals {
         BadRequest = 400 "The body is no JSON",

@@ -37,6 +37,8 @@ struct Rest<'a> {
     base: Micros,
     disputed: Micros,
     debt: Micros,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    recovered: bool,
 }
 
 /// Inserts an entry; `lane` is the row of a charge's lane.
@@ -144,6 +146,7 @@ fn charge(row: &Row<'_>, body: &str) -> Result<Charge, StoreError> {
         disputed: rest.disputed,
         slices,
         debt: rest.debt,
+        recovered: rest.recovered,
         amount: Micros(get(row, 15)?),
     })
 }
@@ -170,6 +173,7 @@ impl<'a> Rest<'a> {
             base: charge.base,
             disputed: charge.disputed,
             debt: charge.debt,
+            recovered: charge.recovered,
         }
     }
 }

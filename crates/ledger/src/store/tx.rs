@@ -83,9 +83,10 @@ impl<'s> SqliteTx<'s> {
         Ok(())
     }
 
-    fn lane_row(&mut self, lane: Lane) -> Result<KnownLane, StoreError> {
+    /// A lane's row, if it has one.
+    fn known_lane(&mut self, lane: Lane) -> Result<Option<KnownLane>, StoreError> {
         if let Some(known) = self.cache.lanes.get(&lane) {
-            return Ok(*known);
+            return Ok(Some(*known));
         }
         let found = self
             .prepare("SELECT id, last, closed FROM lane WHERE node = ?1 AND slot = ?2 AND incarnation = ?3")?
@@ -95,15 +96,20 @@ impl<'s> SqliteTx<'s> {
             })
             .optional()
             .map_err(failed)?;
-        let known = match found {
-            Some(known) => known,
-            None => {
-                let insert =
-                    "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
-                self.run(insert, params![lane.node.0, lane.slot, lane.incarnation])?;
-                KnownLane { row: self.connection.last_insert_rowid(), state: LaneState::default() }
-            }
-        };
+        if let Some(known) = found {
+            self.cache.lanes.insert(lane, known);
+        }
+        Ok(found)
+    }
+
+    /// A lane's row, made where it has none.
+    fn lane_row(&mut self, lane: Lane) -> Result<KnownLane, StoreError> {
+        if let Some(known) = self.known_lane(lane)? {
+            return Ok(known);
+        }
+        let insert = "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
+        self.run(insert, params![lane.node.0, lane.slot, lane.incarnation])?;
+        let known = KnownLane { row: self.connection.last_insert_rowid(), state: LaneState::default() };
         self.cache.lanes.insert(lane, known);
         Ok(known)
     }
@@ -278,7 +284,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn lane(&mut self, lane: Lane) -> Result<LaneState, StoreError> {
-        self.lane_row(lane).map(|known| known.state)
+        Ok(self.known_lane(lane)?.map_or_else(LaneState::default, |known| known.state))
     }
 
     fn put_lane(
@@ -307,7 +313,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn event_digest(&mut self, lane: Lane, seq: u64) -> Result<Option<u64>, StoreError> {
-        let row = self.lane_row(lane)?.row;
+        let Some(KnownLane { row, .. }) = self.known_lane(lane)? else { return Ok(None) };
         let found = self
             .prepare("SELECT first, digests FROM batch WHERE lane = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1")?
             .query_row(params![row, sql(seq)], |row| Ok((unsql(row.get(0)?), row.get::<_, Vec<u8>>(1)?)))

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ledger::dto::{Account, AccountStatus, Balance, Entry, Grant, Key, Lot, Plan, PlanChange, UsageReport};
+use ledger::dto::{
+    Account, AccountStatus, Balance, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled, Reconciliation,
+    UsageReport,
+};
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
@@ -81,6 +84,9 @@ impl Service for Failing {
         self.fail()
     }
     fn usage(&self, _: String, _: UsageQuery) -> Reply<'_, UsageReport> {
+        self.fail()
+    }
+    fn reconcile(&self, _: Reconciliation) -> Reply<'_, Reconciled> {
         self.fail()
     }
     fn plans(&self) -> Reply<'_, Vec<Plan>> {

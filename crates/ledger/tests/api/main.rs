@@ -13,5 +13,6 @@ mod keys;
 mod openapi;
 mod operations;
 mod process;
+mod reconcile;
 mod shapes;
 mod support;

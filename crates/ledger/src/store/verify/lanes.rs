@@ -45,13 +45,15 @@ impl Lanes {
     /// Notes an entry: within a lane numbers rise with the journal.
     pub fn note(&mut self, report: &mut Report, entry: &Entry) {
         let (lane, seq) = match &entry.kind {
+            // Told by the access log: whatever its number, the lane has not brought it.
+            EntryKind::Charge(charge) if charge.recovered => return,
             EntryKind::Charge(charge) => (charge.lane, charge.seq),
             EntryKind::Release(release) => (release.lane, release.seq),
             _ => return,
         };
         let posted = self.posted.entry(lane).or_default();
         if seq <= posted.seq {
-            let expected = format!("lane {} after {}", name(lane), posted.seq);
+            let expected = format!("lane {} after {}", lane, posted.seq);
             let found = format!("{seq} again");
             let entries = [posted.entry, entry.id];
             report.note(Some(entry.account.as_str()), Property::LaneNotBehind, &expected, &found, &entries);
@@ -71,7 +73,7 @@ impl Lanes {
         for (lane, posted) in &self.posted {
             let last = known.get(lane).copied().unwrap_or(0);
             if last < posted.seq {
-                let expected = format!("lane {} at {} or later", name(*lane), posted.seq);
+                let expected = format!("lane {} at {} or later", lane, posted.seq);
                 let found = format!("at {last}");
                 report.note(None, Property::LaneNotBehind, &expected, &found, &[posted.entry]);
             }
@@ -125,7 +127,7 @@ fn check_holes(
         hole(report, row, (reached.saturating_add(1), row.last));
     }
     if reached > row.last {
-        let expected = format!("lane {} at {reached}", name(row.lane));
+        let expected = format!("lane {} at {reached}", row.lane);
         let found = format!("at {}", row.last);
         report.note(None, Property::LaneNotBehind, &expected, &found, &[]);
     }
@@ -133,7 +135,7 @@ fn check_holes(
 }
 
 fn hole(report: &mut Report, row: &Row, (from, to): Span) {
-    let expected = format!("lane {}: {from} to {to} applied, refused or declared lost", name(row.lane));
+    let expected = format!("lane {}: {from} to {to} applied, refused or declared lost", row.lane);
     report.note(None, Property::LaneWithoutHoles, &expected, "nothing is known of them", &[]);
 }
 
@@ -165,8 +167,4 @@ impl Gaps {
         }
         Ok(gaps)
     }
-}
-
-fn name(lane: Lane) -> String {
-    format!("{}/{}/{}", lane.node, lane.slot, lane.incarnation)
 }
