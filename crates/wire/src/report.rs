@@ -81,11 +81,12 @@ pub struct Reported {
 // === impl Report ===
 
 impl Report {
-    /// Whether the request was charged: only such reports have a [`Reported`].
+    /// Whether the request was charged: only such reports have a [`Reported`]. A request that was settled as lost
+    /// by another VM is reported by that one.
     #[must_use]
     pub fn is_charged(&self) -> bool {
         let is_shadow = self.outcome.starts_with("shadow_");
-        self.outcome == "settled" || self.outcome == "lost" || (is_shadow && self.source.is_some())
+        self.outcome == "settled" || (is_shadow && self.source.is_some())
     }
 
     /// The settlement; nothing where the request was not charged.
@@ -104,7 +105,6 @@ impl Report {
         if place.is_some_and(|(_, seq)| seq == 0) {
             return Err(ReportError::Missing("seq"));
         }
-        let outcome = if self.outcome == "lost" { Outcome::Lost } else { Outcome::Settled };
         Ok(Some(Reported {
             place,
             settle: Settle {
@@ -115,7 +115,7 @@ impl Report {
                 model: self.model.ok_or_else(missing("model"))?,
                 answered_model: self.answered_model,
                 operation: self.operation,
-                outcome,
+                outcome: Outcome::Settled,
                 source: self.source,
                 status: self.status,
                 usage: self.usage,
@@ -151,9 +151,15 @@ mod tests {
 
     #[test]
     fn what_was_not_charged_has_no_settlement() {
-        for outcome in
-            ["released", "no_upstream", "exempt", "invalid_api_key", "abandoned", "shadow_rate_limited"]
-        {
+        for outcome in [
+            "released",
+            "no_upstream",
+            "exempt",
+            "invalid_api_key",
+            "abandoned",
+            "lost",
+            "shadow_rate_limited",
+        ] {
             let text = format!(r#"{{"request":"r","outcome":"{outcome}","plan":"","operation":"chat"}}"#);
             assert_eq!(read(&text), Ok(None), "{outcome}");
         }
