@@ -143,3 +143,55 @@ pub fn tagged(tag: u64) -> String {
 pub fn names_bucket(name: &str, id: &str) -> bool {
     name == id || name.strip_prefix('#').is_some_and(|hex| u64::from_str_radix(hex, 16) == Ok(tag(id)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_exactly_their_digits() {
+        let text = "00112233445566778899aabbccddeeff";
+        let node = NodeId::parse(text).unwrap();
+        assert_eq!(
+            node.0,
+            [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff]
+        );
+        assert_eq!((node.to_string(), format!("{node:?}")), (text.to_owned(), text.to_owned()));
+        assert_eq!(serde_json::to_string(&node).unwrap(), format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<NodeId>(&format!("\"{text}\"")).unwrap(), node);
+        let digest = Digest::parse(&"f0".repeat(32)).unwrap();
+        assert_eq!((digest.0, digest.to_string()), ([0xF0; 32], "f0".repeat(32)));
+    }
+
+    #[test]
+    fn other_texts_are_no_identities() {
+        let short = "0".repeat(30);
+        for text in
+            ["", "0", &short, &"0".repeat(31), &"0".repeat(34), &format!("{short}AF"), &format!("{short}0g")]
+        {
+            let error = NodeId::parse(text).unwrap_err();
+            assert_eq!(error.to_string(), "expected 32 lower-case hexadecimal digits", "{text}");
+        }
+        assert!(NodeId::parse(&format!("{short}/0")).is_err());
+        assert!(NodeId::parse(&format!("{short}:0")).is_err());
+        assert!(NodeId::parse(&format!("{short}`0")).is_err());
+        assert!(serde_json::from_str::<Digest>("\"00\"").unwrap_err().to_string().contains("64 lower-case"));
+    }
+
+    #[test]
+    fn tags_are_fnv_1a() {
+        assert_eq!(tag(""), 0xCBF2_9CE4_8422_2325);
+        assert_eq!(tag("a"), 0xAF63_DC4C_8601_EC8C);
+        assert_eq!(tagged(tag("credits")), "#a7be82ffb2619d55");
+        assert_eq!(tagged(1), "#0000000000000001");
+    }
+
+    #[test]
+    fn a_bucket_goes_by_its_id_or_its_tag() {
+        assert!(names_bucket("credits", "credits"));
+        assert!(names_bucket("#a7be82ffb2619d55", "credits"));
+        for name in ["", "#", "credit", "creditss", "a7be82ffb2619d55", "#a7be82ffb2619d54", "#credits"] {
+            assert!(!names_bucket(name, "credits"), "{name}");
+        }
+    }
+}

@@ -59,3 +59,15 @@ pub const SEQ_AHEAD_MAX: u64 = 1 << 20;
 pub const NODE_ADMITS_MS: u64 = 58_000;
 /// The ledger closes a node this long after its last call, in milliseconds.
 pub const NODE_OPEN_MS: u64 = 65_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_has_these_bounds() {
+        assert_eq!(SEQ_AHEAD_MAX, 1_048_576);
+        // A node stops admitting before the ledger may take its leases home: what makes leases safe.
+        const { assert!(NODE_ADMITS_MS < NODE_OPEN_MS) };
+    }
+}

@@ -119,3 +119,21 @@ fn is_zero(count: &u64) -> bool {
 fn is_false(flag: &bool) -> bool {
     !flag
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nothing_is_not_written() {
+        let json = |line: &RateLine| serde_json::to_string(line).unwrap();
+        let bare = RateLine { rate: "rpm".to_owned(), ..RateLine::default() };
+        assert_eq!(json(&bare), r#"{"rate":"rpm"}"#);
+        let full = RateLine { full_in_us: 1, used: 2, returned: 3, need: 4, more: true, ..bare };
+        assert_eq!(
+            json(&full),
+            r#"{"rate":"rpm","full_in_us":1,"used":2,"returned":3,"need":4,"more":true}"#
+        );
+        assert_eq!(serde_json::from_str::<RateLine>(&json(&full)).unwrap(), full);
+    }
+}

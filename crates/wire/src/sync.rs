@@ -282,3 +282,19 @@ pub enum Change {
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nothing_is_not_written() {
+        let answer = |rates_since| {
+            let answer = SyncResponse { rates_since, ..SyncResponse::default() };
+            serde_json::to_string(&answer).unwrap()
+        };
+        let bare = r#"{"v":0,"generation":"","node_open":false,"cursor":0,"feed_reset":false,"catalog":0}"#;
+        assert_eq!(answer(0), bare);
+        assert_eq!(answer(7), bare.replace(r#""cursor""#, r#""rates_since":7,"cursor""#));
+    }
+}
