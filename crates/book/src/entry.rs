@@ -287,3 +287,40 @@ impl EntryKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_show_what_moves_credits_and_says_why() {
+        let ended = |rest| EntryKind::LotEnded {
+            lot: 1,
+            pool: Arc::from("topup"),
+            end: LotEnd::Expired,
+            rest: Micros(rest),
+        };
+        let node = NodeId([1; 16]);
+        let kinds = [
+            (EntryKind::Opened { created_at: 0, plan: Arc::from("pro") }, "opened", true),
+            (EntryKind::Plan { from: Arc::from("pro"), to: Arc::from("max") }, "plan", true),
+            (EntryKind::Status { status: AccountStatus::Active }, "status", true),
+            (EntryKind::Cycle { cycle: None }, "cycle", false),
+            (EntryKind::LotClosed { lot: 1, end: LotEnd::Void }, "lot_closed", false),
+            (ended(1), "lot_ended", true),
+            (ended(0), "lot_ended", false),
+            (
+                EntryKind::Leased { node, epoch: 1, bucket: Arc::from("credits"), amount: Micros(1) },
+                "leased",
+                false,
+            ),
+            (EntryKind::LeaseClosed { node, epoch: 1, used: Vec::new() }, "lease_closed", false),
+            (EntryKind::NodeClosed { node, lost: Micros(1) }, "node_closed", false),
+        ];
+        for (kind, name, is_line) in kinds {
+            assert_eq!((kind.name(), kind.is_line()), (name, is_line));
+            // The store's name is the journal's.
+            assert!(serde_json::to_string(&kind).unwrap().contains(&format!(r#""kind":"{name}""#)));
+        }
+    }
+}

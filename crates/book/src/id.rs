@@ -78,3 +78,40 @@ pub fn is_name(text: &str, max: usize) -> bool {
 pub fn is_title(text: &str, max: usize) -> bool {
     text.len() <= max && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Refusal;
+
+    #[test]
+    fn account_ids_are_one_to_64_of_a_few_characters() {
+        for text in ["a", "Z9_.:-", &"x".repeat(64)] {
+            let id = AccountId::parse(text).unwrap();
+            assert_eq!((id.as_str(), id.to_string()), (text, text.to_owned()));
+            assert_eq!(Borrow::<str>::borrow(&id), text);
+            assert_eq!(AccountId::try_from(Arc::<str>::from(text)), Ok(id.clone()));
+            assert_eq!(&*Arc::<str>::from(id), text);
+        }
+        for text in ["", &"x".repeat(65), "a b", "a/b", "ä", "a\0"] {
+            assert_eq!(AccountId::parse(text), Err(AccountIdError), "{text:?}");
+            assert_eq!(AccountId::try_from(Arc::<str>::from(text)), Err(AccountIdError), "{text:?}");
+        }
+        let refusal = Refusal::from(AccountIdError);
+        assert!(matches!(&refusal, Refusal::Invalid { member: "account", detail } if detail.contains("64")));
+    }
+
+    #[test]
+    fn names_are_visible_and_titles_printable() {
+        assert!(is_name("!~", 2) && is_name("a", 1));
+        assert!(
+            !is_name("", 2)
+                && !is_name("abc", 2)
+                && !is_name(" ", 2)
+                && !is_name("ä", 2)
+                && !is_name("\u{7f}", 2)
+        );
+        assert!(is_title("", 2) && is_title("ä", 2) && is_title(" a", 2));
+        assert!(!is_title("abc", 2) && !is_title("\n", 2) && !is_title("\u{7f}", 2));
+    }
+}

@@ -53,3 +53,30 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lives_until_it_ends_or_is_revoked() {
+        let key = Key {
+            digest: Digest([7; 32]),
+            id: Arc::from("key_1"),
+            account: AccountId::parse("acme").unwrap(),
+            name: None,
+            auth_class: Arc::from(AUTH_CLASS_API),
+            models: Some(Arc::from(vec!["sonnet".to_owned()])),
+            created_at: 0,
+            expires_at: Some(10),
+            revoked_at: None,
+        };
+        assert!(key.is_live(9) && !key.is_live(10) && !key.is_live(11));
+        let endless = Key { expires_at: None, ..key.clone() };
+        assert!(endless.is_live(i64::MAX));
+        assert!(!Key { revoked_at: Some(5), ..endless }.is_live(4));
+        let entry = key.entry();
+        assert_eq!((entry.digest, &*entry.account, &*entry.key_id), (key.digest, "acme", "key_1"));
+        assert_eq!((&*entry.auth_class, entry.models, entry.expires_at), ("api", key.models, Some(10)));
+    }
+}

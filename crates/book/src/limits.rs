@@ -67,3 +67,17 @@ pub const REFERENCE_MAX: usize = 128;
 pub const LABEL_MAX: usize = 253;
 /// What of a refused event is kept with the incident, in bytes.
 pub const INCIDENT_BODY_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_bounded_amounts_fit() {
+        assert_eq!(
+            (AMOUNT_MAX, TOTAL_MAX),
+            (Micros(9_007_199_254_740_992), Micros(2_305_843_009_213_693_952))
+        );
+        assert!(AMOUNT_MAX.get().checked_mul(1_000).is_some() && TOTAL_MAX.get().checked_mul(3).is_some());
+    }
+}

@@ -80,3 +80,45 @@ fn lot_name(id: u64) -> Cow<'static, str> {
 fn less_than_zero(amount: Micros) -> i128 {
     i128::from(amount.get()).saturating_neg()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::world::{Worker, World, credits};
+
+    fn posted(entry: &Entry) -> Vec<(String, i128)> {
+        postings(entry).into_iter().map(|posting| (posting.to.into_owned(), posting.amount)).collect()
+    }
+
+    #[test]
+    fn every_credit_is_posted_twice() {
+        let mut world = World::new(crate::memory::Memory::new, "topup_only");
+        let mut worker = Worker::new(1);
+        world.top_up(1, "p1");
+        for (request, amount) in [("r1", 1), ("r2", 2)] {
+            let settle = world.use_of(request, credits(amount));
+            world.charge(&mut worker, settle);
+        }
+        world.top_up(3, "p2");
+        let lines: Vec<Vec<(String, i128)>> = world.subject.journal.iter().map(posted).collect();
+        let lines: Vec<_> = lines.into_iter().filter(|postings| !postings.is_empty()).collect();
+        let line = |postings: &[(&str, i128)]| -> Vec<(String, i128)> {
+            postings.iter().map(|(to, amount)| ((*to).to_owned(), amount.saturating_mul(1_000_000))).collect()
+        };
+        assert_eq!(
+            lines,
+            [
+                line(&[("issuance", -1), ("lot:3", 1)]),
+                line(&[("lot:3", -1), ("revenue", 1)]),
+                line(&[("debt", -2), ("revenue", 2)]),
+                line(&[("issuance", -3), ("lot:6", 3), ("lot:6", -2), ("debt", 2)]),
+            ]
+        );
+        assert!(world.subject.journal.iter().all(|entry| balance(entry) == 0));
+        let mut unbalanced = world.subject.journal[3].clone();
+        if let EntryKind::Charge(charge) = &mut unbalanced.kind {
+            charge.amount = credits(5);
+        }
+        assert_eq!(balance(&unbalanced), 4_000_000);
+    }
+}
