@@ -386,8 +386,9 @@ fn jump<S: Subject>(storm: &mut Storm<S>, dice: &mut Dice) {
         4 => super::days::after(1_709_164_800_000, Period::MONTH, 12 * dice.roll(40)),
         _ => next.map_or(storm.now.wall, |next| next + dice.pick(&[-1, 0, 0, 0, 1])),
     };
-    // The book's clock never falls: its keeper sees to that.
-    storm.now.wall = storm.now.wall.max(to);
+    // The book's clock never falls, its keeper sees to that; if it did, the book would be right still.
+    let falls = dice.one_in(12).then(|| storm.now.wall - dice.pick(&[1, 3_600_001, DAY, 40 * DAY]));
+    storm.now.wall = falls.unwrap_or(storm.now.wall.max(to));
     storm.tick();
 }
 
