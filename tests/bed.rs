@@ -26,6 +26,7 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
             filter: Filter::Plain { wasm },
             upstream: mock.address,
             upstream_http2,
+            routes: Vec::new(),
         }],
         ledger: mock.address,
         admin_port: 0,

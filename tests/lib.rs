@@ -1,5 +1,7 @@
 //! End-to-end tests live beside this file, one file a subject; what they share is here and in `testbed`.
 
+pub mod ground;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testbed::http::Answer;
@@ -15,6 +17,10 @@ const FURTHER_PLANS: &str = "
     title: Brisk
     rates:
       - { id: rps, max: 2, per: second }
+  tight:
+    title: Tight
+    rates:
+      - { id: rpm, max: 1, per: minute }
   watched:
     title: Watched
     enforce: false

@@ -195,6 +195,20 @@ async fn a_stream_that_ends_in_trailers_loses_nothing() -> Result<()> {
         let finished = events.iter().any(|event| event.contains(r#""finish_reason":"stop""#));
         ensure!(finished, "the last event is missing: {events:?}");
     }
+    // An event whose blank line never comes is none by the standard, but some clients read it all the same.
+    for tail in ["data: [DONE]", "data: [DONE]\n", "data: {\"error\":{\"message\":\"overloaded\"}}\n"] {
+        let body =
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"so\"}}}}]}}\n\n{tail}");
+        let chat = Chat::stream("gpt-5-mini").max_tokens(100).script(|script| {
+            (script.trailers, script.body) = (true, Some(body.clone()));
+        });
+        let answer = client.send(chat.request(&account.key)).await?.expect(200)?;
+        ensure!(
+            answer.trailers.is_some() && answer.text() == body,
+            "{:?} instead of {body:?}",
+            answer.text()
+        );
+    }
     stack.finish().await
 }
 

@@ -1,4 +1,5 @@
-//! An HTTP client for tests: one connection a request, nothing retried, nothing hidden.
+//! An HTTP client for tests: one connection a request (several: [`crate::session`]), nothing retried, nothing
+//! hidden.
 //!
 //! It can send a body in pieces, read an answer as it comes, and hang up at any moment. HTTP/1.1 and
 //! HTTP/2 without TLS.
@@ -10,18 +11,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{HeaderMap, Method, Version};
 use serde_json::Value;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use crate::pace::{Paced, Step};
+use crate::session::{Connection, Session};
 
 /// How long a whole exchange may take.
-const EXCHANGE_WITHIN: Duration = Duration::from_secs(15);
+pub(crate) const EXCHANGE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Where requests go, and how.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,9 @@ pub struct Reply {
     /// The headers.
     pub headers: HeaderMap,
     body: Incoming,
-    connection: Connection,
+    http2: bool,
+    /// Kept as long as the answer comes, where the connection is its alone.
+    connection: Option<Connection>,
 }
 
 /// A whole answer.
@@ -67,10 +69,6 @@ pub struct Answer {
     /// Why the body broke off, if it did.
     pub broken: Option<String>,
 }
-
-/// Ends the connection's task with its owner.
-#[derive(Debug)]
-struct Connection(JoinHandle<()>);
 
 // === impl Client ===
 
@@ -106,23 +104,9 @@ impl Client {
     }
 
     async fn open_untimed(&self, request: Request) -> Result<Reply> {
-        let stream = TcpStream::connect(self.address).await;
-        let stream = stream.with_context(|| format!("failed to connect to {}", self.address))?;
-        stream.set_nodelay(true)?;
-        let io = TokioIo::new(stream);
-        let request = request.build(self)?;
-        let (response, connection) = if self.http2 {
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
-            let task = Connection::run(connection);
-            (sender.send_request(request).await, task)
-        } else {
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-            let task = Connection::run(connection.with_upgrades());
-            (sender.send_request(request).await, task)
-        };
-        let (head, body) = response.context("no answer")?.into_parts();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body, connection })
+        let mut session = Session::connect(*self).await?;
+        let reply = session.open(request).await?;
+        Ok(Reply { connection: Some(session.into_connection()), ..reply })
     }
 }
 
@@ -180,7 +164,7 @@ impl Request {
         self
     }
 
-    fn build(self, client: &Client) -> Result<hyper::Request<Paced>> {
+    pub(crate) fn build(self, client: Client) -> Result<hyper::Request<Paced>> {
         let uri = if client.http2 { format!("http://{}{}", client.address, self.path) } else { self.path };
         let mut request = hyper::Request::builder().method(self.method).uri(uri);
         if let Some(headers) = request.headers_mut() {
@@ -197,6 +181,12 @@ impl Request {
 // === impl Reply ===
 
 impl Reply {
+    pub(crate) fn new(response: hyper::Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let http2 = head.version == Version::HTTP_2;
+        Self { status: head.status.as_u16(), headers: head.headers, body, http2, connection: None }
+    }
+
     /// The next piece of the body, as it came.
     ///
     /// # Errors
@@ -222,21 +212,21 @@ impl Reply {
     pub async fn whole(mut self) -> Result<Answer> {
         let mut body = BytesMut::new();
         let mut trailers = None;
-        let mut broken = None;
-        loop {
+        let broken = loop {
             let frame = tokio::time::timeout(EXCHANGE_WITHIN, self.body.frame()).await;
             match frame.context("the answer hangs")? {
-                None => break,
+                None => {
+                    // The library takes a reset with NO_ERROR or CANCEL for an end.
+                    let whole = !self.http2 || self.body.is_end_stream();
+                    break (!whole).then(|| "the stream was reset".to_owned());
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => body.extend_from_slice(&data),
                     Err(frame) => trailers = frame.into_trailers().ok(),
                 },
-                Some(Err(error)) => {
-                    broken = Some(error.to_string());
-                    break;
-                }
+                Some(Err(error)) => break Some(error.to_string()),
             }
-        }
+        };
         drop(self.connection);
         Ok(Answer { status: self.status, headers: self.headers, body: body.freeze(), trailers, broken })
     }
@@ -287,26 +277,6 @@ impl Answer {
         let text = self.text();
         let events = text.split("\n\n").filter_map(|event| event.trim_start().strip_prefix("data:"));
         events.map(|payload| payload.trim().to_owned()).collect()
-    }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    fn run<F, E>(connection: F) -> Self
-    where
-        F: Future<Output = Result<(), E>> + Send + 'static,
-    {
-        Self(tokio::spawn(async move {
-            // How it ended shows in the exchange itself.
-            let _ = connection.await;
-        }))
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -18,6 +18,7 @@ pub mod prices;
 pub mod raw;
 pub mod reconcile;
 pub mod request;
+pub mod session;
 pub mod setup;
 pub mod stack;
 pub mod tools;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::gateway::{Filter, Headers, Listener};
+use crate::gateway::{Filter, Headers, Listener, Route};
 use crate::ledger::Serve;
 use crate::stack::Stack;
 use crate::tools::{Tools, repository};
@@ -37,6 +37,8 @@ pub struct Setup {
     pub upstream: Option<SocketAddr>,
     /// Whether HTTP/2 is spoken to the upstream.
     pub upstream_http2: bool,
+    /// Routes of the first listener before the one to the upstream.
+    pub routes: Vec<Route>,
     /// Whether the line between Envoy and ledger can be made bad.
     pub link: bool,
     /// Where the books are kept; none = SQLite in the run's folder.
@@ -104,6 +106,7 @@ impl Setup {
             plugin: json!({}),
             upstream: None,
             upstream_http2: false,
+            routes: Vec::new(),
             link: true,
             store: None,
             ports: None,
@@ -221,6 +224,7 @@ impl Setup {
             filter: own.clone(),
             upstream,
             upstream_http2: self.upstream_http2,
+            routes: self.routes.clone(),
         }];
         listeners.extend(self.extra.iter().map(|extra| Listener {
             name: extra.name.clone(),
@@ -232,6 +236,7 @@ impl Setup {
             },
             upstream: extra.upstream.unwrap_or(upstream),
             upstream_http2: self.upstream_http2,
+            routes: Vec::new(),
         }));
         Ok(listeners)
     }

@@ -2,7 +2,11 @@
 //!
 //! An event can be judged only at its end, so the unfinished last event of a chunk is held back, but no
 //! longer than it may still be the one: an event with a choice in it passes at once, and so does a long
-//! one.
+//! one, and one whose data is whole and something else.
+//!
+//! Where a stream ends in trailers the host takes no more bytes, and [`UsageChunkFilter::finish`] has no use. What
+//! is lost then is an unfinished event that no client can read: a line that is no data, or JSON that breaks off
+//! before its choices.
 
 use crate::document::{Document, Kind};
 use crate::json::{Container, Literal, Node, Number, Sink, Step};
@@ -145,7 +149,11 @@ impl UsageChunkFilter {
     fn hold(&mut self, begin: usize, output: &mut Output<'_>) {
         let tail = output.chunk.get(begin..).unwrap_or_default();
         self.event_bytes = self.event_bytes.saturating_add(tail.len());
-        let is_other = self.marks.is_other || self.document.kind() == Kind::Broken;
+        let is_other = match self.document.kind() {
+            Kind::Broken => true,
+            Kind::Whole => !self.is_usage_only(),
+            _ => self.marks.is_other,
+        };
         self.passing |= is_other || self.event_bytes > HELD_BYTES_MAX;
         if self.passing {
             output.put_before(&mut self.held);

@@ -311,3 +311,37 @@ proptest! {
         prop_assert_eq!(filtered_at(&bytes, &sorted(&cuts, bytes.len())), bytes);
     }
 }
+
+/// A host that ends a stream in trailers takes nothing more: what is held back then is lost.
+#[test]
+fn an_unfinished_event_is_kept_from_the_client_only_where_it_says_nothing() {
+    let without_end = |tail: &str| {
+        let stream = format!("data: {{\"choices\":[{{\"delta\":{{}}}}]}}\n\n{tail}");
+        let mut filter = UsageChunkFilter::new();
+        let passed = match filter.push(stream.as_bytes()) {
+            Filtered::Unchanged => stream.clone().into_bytes(),
+            Filtered::Replace(bytes) => bytes,
+        };
+        passed.ends_with(tail.as_bytes())
+    };
+    for readable in [
+        "data: [DONE]",
+        "data: [DONE]\n",
+        "data: hello",
+        "data: {\"error\":{\"message\":\"overloaded\"}}",
+        "data: {\"error\":{\"message\":\"overloaded\"}}\n",
+        "event: error\ndata: {\"error\":{}}\n",
+        "data: {\"choices\":[],\"prompt_filter_results\":[]}\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"half a wo",
+    ] {
+        assert!(without_end(readable), "{readable}");
+    }
+    for unreadable in [
+        ": ping\n",
+        "event: error\n",
+        "data: {\"id\":\"x\",\"obj",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n",
+    ] {
+        assert!(!without_end(unreadable), "{unreadable}");
+    }
+}

@@ -10,6 +10,13 @@ const BUFFER_BYTES_MAX: u64 = 4 << 20;
 /// The last net for a stream that nobody ends.
 const IDLE_NET: &str = "60s";
 
+/// The cluster without endpoints.
+const NOBODY: &str = "nobody";
+/// The cluster whose endpoint refuses connections.
+const CLOSED: &str = "closed";
+/// Reserved (RFC 6335: port 1, TCPMUX); nobody listens there.
+const CLOSED_PORT: u16 = 1;
+
 /// Whether the filter holds request headers until the body has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Headers {
@@ -65,7 +72,43 @@ pub struct Listener {
     pub upstream: SocketAddr,
     /// Whether HTTP/2 is spoken to the upstream.
     pub upstream_http2: bool,
+    /// Routes before the one that leads there.
+    pub routes: Vec<Route>,
 }
+
+/// A route for the requests that name it in [`ROUTE_HEADER`].
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it leads.
+    pub to: To,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug)]
+pub enum To {
+    /// Nowhere: Envoy answers itself, with this status.
+    Direct(u16),
+    /// Nowhere: Envoy redirects.
+    Redirect,
+    /// A cluster without endpoints.
+    Nobody,
+    /// A port at which nobody listens.
+    Closed,
+    /// The upstream.
+    Upstream {
+        /// The route's time limit, in milliseconds; 0 = none.
+        timeout_ms: u64,
+        /// How long the stream may be idle, in milliseconds; 0 = the listener's.
+        idle_ms: u64,
+        /// How often a failed or broken try is repeated.
+        retries: u32,
+    },
+}
+
+/// The request header that chooses a [`Route`].
+pub const ROUTE_HEADER: &str = "x-route";
 
 /// One Envoy.
 #[derive(Clone, Debug)]
@@ -93,6 +136,8 @@ impl Config {
             })
             .collect();
         clusters.push(cluster("ledger", self.ledger, false));
+        clusters.push(cluster(CLOSED, SocketAddr::from(([127, 0, 0, 1], CLOSED_PORT)), false));
+        clusters.push(json!({"name": NOBODY, "type": "STATIC", "load_assignment": {"cluster_name": NOBODY}}));
         json!({
             "admin": {"address": address("127.0.0.1", self.admin_port)},
             "stats_config": {
@@ -109,6 +154,9 @@ impl Config {
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
         }));
+        let upstream = upstream_name(&listener.name);
+        let mut routes: Vec<Value> = listener.routes.iter().map(|own| route(own, &upstream)).collect();
+        routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": upstream, "timeout": "0s"}}));
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": listener.name,
@@ -123,7 +171,7 @@ impl Config {
             "route_config": {"virtual_hosts": [{
                 "name": "all",
                 "domains": ["*"],
-                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": upstream_name(&listener.name), "timeout": "0s"}}],
+                "routes": routes,
             }]},
             "http_filters": filters,
         });
@@ -182,13 +230,46 @@ fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
         ]}]},
         // The 200 streams of a test at once, and then some.
         "circuit_breakers": {"thresholds": [
-            {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096},
+            {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096, "max_retries": 4096},
         ]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": protocol,
         }},
     })
+}
+
+fn route(route: &Route, upstream: &str) -> Value {
+    let chosen = json!({
+        "prefix": "/",
+        "headers": [{"name": ROUTE_HEADER, "string_match": {"exact": route.name}}],
+    });
+    let to = |cluster: &str| json!({"match": chosen, "route": {"cluster": cluster, "timeout": "0s"}});
+    match route.to {
+        To::Direct(status) => {
+            let body = json!({"inline_string": "Envoy's own words."});
+            json!({"match": chosen, "direct_response": {"status": status, "body": body}})
+        }
+        To::Redirect => json!({"match": chosen, "redirect": {"path_redirect": "/elsewhere"}}),
+        To::Nobody => to(NOBODY),
+        To::Closed => to(CLOSED),
+        To::Upstream { timeout_ms, idle_ms, retries } => {
+            let mut action = json!({"cluster": upstream, "timeout": seconds(timeout_ms)});
+            if let Some(action) = action.as_object_mut().filter(|_| idle_ms > 0) {
+                action.insert("idle_timeout".to_owned(), seconds(idle_ms));
+            }
+            if let Some(action) = action.as_object_mut().filter(|_| retries > 0) {
+                let policy = json!({"retry_on": "5xx,reset,connect-failure", "num_retries": retries});
+                action.insert("retry_policy".to_owned(), policy);
+            }
+            json!({"match": chosen, "route": action})
+        }
+    }
+}
+
+/// A duration as the configuration writes it.
+fn seconds(ms: u64) -> Value {
+    json!(format!("{}.{:03}s", ms / 1_000, ms % 1_000))
 }
 
 fn upstream_name(listener: &str) -> String {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 pub use access_log::{Line, lines};
-pub use config::{Config, Filter, Headers, Listener};
+pub use config::{Config, Filter, Headers, Listener, ROUTE_HEADER, Route, To};
 pub use stats::Stats;
 
 use crate::child::Child;

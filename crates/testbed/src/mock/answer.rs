@@ -17,6 +17,8 @@ use crate::pace::Step;
 
 /// Between two pieces that must not arrive in one read.
 const APART: Duration = Duration::from_millis(2);
+/// Before an answer breaks off: HTTP/2 forgets what is not written yet when it resets a stream.
+const BEFORE_BREAK: Duration = Duration::from_millis(50);
 /// The creation time that every answer states, in seconds since 1970.
 const CREATED: u64 = 1_700_000_000;
 /// At most so many tokens appear as text.
@@ -153,11 +155,11 @@ impl Plan {
         let single = parts.len() == 1;
         let breaks = |point| script.cut.is_some_and(|Cut { before, .. }| before == point);
         if breaks(CutPoint::Body) {
-            return vec![Step::Wait(APART), Step::Break];
+            return vec![Step::Wait(BEFORE_BREAK), Step::Break];
         }
         for part in parts {
             if part.content && breaks(CutPoint::Chunk(content)) {
-                steps.extend([Step::Wait(APART), Step::Break]);
+                steps.extend([Step::Wait(BEFORE_BREAK), Step::Break]);
                 return steps;
             }
             content = content.saturating_add(usize::from(part.content));
@@ -170,7 +172,7 @@ impl Plan {
             }
             if single && matches!(script.cut, Some(Cut { before: CutPoint::Chunk(_), .. })) {
                 let half = rest.split_to(rest.len() / 2);
-                steps.extend([Step::Data(half), Step::Wait(APART), Step::Break]);
+                steps.extend([Step::Data(half), Step::Wait(BEFORE_BREAK), Step::Break]);
                 return steps;
             }
             steps.push(Step::Data(rest));
@@ -178,7 +180,7 @@ impl Plan {
             self.reports.extend(part.reports.map(|tokens| (end, tokens)));
         }
         if breaks(CutPoint::End) {
-            steps.extend([Step::Wait(APART), Step::Break]);
+            steps.extend([Step::Wait(BEFORE_BREAK), Step::Break]);
         } else if script.trailers {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-mock-trailer", HeaderValue::from_static("end"));
@@ -209,7 +211,7 @@ fn stream(script: &Script, asked: &Asked<'_>, model: &str, tokens: Tokens) -> Ve
     let wanted = asked.json.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
     let reporting = wanted || script.always_usage;
     let chunks = script.chunks.unwrap_or(5).max(1);
-    let wait = (script.chunk_delay_ms > 0).then(|| Duration::from_millis(script.chunk_delay_ms));
+    let wait = delay(script.chunk_delay_ms);
     let head = format!(
         r#"data: {{"id":"chatcmpl-mock-{}","object":"chat.completion.chunk","created":{CREATED},"model":{},"#,
         asked.seq,
@@ -242,7 +244,8 @@ fn stream(script: &Script, asked: &Asked<'_>, model: &str, tokens: Tokens) -> Ve
     match &script.usage {
         UsageShape::Api if reporting => {
             let usage = format!(r#","usage":{}"#, tokens.usage());
-            parts.push(Part { bytes: event("", &usage), reports: Some(tokens), ..Part::default() });
+            let wait = delay(script.usage_delay_ms);
+            parts.push(Part { bytes: event("", &usage), wait, reports: Some(tokens), ..Part::default() });
         }
         UsageShape::Literal(json) if reporting => {
             parts.push(Part { bytes: event("", &format!(r#","usage":{json}"#)), ..Part::default() });
@@ -250,9 +253,14 @@ fn stream(script: &Script, asked: &Asked<'_>, model: &str, tokens: Tokens) -> Ve
         _ => {}
     }
     if !script.no_done {
-        parts.push(Part { bytes: b"data: [DONE]\n\n".to_vec(), ..Part::default() });
+        let wait = delay(script.done_delay_ms);
+        parts.push(Part { bytes: b"data: [DONE]\n\n".to_vec(), wait, ..Part::default() });
     }
     parts
+}
+
+fn delay(ms: u64) -> Option<Duration> {
+    (ms > 0).then(|| Duration::from_millis(ms))
 }
 
 fn text(tokens: u64) -> String {

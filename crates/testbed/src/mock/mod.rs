@@ -11,5 +11,5 @@ pub mod script;
 mod server;
 
 pub use record::{Ended, Record, Seen};
-pub use script::{Cut, CutPoint, SCRIPT_HEADER, Script, TAG_HEADER, Tokens, UsageShape};
+pub use script::{Cut, CutPoint, Failing, SCRIPT_HEADER, Script, TAG_HEADER, Tokens, UsageShape};
 pub use server::Mock;

@@ -31,6 +31,13 @@ pub struct Script {
     pub head_delay_ms: u64,
     /// Before each content chunk of a stream, in milliseconds.
     pub chunk_delay_ms: u64,
+    /// Before the chunk with the usage, in milliseconds.
+    pub usage_delay_ms: u64,
+    /// Before `[DONE]`, in milliseconds.
+    pub done_delay_ms: u64,
+    /// How many requests of the same name fail before one is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<Failing>,
     /// Byte offsets at which the body is cut into pieces that are written apart.
     pub cuts: Vec<usize>,
     /// How usage is reported.
@@ -84,6 +91,15 @@ pub enum UsageShape {
     Cumulative,
 }
 
+/// Requests that fail before one of the same name is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// How many.
+    pub times: usize,
+    /// The status that they get; none = their connection or stream is reset before a head.
+    pub status: Option<u16>,
+}
+
 /// Where an answer breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
@@ -113,6 +129,18 @@ impl Script {
     #[must_use]
     pub fn header(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The script of the n-th request of its name, counted from 1.
+    #[must_use]
+    pub fn of_try(mut self, n: usize) -> Self {
+        if let Some(Failing { status, .. }) = self.failing.filter(|failing| n <= failing.times) {
+            self.status = status.or(self.status);
+            if status.is_none() {
+                self.cut = Some(Cut { before: CutPoint::Head, fin: false });
+            }
+        }
+        self
     }
 
     /// The tokens of an answer to this request body.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -99,8 +99,13 @@ async fn answer(
     let script: Script = script.transpose().context("the x-mock header is no script")?.unwrap_or_default();
     let http2 = request.version() == Version::HTTP_2;
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let tag = request.headers().get(TAG_HEADER).map(text);
+    let script = match (&tag, script.failing) {
+        (Some(tag), Some(_)) => script.of_try(record.tagged(tag).len().saturating_add(1)),
+        _ => script,
+    };
     let seq = record.begin(Seen {
-        tag: request.headers().get(TAG_HEADER).map(text),
+        tag,
         method: method.clone(),
         path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         http2,
@@ -116,10 +121,10 @@ async fn answer(
     }
     let body = request.into_body();
     let body = if script.early {
-        tokio::spawn(read(body, record.clone(), seq));
+        tokio::spawn(read(body, http2, record.clone(), seq));
         Bytes::new()
     } else {
-        read(body, record.clone(), seq).await
+        read(body, http2, record.clone(), seq).await
     };
     let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let asked = Asked { seq, method: &method, path: &path, headers: &headers, body: &body, json: &json };
@@ -159,11 +164,12 @@ fn response(plan: Plan, account: Account) -> Response<Paced<Account>> {
 }
 
 /// Reads a request's body to its end, noting how far it came.
-async fn read(mut body: Incoming, record: Record, seq: usize) -> Bytes {
+async fn read(mut body: Incoming, http2: bool, record: Record, seq: usize) -> Bytes {
     let mut whole = BytesMut::new();
     let complete = loop {
         match body.frame().await {
-            None => break true,
+            // The library takes a reset with CANCEL for an end.
+            None => break !http2 || body.is_end_stream(),
             Some(Err(_)) => break false,
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {

@@ -1,0 +1,296 @@
+//! Clients that go away, at every moment of a request and in every way: charged is what had been delivered,
+//! nothing stays held, and who shares the connection does not notice.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::ground::{Ground, PROTOCOLS, Part, client, nothing_held, recovered, serves_on, together};
+use e2e::{charge, funded, hold, reached_provider, report};
+use serde_json::json;
+use testbed::http::Request;
+use testbed::link::Fault;
+use testbed::pace::Step;
+use testbed::request::Chat;
+use testbed::session::Session;
+use testbed::{Account, Stack, wait};
+
+/// How long the slow ledger takes.
+const SLOW: Duration = Duration::from_millis(250);
+/// 50 tokens of input and 80 of output: 50 x 12.5 + 80 x 100.
+const PRICE: i64 = 8_625;
+
+/// When the client goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    /// Half of the body is sent.
+    Sending,
+    /// The body is sent, and the ledger has been asked so many milliseconds ago.
+    Waiting(u64),
+    /// The provider has it and thinks.
+    Thinking,
+    /// So many pieces of the answer have come.
+    Between(usize),
+    /// All but the chunk with the usage and `[DONE]` has come.
+    BeforeUsage,
+    /// All but `[DONE]` has come.
+    AfterUsage,
+    /// All has come.
+    End,
+}
+
+/// How it goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Leaving {
+    /// It resets this stream of its connection.
+    Stream,
+    /// It closes the connection.
+    Close,
+    /// It resets the connection.
+    Reset,
+}
+
+/// What may be charged.
+#[derive(Clone, Copy, Debug)]
+enum Charge {
+    Nothing,
+    /// Nothing, or an estimate within the hold: it depends on what Envoy had read.
+    AtMostHeld,
+    /// An estimate within the hold.
+    Estimated,
+    /// What the provider reported.
+    Exact,
+}
+
+const CASES: &[(Moment, bool, Charge)] = &[
+    (Moment::Sending, false, Charge::Nothing),
+    (Moment::Sending, true, Charge::Nothing),
+    (Moment::Thinking, false, Charge::Nothing),
+    (Moment::Thinking, true, Charge::Nothing),
+    (Moment::Between(0), true, Charge::AtMostHeld),
+    (Moment::Between(1), true, Charge::Estimated),
+    (Moment::Between(4), true, Charge::Estimated),
+    (Moment::BeforeUsage, true, Charge::Estimated),
+    (Moment::AfterUsage, true, Charge::Exact),
+    (Moment::End, true, Charge::Exact),
+    (Moment::End, false, Charge::Exact),
+];
+
+/// While the slow ledger is asked: before its answer, about when it comes, and after it.
+const WAITING: &[u64] = &[20, 120, 240, 260, 300];
+
+fn ways(http2: bool) -> &'static [Leaving] {
+    if http2 { &[Leaving::Stream, Leaving::Close, Leaving::Reset] } else { &[Leaving::Close, Leaving::Reset] }
+}
+
+fn chat(moment: Moment, stream: bool) -> Chat {
+    let chat = if stream { Chat::stream("gpt-5-mini") } else { Chat::new("gpt-5-mini") };
+    let chat = chat.max_tokens(200).takes(50, 80);
+    match moment {
+        Moment::Sending | Moment::Waiting(_) | Moment::End => chat,
+        Moment::Thinking => chat.script(|script| script.head_delay_ms = 5_000),
+        Moment::Between(_) => chat.script(|script| (script.chunks, script.chunk_delay_ms) = (Some(8), 100)),
+        Moment::BeforeUsage => chat.script(|script| script.usage_delay_ms = 5_000),
+        Moment::AfterUsage => chat
+            .member("stream_options", json!({"include_usage": true}))
+            .script(|script| script.done_delay_ms = 5_000),
+    }
+}
+
+fn request(chat: &Chat, moment: Moment, key: &str) -> Request {
+    if moment != Moment::Sending {
+        return chat.request(key);
+    }
+    let body = chat.body();
+    let half = body.as_bytes().get(..body.len() / 2).unwrap_or_default().to_vec();
+    chat.request(key).steps(vec![Step::Data(half.into()), Step::Wait(Duration::from_secs(30))])
+}
+
+/// Sends a request, goes at the moment and in the way; leaves the connection where that is still there.
+async fn leave(
+    stack: &Stack,
+    mut session: Session,
+    (chat, key): (&Chat, &str),
+    (moment, leaving): (Moment, Leaving),
+) -> Result<Option<Session>> {
+    let request = request(chat, moment, key);
+    let reply = match moment {
+        Moment::Sending | Moment::Waiting(_) | Moment::Thinking => {
+            tokio::select! {
+                answer = session.open(request) => bail!("answered too early: {}", answer?.status),
+                moment = come(stack, chat, moment) => moment?,
+            }
+            None
+        }
+        Moment::Between(_) | Moment::BeforeUsage | Moment::AfterUsage | Moment::End => {
+            let mut reply = session.open(request).await?;
+            ensure!(reply.status == 200, "{}", reply.status);
+            let (mut read, mut pieces) = (Vec::new(), 0);
+            let done = |read: &[u8], pieces: usize| {
+                let has = |text: &str| String::from_utf8_lossy(read).contains(text);
+                match moment {
+                    Moment::Between(n) => pieces >= n,
+                    Moment::BeforeUsage => has(r#""finish_reason":"stop""#),
+                    Moment::AfterUsage => has(r#""prompt_tokens""#),
+                    _ => false,
+                }
+            };
+            while !done(&read, pieces) {
+                let Some(piece) = reply.piece().await? else { break };
+                read.extend_from_slice(&piece);
+                pieces += 1;
+            }
+            Some(reply)
+        }
+    };
+    match leaving {
+        Leaving::Stream => {
+            drop(reply);
+            Ok(Some(session))
+        }
+        Leaving::Close => Ok(None),
+        Leaving::Reset => session.reset().map(|()| None),
+    }
+}
+
+/// The moment before an answer.
+async fn come(stack: &Stack, chat: &Chat, moment: Moment) -> Result<()> {
+    match moment {
+        Moment::Waiting(ms) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            Ok(())
+        }
+        Moment::Thinking => {
+            wait::until_true("the provider has it", Duration::from_secs(5), || async {
+                Ok(reached_provider(stack, &chat.tag))
+            })
+            .await
+        }
+        _ => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Ok(())
+        }
+    }
+}
+
+async fn check(stack: &Stack, account: &Account, chat: &Chat, expected: Charge) -> Result<()> {
+    let line = report(stack, &chat.tag).await?;
+    let settled = line.report("outcome") == Some("settled");
+    let most = hold("gpt-5-mini", &chat.body(), 200)?;
+    match expected {
+        Charge::Nothing => ensure!(!settled, "{}", line.json),
+        Charge::AtMostHeld if !settled => {}
+        Charge::AtMostHeld | Charge::Estimated => {
+            let entry = charge(stack, account, &chat.tag).await?;
+            ensure!((-most..0).contains(&entry.amount), "hold {most}: {}", entry.json);
+            ensure!(entry.text("usage_source") == Some("estimated"), "{}", entry.json);
+        }
+        Charge::Exact => {
+            let entry = charge(stack, account, &chat.tag).await?;
+            ensure!(entry.amount == -PRICE, "{}", entry.json);
+        }
+    }
+    Ok(())
+}
+
+async fn on(ground: Ground) -> Result<()> {
+    let stack = ground.setup("gone").start().await?;
+    let account = funded(&stack, "50").await?;
+    e2e::still_serves(&stack, &account).await?;
+    let mut parts: Vec<Part<'_, ()>> = Vec::new();
+    for (moment, stream, expected) in CASES {
+        for http2 in PROTOCOLS {
+            for leaving in ways(http2) {
+                let (stack, account) = (&stack, &account);
+                parts.push(Box::pin(async move {
+                    let case = async {
+                        let client = client(stack, http2)?;
+                        let session = Session::connect(client).await?;
+                        let chat = chat(*moment, *stream);
+                        let own = (&chat, account.key.as_str());
+                        let left = leave(stack, session, own, (*moment, *leaving)).await?;
+                        check(stack, account, &chat, *expected).await?;
+                        if let Some(mut session) = left {
+                            let kept = serves_on(&mut session, client, account).await?;
+                            ensure!(kept, "one stream's end cost the connection");
+                        }
+                        anyhow::Ok(())
+                    };
+                    case.await
+                        .with_context(|| format!("{moment:?} stream {stream} http2 {http2} {leaving:?}"))
+                }));
+            }
+        }
+    }
+    together(parts).await?;
+    nothing_held(&stack, &[&account]).await?;
+    stack.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_goes_at_any_moment() -> Result<()> {
+    for ground in Ground::ALL.into_iter().chain(Ground::OLDEST) {
+        on(ground).await.with_context(|| format!("{ground:?}"))?;
+    }
+    Ok(())
+}
+
+/// What the account of a waiting request has: enough, nothing, or less than the request may hold, which the
+/// ledger answers with a clip.
+const CREDITS: &[&str] = &["1", "0", "0.002"];
+
+async fn waiting_on(ground: Ground) -> Result<()> {
+    let mut stack = ground.setup("gone-waiting").start().await?;
+    let rich = funded(&stack, "50").await?;
+    e2e::still_serves(&stack, &rich).await?;
+    stack.fault(Fault::Delay(SLOW)).await?;
+    let mut parts: Vec<Part<'_, Account>> = Vec::new();
+    for credits in CREDITS {
+        for wait in WAITING {
+            for http2 in PROTOCOLS {
+                for leaving in ways(http2) {
+                    let (stack, rich) = (&stack, &rich);
+                    parts.push(Box::pin(async move {
+                        let case = async {
+                            let account = if *credits == "0" {
+                                stack.account("topup_only").await?
+                            } else {
+                                funded(stack, credits).await?
+                            };
+                            let client = client(stack, http2)?;
+                            let session = Session::connect(client).await?;
+                            let moment = Moment::Waiting(*wait);
+                            let chat = chat(moment, true).script(|script| script.head_delay_ms = 5_000);
+                            let own = (&chat, account.key.as_str());
+                            let left = leave(stack, session, own, (moment, *leaving)).await;
+                            // A slow ledger's denial may be faster than the client.
+                            let left = if *credits == "0" { left.unwrap_or(None) } else { left? };
+                            check(stack, &account, &chat, Charge::Nothing).await?;
+                            if let Some(mut session) = left {
+                                serves_on(&mut session, client, rich).await?;
+                            }
+                            anyhow::Ok(account)
+                        };
+                        case.await.with_context(|| {
+                            format!("{credits} credits, {wait} ms, http2 {http2} {leaving:?}")
+                        })
+                    }));
+                }
+            }
+        }
+    }
+    let accounts = together(parts).await?;
+    stack.fault(Fault::None).await?;
+    recovered(&stack).await?;
+    let funded = accounts.iter().filter(|account| account.plan == "bulk");
+    nothing_held(&stack, &funded.chain([&rich]).collect::<Vec<_>>()).await?;
+    stack.finish().await
+}
+
+/// What the ledger grants to a request that has gone is free again, clips too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_goes_while_its_request_waits_for_the_ledger() -> Result<()> {
+    for ground in Ground::MODES.into_iter().chain(Ground::OLDEST) {
+        waiting_on(ground).await.with_context(|| format!("{ground:?}"))?;
+    }
+    Ok(())
+}
