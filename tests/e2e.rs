@@ -13,6 +13,7 @@ mod hosts;
 mod matrix;
 mod observed;
 mod outage;
+mod refusals;
 mod refused;
 mod served;
 mod shadow;
