@@ -17,7 +17,7 @@ mod stream;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use edge::{CallKind, Edge};
+use edge::{CallKind, Edge, Tables};
 use hashbrown::HashMap;
 
 use crate::root::Root;
@@ -49,13 +49,17 @@ thread_local! {
 }
 
 /// The VM's state for a prefix; the root that asks takes over its wake-up queue.
-pub(crate) fn vm(prefix: &str, keys_max: usize) -> Rc<Vm> {
+pub(crate) fn vm(prefix: &str, tables: Tables) -> Rc<Vm> {
     let known = VMS.with(|vms| vms.borrow().get(prefix).cloned());
     let vm = known.unwrap_or_else(|| {
         let seed = abi::random();
+        let agreed = tables.agreed(&host::Shared, prefix);
+        if agreed != tables {
+            log::warn!("keys_max and accounts_max stay as they are until this Envoy ends: {agreed:?}");
+        }
         let queue = abi::register_queue(&queue_name(prefix, seed)).unwrap_or(0);
         let vm = Rc::new(Vm {
-            edge: RefCell::new(Edge::new(prefix, keys_max, queue, seed)),
+            edge: RefCell::new(Edge::new(prefix, agreed, queue, seed)),
             calls: RefCell::default(),
             metrics: RefCell::default(),
             wall_offset_ms: std::cell::Cell::new(host::wall_offset_ms()),

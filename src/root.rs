@@ -39,7 +39,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match configuration(size) {
             Ok(config) => {
-                let vm = crate::vm(&config.prefix, config.keys_max);
+                let vm = crate::vm(&config.prefix, config.tables());
                 self.configured = Some((config, vm));
                 abi::tick_every(TICK_MS)
             }

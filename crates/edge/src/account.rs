@@ -8,7 +8,7 @@ use wire::id::tag;
 use wire::{AccountStatus, Denial, Digest, KeyEntry, Snapshot};
 
 use crate::bounded::Bounded;
-use crate::limits::{ACCOUNTS_MAX, MISS_US, MISSES_MAX, POLICIES_MAX};
+use crate::limits::{MISS_US, MISSES_MAX, POLICIES_MAX};
 
 /// An account as admission reads it.
 #[derive(Debug)]
@@ -113,13 +113,13 @@ pub struct Accounts {
     policies: Bounded<String, Rc<Compiled>>,
 }
 
-impl Default for Accounts {
-    fn default() -> Self {
-        Self { known: Bounded::new(ACCOUNTS_MAX), policies: Bounded::new(POLICIES_MAX) }
-    }
-}
-
 impl Accounts {
+    /// A table for at most `capacity` accounts.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self { known: Bounded::new(capacity), policies: Bounded::new(POLICIES_MAX) }
+    }
+
     /// The account, if it is known.
     pub fn fetch(&mut self, id: &str) -> Option<Rc<Account>> {
         self.known.fetch(id).map(|account| Rc::clone(account))
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn i11_a_lower_version_never_replaces_a_higher_one() {
-        let mut accounts = Accounts::default();
+        let mut accounts = Accounts::new(8);
         assert!(accounts.store(snapshot(2, "pro"), 0));
         assert!(!accounts.store(snapshot(1, "starter"), 0));
         assert_eq!(

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::limits::{BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX};
+use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX};
 use crate::reply::Code;
+use crate::tables::Tables;
 
 /// How the plugin is configured.
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Config {
     /// Keys that each worker remembers.
     #[serde(default = "keys_max")]
     pub keys_max: usize,
+    /// Accounts that each worker remembers, and its process; the leases of 2.5 times as many have places.
+    #[serde(default = "accounts_max")]
+    pub accounts_max: usize,
     /// Status codes to send instead of the documented ones, by the refusal's code.
     #[serde(default)]
     pub statuses: BTreeMap<String, u32>,
@@ -176,6 +180,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The sizes of tables that it asks for.
+    #[must_use]
+    pub fn tables(&self) -> Tables {
+        Tables { keys: self.keys_max, accounts: self.accounts_max }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError::Value(text.to_owned()));
         if self.ledger.cluster.is_empty() {
@@ -198,6 +208,9 @@ impl Config {
         }
         if !(1..=1_000_000).contains(&self.keys_max) {
             return fail("keys_max: must be 1 to 1000000");
+        }
+        if !(1..=1_000_000).contains(&self.accounts_max) {
+            return fail("accounts_max: must be 1 to 1000000");
         }
         if !(1..=268_435_456).contains(&self.body_limit_bytes) {
             return fail("body_limit_bytes: must be 1 to 268435456");
@@ -252,6 +265,10 @@ fn prefix() -> String {
 
 fn keys_max() -> usize {
     KEYS_MAX
+}
+
+fn accounts_max() -> usize {
+    ACCOUNTS_MAX
 }
 
 fn authority() -> String {

@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 use wire::id::tag;
 use wire::{Digest, KeyEntry, Snapshot};
 
-use crate::limits::{ENTRIES_PER_SHARD, KEY_SHARDS, SNAPSHOT_SHARDS, SWAP_TRIES};
+use crate::limits::{ENTRIES_PER_SHARD, SWAP_TRIES};
 use crate::shared::{ABSENT, Keys, SharedData};
+use crate::tables::Tables;
 
 /// Keys and snapshots that all workers of a node share.
 #[derive(Clone, Debug)]
 pub struct Directory {
     keys: Keys,
+    key_shards: u64,
+    snapshot_shards: u64,
 }
 
 /// Something with the feed position that it was true at.
@@ -37,10 +40,10 @@ pub struct At<T> {
 }
 
 impl Directory {
-    /// The directory under these keys.
+    /// The directory under these keys, of these sizes.
     #[must_use]
-    pub fn new(keys: Keys) -> Self {
-        Self { keys }
+    pub fn new(keys: Keys, tables: Tables) -> Self {
+        Self { keys, key_shards: tables.key_shards(), snapshot_shards: tables.snapshot_shards() }
     }
 
     /// A key, with the feed position it was true at.
@@ -142,11 +145,11 @@ impl Directory {
 
     fn key_place(&self, digest: &Digest) -> String {
         let (first, _) = digest.0.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-        self.keys.key_shard(u64::from_le_bytes(*first).checked_rem(KEY_SHARDS).unwrap_or_default())
+        self.keys.key_shard(u64::from_le_bytes(*first).checked_rem(self.key_shards).unwrap_or_default())
     }
 
     fn snapshot_place(&self, account: &str) -> String {
-        self.keys.snapshot_shard(tag(account).checked_rem(SNAPSHOT_SHARDS).unwrap_or_default())
+        self.keys.snapshot_shard(tag(account).checked_rem(self.snapshot_shards).unwrap_or_default())
     }
 }
 
@@ -161,7 +164,7 @@ mod tests {
     }
 
     fn setup() -> (Memory, Directory) {
-        (Memory::default(), Directory::new(Keys::new("t")))
+        (Memory::default(), Directory::new(Keys::new("t"), Tables::default()))
     }
 
     #[test]
@@ -208,7 +211,7 @@ mod tests {
         let (memory, directory) = setup();
         for n in 0..(ENTRIES_PER_SHARD as u64 + 8) {
             let mut digest = [0; 32];
-            digest[..8].copy_from_slice(&(n * KEY_SHARDS).to_le_bytes());
+            digest[..8].copy_from_slice(&(n * Tables::default().key_shards()).to_le_bytes());
             directory.store_key(&memory, 1, &KeyEntry { digest: Digest(digest), ..entry(0) }, n);
         }
         assert_eq!(memory.keys(), 1);

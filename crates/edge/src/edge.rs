@@ -20,6 +20,7 @@ use crate::records::Records;
 use crate::request::Request;
 use crate::shared::{Keys, SharedData};
 use crate::sync::{CatalogFlight, Flight};
+use crate::tables::Tables;
 use crate::time::Now;
 
 /// One worker VM.
@@ -133,21 +134,21 @@ struct Entropy {
 }
 
 impl Edge {
-    /// A VM's state: the prefix of its keys in shared data, how many API keys it remembers, the queue that
+    /// A VM's state: the prefix of its keys in shared data, the sizes that its process goes by, the queue that
     /// wakes it, 128 random bits.
     #[must_use]
-    pub fn new(prefix: &str, keys_max: usize, queue: u32, seed: [u8; 16]) -> Self {
+    pub fn new(prefix: &str, tables: Tables, queue: u32, seed: [u8; 16]) -> Self {
         let keys_in_shared = Keys::new(prefix);
         Self {
-            records: Records::new(keys_in_shared.clone()),
-            directory: Directory::new(keys_in_shared.clone()),
+            records: Records::new(keys_in_shared.clone(), tables.record_shards()),
+            directory: Directory::new(keys_in_shared.clone(), tables),
             keys_in_shared,
             node: None,
             lane: None,
             adopted: VecDeque::new(),
             looks: Looks::default(),
-            keys: KeyTable::new(keys_max),
-            accounts: Accounts::default(),
+            keys: KeyTable::new(tables.keys),
+            accounts: Accounts::new(tables.accounts),
             catalogs: VecDeque::new(),
             requests: HashMap::new(),
             parked: Parked::default(),

@@ -45,6 +45,7 @@ pub mod settle;
 pub mod shared;
 pub mod stream;
 mod sync;
+pub mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
@@ -56,4 +57,5 @@ pub use effect::{BodyEdit, CallKind, Effect, Flow, HeaderEdit, Verdict};
 pub use settle::Origin;
 pub use shared::SharedData;
 pub use sync::{CallAnswer, Waker};
+pub use tables::Tables;
 pub use time::Now;

@@ -4,29 +4,24 @@
 //! 8,192 x ~0.5 KB = 4 MB at worst. Per Envoy process (shared data): records 4,096 x 4 KB = 16 MB, rings
 //! 64 x 8,192 x ~0.5 KB and open requests 64 x 4,096 x ~0.3 KB, of which only the slots of living workers are
 //! ever filled, and of open requests only as many as there were at once.
+//! Keys and accounts are set by the configuration; `tables` derives the rest.
 
-/// Keys that a VM remembers.
+/// Keys that a VM remembers, and its process in shared data (default).
 pub const KEYS_MAX: usize = 32_768;
 /// Unknown keys that a VM remembers, each for [`MISS_US`].
 pub const MISSES_MAX: usize = 4_096;
 /// How long an unknown key is remembered, in microseconds.
 pub const MISS_US: u64 = 1_000_000;
-/// Accounts whose snapshot a VM remembers.
+/// Accounts whose snapshot a VM remembers, and its process in shared data (default).
 pub const ACCOUNTS_MAX: usize = 8_192;
 /// Distinct policies that a VM keeps.
 pub const POLICIES_MAX: usize = 1_024;
 /// Catalog versions that a VM keeps.
 pub const CATALOGS_MAX: usize = 4;
 
-/// Values of account records in shared data; each holds [`RECORDS_PER_SHARD`].
-pub const SHARDS: u64 = 4_096;
-/// Records in one value.
+/// Account records in one value of shared data.
 pub const RECORDS_PER_SHARD: usize = 5;
-/// Values of keys in shared data; each holds [`ENTRIES_PER_SHARD`] of about 0.3 KB: 8 MB.
-pub const KEY_SHARDS: u64 = 4_096;
-/// Values of snapshots in shared data; each holds [`ENTRIES_PER_SHARD`] of about 1 KB: 8 MB.
-pub const SNAPSHOT_SHARDS: u64 = 1_024;
-/// Keys or snapshots in one value.
+/// Keys or snapshots in one value of shared data.
 pub const ENTRIES_PER_SHARD: usize = 8;
 /// Tries of one compare-and-swap before the request is refused as overloaded.
 pub const SWAP_TRIES: usize = 256;

@@ -6,7 +6,7 @@
 
 use wire::id::tag;
 
-use crate::limits::{RECORDS_PER_SHARD, SHARDS, SWAP_TRIES};
+use crate::limits::{RECORDS_PER_SHARD, SWAP_TRIES};
 use crate::record::{RECORD_BYTES, Record, is_of};
 use crate::shared::{ABSENT, Keys, SharedData};
 
@@ -33,6 +33,7 @@ pub enum RecordError {
 #[derive(Clone, Debug)]
 pub struct Records {
     keys: Keys,
+    shards: u64,
 }
 
 /// What a change did.
@@ -45,15 +46,15 @@ pub struct Changed<R> {
 }
 
 impl Records {
-    /// The records under these keys.
+    /// The records under these keys, in so many values.
     #[must_use]
-    pub fn new(keys: Keys) -> Self {
-        Self { keys }
+    pub fn new(keys: Keys, shards: u64) -> Self {
+        Self { keys, shards }
     }
 
     /// The record of an account, if there is one of this node generation.
     pub fn read(&self, shared: &dyn SharedData, account: &str, node: u64) -> Option<Record> {
-        let (value, _) = shared.get(&self.keys.shard(shard_of(account)));
+        let (value, _) = shared.get(&self.place(account));
         let value = value?;
         value.chunks_exact(RECORD_BYTES).find(|bytes| is_of(bytes, account, node)).and_then(Record::decode)
     }
@@ -70,7 +71,7 @@ impl Records {
         tries: usize,
         mut change: impl FnMut(&mut Record) -> (R, Fate),
     ) -> Result<R, RecordError> {
-        let key = self.keys.shard(shard_of(account));
+        let key = self.place(account);
         for _ in 0..tries {
             let (value, version) = shared.get(&key);
             let mut value = value.unwrap_or_default();
@@ -102,7 +103,7 @@ impl Records {
         now_us: u64,
         mut change: impl FnMut(&mut Record) -> R,
     ) -> Result<Changed<R>, RecordError> {
-        let key = self.keys.shard(shard_of(account));
+        let key = self.place(account);
         for _ in 0..SWAP_TRIES {
             let (value, version) = shared.get(&key);
             let mut value = value.unwrap_or_default();
@@ -126,6 +127,10 @@ impl Records {
             }
         }
         Err(RecordError::Contended)
+    }
+
+    fn place(&self, account: &str) -> String {
+        self.keys.shard(tag(account).checked_rem(self.shards).unwrap_or_default())
     }
 }
 
@@ -156,24 +161,22 @@ fn slice_of(value: &mut [u8], place: usize) -> Option<&mut [u8]> {
     value.chunks_exact_mut(RECORD_BYTES).nth(place)
 }
 
-fn shard_of(account: &str) -> u64 {
-    tag(account).checked_rem(SHARDS).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::Need;
     use crate::testing::Memory;
 
+    const SHARDS: u64 = 4_096;
+
     fn records() -> Records {
-        Records::new(Keys::new("t"))
+        Records::new(Keys::new("t"), SHARDS)
     }
 
     /// Names that fall into one shard.
     fn crowd(n: usize) -> Vec<String> {
         let names = (0..).map(|i| format!("acct_{i}"));
-        names.filter(|name| shard_of(name) == shard_of("acct_0")).take(n).collect()
+        names.filter(|name| records().place(name) == records().place("acct_0")).take(n).collect()
     }
 
     #[test]

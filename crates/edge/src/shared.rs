@@ -43,6 +43,12 @@ impl Keys {
         format!("{}/node", self.prefix)
     }
 
+    /// The sizes of the tables.
+    #[must_use]
+    pub fn tables(&self) -> String {
+        format!("{}/tables", self.prefix)
+    }
+
     /// The catalog last fetched.
     #[must_use]
     pub fn catalog(&self) -> String {

@@ -733,7 +733,7 @@ fn a_worker_that_slept_through_the_node_s_end_does_not_spoil_its_records() {
 
 /// Names of accounts whose records share one value of shared data.
 fn crowd(n: usize) -> Vec<String> {
-    let shard = |name: &str| wire::id::tag(name) % edge::limits::SHARDS;
+    let shard = |name: &str| wire::id::tag(name) % edge::Tables::default().record_shards();
     let names = (0..).map(|i| format!("acct_{i}"));
     names.filter(|name| shard(name) == shard("acct_0")).take(n).collect()
 }
