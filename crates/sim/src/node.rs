@@ -106,7 +106,8 @@ impl Node {
         let mut random = [0; 16];
         random[..8].copy_from_slice(&seed.to_be_bytes());
         random[8..].copy_from_slice(&seed.to_be_bytes());
-        Edge::new("t", 1_024, queue, random)
+        let tables = self.config.tables().agreed(&Handle(&self.shared), "t");
+        Edge::new("t", tables, queue, random)
     }
 
     /// A worker's VM ends, and another one takes its place: all streams on it are gone without a trace.
