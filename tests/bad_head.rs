@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use e2e::{funded, setup, stack, still_serves};
+use anyhow::{Result, ensure};
+use e2e::{funded, resident, setup, stack, still_serves};
 use serde_json::json;
 use testbed::http::{Client, Request};
 use testbed::link::Fault;
@@ -130,13 +130,6 @@ async fn a_bad_checksum_is_refused_without_the_ledger() -> Result<()> {
     ensure!(ask(keys::unknown()).await?.status == 503, "a key that only the ledger could know");
     stack.fault(Fault::None).await?;
     stack.finish().await
-}
-
-/// Resident memory of a process, in KiB.
-fn resident(pid: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 async fn unknown_keys(client: Client, times: usize) -> Result<[usize; 2]> {

@@ -17,6 +17,7 @@ mod refusals;
 mod refused;
 mod served;
 mod shadow;
+mod soak;
 mod trailers;
 mod upstream;
 mod usage;

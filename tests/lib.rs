@@ -21,6 +21,9 @@ const FURTHER_PLANS: &str = "
     title: Tight
     rates:
       - { id: rpm, max: 1, per: minute }
+  crowd:
+    title: Crowd
+    grants: { included: 10 }
   watched:
     title: Watched
     enforce: false
@@ -163,4 +166,14 @@ pub fn hold(model: &str, body: &str, max_tokens: u64) -> Result<i64> {
     let prompt = (body.len() as u64).div_ceil(4);
     let tokens = testbed::mock::Tokens { prompt, completion: max_tokens, ..Default::default() };
     Ok(testbed::prices::price(model, tokens)?.rounded())
+}
+
+/// Resident memory of a process, in KiB.
+///
+/// # Errors
+/// The process has gone.
+pub fn resident(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -225,14 +225,24 @@ impl Api {
     /// # Errors
     /// No answer.
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
-        let mut request = Request::new(method, path).bearer(&self.token);
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = self.client().send(self.request(method, path, body)).await;
+        answer.with_context(|| format!("{method} {path} at the ledger"))
+    }
+
+    /// The request of a call.
+    #[must_use]
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Request {
+        let request = Request::new(method, path).bearer(&self.token);
+        match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string()),
+            None => request,
         }
+    }
+
+    /// The client that calls it.
+    #[must_use]
+    pub const fn client(&self) -> Client {
         Client::http1(self.address)
-            .send(request)
-            .await
-            .with_context(|| format!("{method} {path} at the ledger"))
     }
 
     /// Puts a catalog file's text in force.

@@ -66,7 +66,11 @@ impl Session {
         let request = request.build(self.client)?;
         let response = async {
             match &mut self.sender {
-                Sender::Http1(sender) => sender.send_request(request).await,
+                Sender::Http1(sender) => {
+                    // The end of the last answer may not have been noted yet.
+                    sender.ready().await?;
+                    sender.send_request(request).await
+                }
                 Sender::Http2(sender) => sender.send_request(request).await,
             }
         };

@@ -100,6 +100,13 @@ impl Record {
         self.lock().lines.clone()
     }
 
+    /// How many requests have come, forgotten ones included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let record = self.lock();
+        record.base.saturating_add(record.lines.len())
+    }
+
     /// The lines of the test's own name for a request.
     #[must_use]
     pub fn tagged(&self, tag: &str) -> Vec<Seen> {
