@@ -13,6 +13,7 @@ mod hosts;
 mod matrix;
 mod observed;
 mod outage;
+mod parked;
 mod refusals;
 mod refused;
 mod served;

@@ -171,6 +171,21 @@ async fn hot(client: Client, key: String, stop: Arc<AtomicBool>) -> Result<Vec<D
     Ok(took)
 }
 
+/// Streams on one account again and again until told to stop, so that its record holds something nearly all the
+/// time; how many there were.
+async fn patient(client: Client, key: String, stop: Arc<AtomicBool>) -> Result<usize> {
+    let mut streams = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let chat = Chat::stream("gpt-5-mini").max_tokens(80).takes(50, 80).script(|script| {
+            (script.chunks, script.chunk_delay_ms) = (Some(20), 100);
+        });
+        let answer = client.send(chat.request(&key)).await?.expect(200)?;
+        ensure!(answer.events().last().map(String::as_str) == Some("[DONE]"), "{}", answer.text());
+        streams += 1;
+    }
+    Ok(streams)
+}
+
 fn at(took: &[Duration], percent: usize) -> Duration {
     took.get(took.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
 }
@@ -213,6 +228,8 @@ async fn soak(scale: Scale) -> Result<()> {
 
     let stop = Arc::new(AtomicBool::new(false));
     let hot = tokio::spawn(hot(client, hot_account.key.clone(), Arc::clone(&stop)));
+    let holding = funded(&stack, "1000").await?;
+    let patient = tokio::spawn(patient(client, holding.key.clone(), Arc::clone(&stop)));
     let keys = Arc::new(keys);
     let known = |from: usize| {
         let keys = Arc::clone(&keys);
@@ -232,6 +249,7 @@ async fn soak(scale: Scale) -> Result<()> {
     told.push(("unknown keys", begun.elapsed(), resident(pid)?, ledger_calls(&stack).await?));
     stop.store(true, Ordering::Relaxed);
     let took = hot.await??;
+    let streams = patient.await??;
     stack.settled(Duration::from_secs(10)).await?;
 
     for (what, when, kib, calls) in &told {
@@ -249,7 +267,7 @@ async fn soak(scale: Scale) -> Result<()> {
     // Each 401 is a look-up: no key is asked for twice here.
     let seconds = usize::try_from(storm.as_secs())?.saturating_add(2);
     ensure!(of(&strangers.unknown) <= LOOKUPS_PER_SECOND * WORKERS * seconds, "{strangers:?} in {storm:?}");
-    ensure!(stack.mock.record.count() == scale.accounts + took.len() + 1, "{}", stack.mock.record.count());
+    ensure!(stack.mock.record.count() == scale.accounts + took.len() + streams + 1);
     let grown = resident(pid)?.saturating_sub(full);
     ensure!(grown <= scale.growth_kib, "Envoy grew by {grown} KiB after its tables were full");
 
@@ -260,6 +278,9 @@ async fn soak(scale: Scale) -> Result<()> {
         Ok(true)
     })
     .await?;
+    // 50 x 12.5 + 80 x 100, and 10 x 12.5 + 5 x 100.
+    e2e::available(&stack, &holding, 1_000_000_000 - 8_625 * i64::try_from(streams)?).await?;
+    e2e::available(&stack, &hot_account, 1_000_000_000 - 625 * i64::try_from(took.len() + 1)?).await?;
     still_serves(&stack, &hot_account).await?;
     stack.finish_unreconciled().await
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wire::id::tag;
 use wire::{Digest, KeyEntry, Snapshot};
 
-use crate::limits::{ENTRIES_PER_SHARD, SWAP_TRIES};
+use crate::limits::{ENTRIES_PER_SHARD, SHARD_BYTES_MAX, SWAP_TRIES};
 use crate::shared::{ABSENT, Keys, SharedData};
 use crate::tables::Tables;
 
@@ -131,11 +131,21 @@ impl Directory {
             }
             entries.retain(|old| old.name != own.name);
             if entries.len() >= ENTRIES_PER_SHARD {
-                let oldest = entries.iter().enumerate().min_by_key(|(_, old)| old.cursor).map(|(at, _)| at);
-                oldest.map(|at| entries.swap_remove(at));
+                drop_oldest(&mut entries);
             }
             entries.push(own);
-            let stored = serde_json::to_vec(&entries).unwrap_or_default();
+            let mut stored = serde_json::to_vec(&entries).unwrap_or_default();
+            while stored.len() > SHARD_BYTES_MAX {
+                let Some(own) = entries.pop() else {
+                    return;
+                };
+                // One that is too long alone is not kept for others.
+                if !drop_oldest(&mut entries) {
+                    return;
+                }
+                entries.push(own);
+                stored = serde_json::to_vec(&entries).unwrap_or_default();
+            }
             if shared.set(place, &stored, Some(version.unwrap_or(ABSENT))).is_ok() {
                 return;
             }
@@ -151,6 +161,12 @@ impl Directory {
     fn snapshot_place(&self, account: &str) -> String {
         self.keys.snapshot_shard(tag(account).checked_rem(self.snapshot_shards).unwrap_or_default())
     }
+}
+
+/// Drops the entry that was true at the lowest feed position; false where there is none.
+fn drop_oldest<T>(entries: &mut Vec<At<T>>) -> bool {
+    let oldest = entries.iter().enumerate().min_by_key(|(_, old)| old.cursor).map(|(at, _)| at);
+    oldest.map(|at| entries.swap_remove(at)).is_some()
 }
 
 #[cfg(test)]
@@ -219,6 +235,27 @@ mod tests {
             serde_json::from_slice(&memory.get(&directory.key_place(&Digest([0; 32]))).0.expect("value"))
                 .expect("JSON");
         assert_eq!(stored.len(), ENTRIES_PER_SHARD);
+    }
+
+    #[test]
+    fn a_value_stays_short_whatever_its_entries_are() {
+        let (memory, directory) = setup();
+        let place = directory.key_place(&Digest([0; 32]));
+        let with = |n: u8, models: usize| {
+            let mut digest = [0; 32];
+            digest[31] = n;
+            KeyEntry { digest: Digest(digest), models: Some(vec!["m".repeat(64); models].into()), ..entry(0) }
+        };
+        let length = || memory.get(&place).0.map_or(0, |value| value.len());
+        for n in 1..=8 {
+            directory.store_key(&memory, 1, &with(n, 50), n.into());
+            assert!(length() <= SHARD_BYTES_MAX, "{n}: {}", length());
+        }
+        assert_eq!(directory.key(&memory, 1, &with(8, 50).digest), Some((with(8, 50), 8)));
+        assert_eq!(directory.key(&memory, 1, &with(1, 50).digest), None, "the oldest made room");
+        directory.store_key(&memory, 1, &with(9, 500), 9);
+        assert_eq!(directory.key(&memory, 1, &with(9, 500).digest), None, "too long for any value");
+        assert_eq!(directory.key(&memory, 1, &with(8, 50).digest), Some((with(8, 50), 8)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub const CATALOGS_MAX: usize = 4;
 pub const RECORDS_PER_SHARD: usize = 5;
 /// Keys or snapshots in one value of shared data.
 pub const ENTRIES_PER_SHARD: usize = 8;
+/// The longest value of keys or snapshots in shared data, in bytes.
+pub const SHARD_BYTES_MAX: usize = 16_384;
 /// Tries of one compare-and-swap before the request is refused as overloaded.
 pub const SWAP_TRIES: usize = 256;
 /// Tries of one compare-and-swap where the outcome must not be lost (settling, grants).
