@@ -16,6 +16,11 @@ use testbed::{Account, Stack};
 /// 50 tokens of input and 80 of output: 50 x 12.5 + 80 x 100.
 const PRICE: i64 = 8_625;
 
+/// How long a route waits, in milliseconds: time enough for what is not delayed, on a busy machine too.
+const PATIENCE_MS: u64 = 1_500;
+/// How long the provider takes where it is too long, in milliseconds.
+const LONG_MS: u64 = 5_000;
+
 /// Where the requests of these tests are led.
 fn routes() -> Vec<Route> {
     let upstream = |timeout_ms, idle_ms, retries| To::Upstream { timeout_ms, idle_ms, retries };
@@ -26,10 +31,10 @@ fn routes() -> Vec<Route> {
         route("redirect", To::Redirect),
         route("nobody", To::Nobody),
         route("closed", To::Closed),
-        route("timeout", upstream(400, 0, 0)),
-        route("idle", upstream(0, 400, 0)),
+        route("timeout", upstream(PATIENCE_MS, 0, 0)),
+        route("idle", upstream(0, PATIENCE_MS, 0)),
         route("retries", upstream(0, 0, 2)),
-        route("retries-timeout", upstream(400, 0, 2)),
+        route("retries-timeout", upstream(PATIENCE_MS, 0, 2)),
     ]
 }
 
@@ -118,26 +123,26 @@ const CASES: &[Case] = &[
     Case::envoy("a redirect", "redirect", 301, 502),
     Case::envoy("no healthy upstream", "nobody", 503, 503),
     Case::envoy("nobody listens", "closed", 503, 503),
-    Case::new("a timeout before the first byte", "timeout", |s| s.head_delay_ms = 3_000).fails(504),
+    Case::new("a timeout before the first byte", "timeout", |s| s.head_delay_ms = LONG_MS).fails(504),
     Case::new("a timeout in mid-stream", "timeout", |s| {
-        (s.chunks, s.chunk_delay_ms) = (Some(20), 60);
+        (s.chunks, s.chunk_delay_ms) = (Some(20), LONG_MS / 20);
     })
     .only(Kind::Stream)
     .breaks(Charge::Estimated),
-    Case::new("an idle upstream before the first byte", "idle", |s| s.head_delay_ms = 3_000).fails(504),
+    Case::new("an idle upstream before the first byte", "idle", |s| s.head_delay_ms = LONG_MS).fails(504),
     Case::new("an idle upstream in mid-stream", "idle", |s| {
-        (s.chunks, s.chunk_delay_ms, s.usage_delay_ms) = (Some(3), 20, 3_000);
+        (s.chunks, s.chunk_delay_ms, s.usage_delay_ms) = (Some(3), 20, LONG_MS);
     })
     .only(Kind::Stream)
     .breaks(Charge::Estimated),
-    Case::new("an idle upstream after the usage", "idle", |s| s.done_delay_ms = 3_000)
+    Case::new("an idle upstream after the usage", "idle", |s| s.done_delay_ms = LONG_MS)
         .only(Kind::Stream)
         .breaks(Charge::Exact),
     Case::new("retries exhausted by errors", "retries", |s| s.failing = failing(9, Some(503)))
         .fails(503)
         .tries(3),
     Case::new("retries exhausted by resets", "retries", |s| s.failing = failing(9, None)).fails(503).tries(3),
-    Case::new("retries out of time", "retries-timeout", |s| s.head_delay_ms = 3_000).fails(504),
+    Case::new("retries out of time", "retries-timeout", |s| s.head_delay_ms = LONG_MS).fails(504),
     Case::new("one error, then an answer", "retries", |s| s.failing = failing(1, Some(503))).tries(2),
     Case::new("two resets, then an answer", "retries", |s| s.failing = failing(2, None)).tries(3),
     Case::new("one error, then a break", "retries", |s| {
@@ -259,7 +264,7 @@ async fn early_on(ground: Ground) -> Result<()> {
     let rich = funded(&stack, "50").await?;
     e2e::still_serves(&stack, &rich).await?;
     let mut cold = Vec::new();
-    for fault in [Fault::None, Fault::Delay(Duration::from_millis(250))] {
+    for fault in [Fault::None, Fault::Delay(Duration::from_millis(100))] {
         stack.fault(fault).await?;
         let mut parts: Vec<Part<'_, Account>> = Vec::new();
         for http2 in PROTOCOLS {

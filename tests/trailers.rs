@@ -15,7 +15,7 @@ use testbed::session::Session;
 use testbed::{Account, Stack, keys};
 
 /// How long the slow ledger takes.
-const SLOW: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_millis(100);
 
 /// Whose request it is.
 #[derive(Clone, Copy, Debug)]
