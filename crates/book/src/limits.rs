@@ -20,6 +20,8 @@ pub const LEASES_ENDED_KEPT: usize = 32;
 pub const KEYS_MAX: usize = 10_000;
 /// Nodes open at a time.
 pub const NODES_OPEN_MAX: usize = 10_000;
+/// Accounts whose leases come home with the call that closes a node.
+pub const HOME_AT_ONCE: usize = 1_000;
 /// Closed nodes remembered.
 pub const NODES_CLOSED_KEPT: usize = 100_000;
 /// Changes kept for nodes that read late.

@@ -33,7 +33,12 @@ pub fn sync(tx: &mut impl Tx, now: Now, request: &SyncRequest) -> Result<SyncRes
     let batch = request.batch.as_ref().map(batch::read);
     lock(tx, request, batch.as_ref())?;
     let health = request.health;
-    let node_open = node::note_call(tx, now, request.node, &request.label, health)?;
+    let mut node_open = node::note_call(tx, now, request.node, &request.label, health)?;
+    if request.generation.as_deref().is_some_and(|known| known != tx.generation()) {
+        // Its leases are of other books, or of these in another time: it goes on under a new id.
+        node::close(tx, now, request.node)?;
+        node_open = false;
+    }
 
     let mut answer = SyncResponse {
         v: wire::VERSION,

@@ -248,7 +248,20 @@ impl Edge {
         if self.node.is_some() && current.is_some() && self.node != current {
             self.node = current;
             self.leave_lane();
+            // Whichever ledger it is that the node has been renewed for.
+            self.ledger.generation = None;
         }
+    }
+
+    /// Forgets what was learnt from a ledger that is no longer the one that answers: versions begin where the
+    /// other one stands, of accounts and of catalogs.
+    pub(crate) fn forget_ledger(&mut self, shared: &dyn SharedData) {
+        self.keys.clear();
+        self.accounts.clear();
+        self.catalogs.clear();
+        self.ledger.catalog = 0;
+        // Whatever another worker stores meanwhile is of the ledger that answers.
+        let _ = shared.set(&self.keys_in_shared.catalog(), &[], None);
     }
 
     /// Events already numbered keep their lane; the next ones get another.

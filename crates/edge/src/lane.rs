@@ -285,6 +285,14 @@ impl LaneQueue {
         self.acknowledge(expected.saturating_sub(1));
     }
 
+    /// The first numbers of a gap that is too wide to be declared at once.
+    #[must_use]
+    pub fn gap_ahead(&self) -> Option<Gap> {
+        let from = self.gap?.from.max(self.acked.saturating_add(1));
+        let to = from.saturating_add(wire::SEQ_AHEAD_MAX).saturating_sub(1);
+        self.gap.filter(|gap| gap.to > to).map(|_| Gap { from, to })
+    }
+
     /// Numbers to declare as lost with the next batch.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {

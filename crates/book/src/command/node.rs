@@ -7,7 +7,7 @@ use super::{post, touch};
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal, StoreError};
 use crate::id::is_title;
-use crate::limits::{LABEL_MAX, NODES_OPEN_MAX};
+use crate::limits::{HOME_AT_ONCE, LABEL_MAX, NODES_OPEN_MAX};
 use crate::tx::{Node, Now, Tx};
 
 /// The bound on open nodes, as refusals name it.
@@ -45,15 +45,32 @@ pub fn close_silent(tx: &mut impl Tx, now: Now) -> Result<Vec<NodeId>, StoreErro
     let allowed = i64::try_from(NODE_OPEN_MS).unwrap_or(i64::MAX);
     let silent = tx.silent_nodes(now.up.saturating_sub(allowed))?;
     let mut closed = Vec::new();
-    for mut node in silent {
-        node.closed_at = Some(now.wall);
+    for node in silent {
         closed.push(node.id);
-        tx.fleet().forget(node.id);
-        tx.put_node(node)?;
-        let counters = tx.counters();
-        counters.nodes_closed = counters.nodes_closed.saturating_add(1);
+        end(tx, now, node)?;
     }
     Ok(closed)
+}
+
+/// Closes a node, if it is open, and takes its leases home.
+///
+/// # Errors
+/// Where the store fails.
+pub fn close(tx: &mut impl Tx, now: Now, id: NodeId) -> Result<(), StoreError> {
+    if let Some(node) = tx.node(id)?.filter(|node| node.closed_at.is_none()) {
+        end(tx, now, node)?;
+    }
+    // What is beyond the bound comes home with the next tick.
+    take_home(tx, now, id, HOME_AT_ONCE).map(drop)
+}
+
+fn end(tx: &mut impl Tx, now: Now, mut node: Node) -> Result<(), StoreError> {
+    node.closed_at = Some(now.wall);
+    tx.fleet().forget(node.id);
+    tx.put_node(node)?;
+    let counters = tx.counters();
+    counters.nodes_closed = counters.nodes_closed.saturating_add(1);
+    Ok(())
 }
 
 /// Takes the leases of a closed node home, for at most so many accounts; gives how many there were.

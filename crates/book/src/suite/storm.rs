@@ -287,13 +287,28 @@ impl<S: Subject> Storm<S> {
         let batch = request.batch.as_ref()?;
         let lane = batch.lane;
         let mut at = self.lanes.get(&lane).copied().unwrap_or(0);
+        let ack: &Ack = answer.ack.as_ref().unwrap();
+        if lane.node != request.node {
+            // Nobody writes the lane of a node that is open, or of none; that of a closed one, who goes on for it.
+            let codes: Vec<&str> = ack.rejected.iter().map(|bad| &*bad.code).collect();
+            match self.nodes.get(&lane.node) {
+                Some(None) => {}
+                Some(Some(_)) => {
+                    assert_eq!((codes.len(), ack.expected), (0, None));
+                    return Some(at);
+                }
+                None => {
+                    assert_eq!(codes, vec!["unknown_node"; batch.events.len()]);
+                    return Some((batch.first + batch.events.len() as u64).saturating_sub(1));
+                }
+            }
+        }
         if let Some(gap) =
             batch.gap.filter(|gap| gap.from <= at + 1 && gap.to > at && gap.to + 1 == batch.first)
         {
             self.counts[2] += gap.to - at;
             at = gap.to;
         }
-        let ack: &Ack = answer.ack.as_ref().unwrap();
         let is_hole = batch.first > at + 1 || batch.first == 0;
         assert_eq!(ack.expected, is_hole.then_some(at + 1));
         let mut rejected = Vec::new();

@@ -2,7 +2,7 @@
 //! pointed out, and a bad event never blocks a good one (protocol §3, I13).
 
 use serde_json::value::RawValue;
-use wire::{Ack, Batch, Event, EventBody, Lane, Rejected, SEQ_AHEAD_MAX};
+use wire::{Ack, Batch, Event, EventBody, Lane, NodeId, Rejected, SEQ_AHEAD_MAX};
 
 use super::settle::{self, Caller};
 use crate::error::StoreError;
@@ -42,6 +42,16 @@ impl ReadBatch<'_> {
 pub fn apply(tx: &mut impl Tx, now: Now, caller: Caller, read: &ReadBatch<'_>) -> Result<Ack, StoreError> {
     let (batch, lane) = (read.batch, read.batch.lane);
     let before = tx.lane(lane)?;
+    match writer(tx, caller.node, lane)? {
+        Writer::Allowed => {}
+        Writer::Foreign => {
+            let detail = format!("node {} sent {} events of it", caller.node, batch.events.len());
+            refuse_all(tx, batch.events.len());
+            report(tx, now, (lane, batch.first), "foreign_lane", detail)?;
+            return Ok(Ack { lane, last: before.last, expected: None, rejected: Vec::new() });
+        }
+        Writer::Stranger => return stranger(tx, now, lane, batch),
+    }
     let mut state = before;
     state.closed |= batch.close;
     if let Some(gap) = batch.gap {
@@ -77,6 +87,44 @@ pub fn apply(tx: &mut impl Tx, now: Now, caller: Caller, read: &ReadBatch<'_>) -
         tx.put_lane(lane, state, next, &digests)?;
     }
     Ok(Ack { lane, last: state.last, expected: None, rejected })
+}
+
+/// Who sends a lane's events.
+enum Writer {
+    /// The lane's own node, or one that goes on after it was closed.
+    Allowed,
+    /// Another node, while the lane's own is open: nothing of it is taken, and its own node may yet send.
+    Foreign,
+    /// The lane's node is not known.
+    Stranger,
+}
+
+fn writer(tx: &mut impl Tx, caller: NodeId, lane: Lane) -> Result<Writer, StoreError> {
+    if lane.node == caller {
+        return Ok(Writer::Allowed);
+    }
+    Ok(match tx.node(lane.node)? {
+        Some(node) if node.closed_at.is_some() => Writer::Allowed,
+        Some(_) => Writer::Foreign,
+        None => Writer::Stranger,
+    })
+}
+
+/// Events of a node that is not known: refused, each with its bytes kept, so that a ring is not held up by them.
+fn stranger(tx: &mut impl Tx, now: Now, lane: Lane, batch: &Batch) -> Result<Ack, StoreError> {
+    let mut last = batch.first.saturating_sub(1);
+    let mut rejected = Vec::new();
+    for (seq, raw) in (batch.first..).zip(&batch.events) {
+        reject(tx, now, (lane, seq), "unknown_node", raw.get())?;
+        rejected.push(Rejected { seq, code: "unknown_node".to_owned() });
+        last = seq;
+    }
+    Ok(Ack { lane, last, expected: None, rejected })
+}
+
+fn refuse_all(tx: &mut impl Tx, events: usize) {
+    let counters = tx.counters();
+    counters.rejected = counters.rejected.saturating_add(u64::try_from(events).unwrap_or(u64::MAX));
 }
 
 /// Skips numbers that the node declares lost: journalled, counted, and the rest goes on.

@@ -135,9 +135,8 @@ impl Edge {
         self.ledger.generation = generation;
         if restored {
             self.renew_node(shared, "the ledger was restored or promoted");
-            // Versions begin where the restored ledger stands.
-            self.keys.clear();
-            self.accounts.clear();
+            self.forget_ledger(shared);
+            self.ledger.catalog = response.catalog;
         } else if !response.node_open {
             self.renew_node(shared, "the ledger had closed this node");
         }
