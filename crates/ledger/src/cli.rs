@@ -9,6 +9,7 @@ mod catalog;
 mod client;
 mod credits;
 mod failure;
+mod generation;
 mod key;
 mod plan;
 mod print;
@@ -68,6 +69,9 @@ enum Command {
     Entries(credits::Entries),
     /// Sum up what an account used
     Usage(credits::Usage),
+    /// Show or renew the generation of a store: what tells restored books from those before
+    #[command(subcommand)]
+    Generation(generation::Generation),
     /// Charge from Envoy's access log what the ledger never heard of
     Reconcile(reconcile::Reconcile),
     /// Check a store's books: every posting, every balance, every lane
@@ -88,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Generation(command) => command.run(),
         Command::Reconcile(command) => command.run(),
         Command::Verify(command) => command.run(),
     };

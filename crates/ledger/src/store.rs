@@ -7,6 +7,7 @@
 
 mod cache;
 mod flush;
+mod mark;
 mod read;
 mod rows;
 mod schema;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use book::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tariff::Catalog;
 
 pub use self::read::Reader;
@@ -32,6 +33,7 @@ pub use self::tx::SqliteTx;
 pub use self::upkeep::KeptAnswer;
 pub use self::verify::{Disagreement, Property, Report, verify};
 use crate::store::cache::Cache;
+use crate::store::mark::Mark;
 
 /// How long an account may differ from what is written down of it, in milliseconds.
 pub const FLUSH_MS: i64 = 2_000;
@@ -78,9 +80,15 @@ pub enum OpenError {
 pub struct Store {
     connection: Connection,
     cache: Cache,
-    /// Held for as long as the store is open: one ledger per store.
-    _lock: File,
+    /// Held for as long as the store is open: one ledger per store. Says how far the books have come.
+    lock: File,
+    mark: Mark,
+    /// When it was last written.
+    marked_at: i64,
 }
+
+/// How long the mark beside the books may be behind them, in milliseconds.
+const MARK_MS: i64 = 1_000;
 
 // === impl Store ===
 
@@ -88,12 +96,14 @@ impl Store {
     /// Opens or makes a store under a catalog, and folds what was not written down. A catalog that
     /// differs from the one in force becomes the next version.
     ///
-    /// `generation` names the ledger where the store is made; a store that exists keeps its own.
+    /// `fresh` is a random name for this run. It names the ledger too where the store is made, and where it turns
+    /// out to be older than the one that stood here, or from elsewhere; else a store keeps its own generation.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(path: &Path, catalog: Catalog, generation: &str, now: i64) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, catalog: Catalog, fresh: &str, now: i64) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        let mark = Mark::read(&lock).map_err(|error| OpenError::Lock { path: path.to_owned(), error })?;
         let connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -102,8 +112,30 @@ impl Store {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -65_536)?;
         schema::migrate(&connection)?;
-        let cache = flush::load(&connection, catalog, generation, now)?;
-        Ok(Self { connection, cache, _lock: lock })
+        let mut cache = flush::load(&connection, catalog, fresh, now)?;
+        if !flush::is_marked(&connection, &cache, mark.as_ref())? {
+            flush::renew_generation(&connection, &mut cache, fresh)?;
+        }
+        flush::put_run(&connection, fresh)?;
+        let mark = Mark { run: fresh.to_owned(), entry: cache.last_entry };
+        let mut store = Self { connection, cache, lock, mark, marked_at: now };
+        store.put_mark(now);
+        Ok(store)
+    }
+
+    /// Notes beside the books how far they have come, from time to time.
+    pub fn mark(&mut self, now: i64) {
+        if now.saturating_sub(self.marked_at) >= MARK_MS && self.mark.entry < self.cache.last_entry {
+            self.put_mark(now);
+        }
+    }
+
+    fn put_mark(&mut self, now: i64) {
+        self.mark.entry = self.cache.last_entry;
+        self.marked_at = now;
+        if let Err(error) = self.mark.write(&self.lock) {
+            tracing::warn!(%error, "the mark beside the books cannot be written: a restore would not be noticed");
+        }
     }
 
     /// Begins a transaction.
@@ -149,6 +181,7 @@ impl Store {
                 break;
             }
         }
+        self.put_mark(self.marked_at);
         let checkpoint = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         checkpoint.map_err(failed)?;
         self.connection.close().map_err(|(_, error)| failed(error))
@@ -161,12 +194,34 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     name.push(".lock");
     let path = PathBuf::from(name);
     let io = |error| OpenError::Lock { path: path.clone(), error };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
         Err(TryLockError::Error(error)) => Err(io(error)),
     }
+}
+
+/// Gives a store that no ledger runs on another generation; the one that it had.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn renew_generation(path: &Path, fresh: &str) -> Result<Option<String>, OpenError> {
+    let _lock = lock(path)?;
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    let before = flush::meta(&connection, "generation")?;
+    flush::put(&connection, "generation", fresh)?;
+    Ok(before)
+}
+
+/// The generation of a store, whether or not a ledger runs on it.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn generation(path: &Path) -> Result<Option<String>, StoreError> {
+    flush::meta(&read::connect(path)?, "generation").map_err(failed)
 }
 
 fn failed(error: rusqlite::Error) -> StoreError {

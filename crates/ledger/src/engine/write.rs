@@ -172,6 +172,7 @@ impl Thread {
         }
         tx.flush(now.wall)?;
         let counters = tx.commit()?;
+        store.mark(now.wall);
         self.waiting.fetch_sub(answers.len(), Ordering::Relaxed);
         self.count(&counters, answers.len(), began.elapsed());
         for answer in answers {

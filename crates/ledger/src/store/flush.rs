@@ -13,6 +13,7 @@ use tariff::compile::CREDITS;
 use wire::{Health, NodeId};
 
 use super::cache::{Cache, FeedEnd, KnownNode, Sums};
+use super::mark::Mark;
 use super::tx::{SqliteTx, fold};
 use super::{CACHED_ACCOUNTS_MAX, FLUSH_ACCOUNTS_MAX, FLUSH_MS, OpenError, failed, rows, sql, unsql};
 
@@ -209,6 +210,31 @@ fn publish(connection: &Connection, cache: &mut Cache, catalog: Catalog, now: i6
     Ok(())
 }
 
+/// Whether the books are the ones that stood here when the mark was made. Books without a run were never marked.
+pub fn is_marked(connection: &Connection, cache: &Cache, mark: Option<&Mark>) -> Result<bool, OpenError> {
+    Ok(match (meta(connection, "run")?, mark) {
+        (None, None) => true,
+        (Some(run), Some(mark)) => mark.fits(&run, cache.last_entry),
+        (Some(_), None) | (None, Some(_)) => false,
+    })
+}
+
+/// Nodes that call learn that these are not the books they knew.
+pub fn renew_generation(connection: &Connection, cache: &mut Cache, fresh: &str) -> Result<(), OpenError> {
+    tracing::warn!(
+        before = &*cache.generation,
+        entry = cache.last_entry,
+        "these books are older than those that stood here, or from elsewhere: the generation is renewed"
+    );
+    put(connection, "generation", fresh)?;
+    cache.generation = Arc::from(fresh);
+    Ok(())
+}
+
+pub fn put_run(connection: &Connection, run: &str) -> Result<(), OpenError> {
+    Ok(put(connection, "run", run)?)
+}
+
 fn put_generation(connection: &Connection, cache: &mut Cache) -> Result<(), OpenError> {
     let known = meta(connection, "generation")?;
     match known {
@@ -223,7 +249,7 @@ fn last_at(connection: &Connection) -> Result<i64, OpenError> {
     Ok(last.optional()?.unwrap_or(i64::MIN))
 }
 
-fn meta(connection: &Connection, name: &str) -> Result<Option<String>, rusqlite::Error> {
+pub fn meta(connection: &Connection, name: &str) -> Result<Option<String>, rusqlite::Error> {
     connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
 }
 
@@ -232,6 +258,6 @@ fn number(connection: &Connection, name: &str) -> Result<u64, OpenError> {
     text.parse().map_err(|error| StoreError::new(format!("meta.{name} is \"{text}\": {error}")).into())
 }
 
-fn put(connection: &Connection, name: &str, value: &str) -> Result<(), rusqlite::Error> {
+pub fn put(connection: &Connection, name: &str, value: &str) -> Result<(), rusqlite::Error> {
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", [name, value]).map(|_| ())
 }

@@ -190,3 +190,41 @@ fn the_generation_and_the_catalog_version_outlive_the_process() {
     assert_eq!(&*reopened.generation(), "suite");
     assert_eq!(reopened.catalogs().1, 1);
 }
+
+#[test]
+fn books_that_are_older_or_from_elsewhere_get_another_generation() {
+    let mut world = book::suite::World::new(Sqlite::new, "starter");
+    let path = world.subject.path.clone();
+    let lock = path.with_extension("db.lock");
+    let copy = path.with_extension("copy");
+    let open = |fresh: &str| Store::open(&path, world::catalog(), fresh, world::BEGIN).unwrap();
+    let stop = |store: Store| {
+        let generation = store.generation();
+        store.close().unwrap();
+        generation
+    };
+    stop(world.subject.store.take().unwrap());
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(&*stop(open("second")), "suite", "nothing happened to it");
+    // The copy is of the run before.
+    std::fs::copy(&copy, &path).unwrap();
+    assert_eq!(&*stop(open("third")), "third");
+    assert_eq!(&*stop(open("fourth")), "third");
+    // A copy of this very run, older by an entry.
+    std::fs::copy(&path, &copy).unwrap();
+    let mark = std::fs::read_to_string(&lock).unwrap();
+    let (run, entry) = mark.trim().split_once(' ').unwrap();
+    let entry: u64 = entry.parse().unwrap();
+    std::fs::write(&lock, format!("{run} {:020}\n", entry + 1)).unwrap();
+    assert_eq!(&*stop(open("fifth")), "fifth");
+    // From another machine: without the file beside it.
+    std::fs::remove_file(&lock).unwrap();
+    assert_eq!(&*stop(open("sixth")), "sixth");
+    // By hand.
+    assert_eq!(super::renew_generation(&path, "by-hand").unwrap().as_deref(), Some("sixth"));
+    assert_eq!(super::generation(&path).unwrap().as_deref(), Some("by-hand"));
+    let running = open("seventh");
+    assert_eq!(&*running.generation(), "by-hand");
+    assert!(matches!(super::renew_generation(&path, "x"), Err(super::OpenError::InUse)));
+    drop(running);
+}
