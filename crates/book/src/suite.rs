@@ -86,6 +86,14 @@ macro_rules! suite {
             debt_stops_at_its_bound_and_is_repaid,
             what_nodes_say_never_overflows,
             factors_of_a_dozen_digits_are_right_to_a_micro_credit,
+            what_is_believed_has_these_bounds,
+            lanes_reach_this_far_ahead,
+            calls_at_the_bounds_are_answered,
+            names_of_grants_and_keys_have_bounds,
+            late_settlements_find_the_nearest_term,
+            requests_began_by_the_ledgers_clock,
+            incidents_keep_the_beginning_of_what_was_refused,
+            recalls_keep_their_distance,
         );
         $crate::suite!(@tests $make; wants:
             a_want_is_served_and_leased_ahead,

@@ -2,14 +2,16 @@
 //! the order of settlements may change.
 
 use tariff::{Catalog, Meter, Micros, Period, Pool, Prices, Ratio, Usage};
-use wire::{Settle, SyncRequest};
+use wire::{EventBody, LeaseClosed, Settle, SyncRequest};
 
 use super::world::{
-    ACCOUNT, BLANK, CREDIT, Command, DAY, Stands, Subject, Worker, World, credits, lease_closed, settled,
+    ACCOUNT, BLANK, CREDIT, Command, DAY, Stands, Subject, Worker, World, credits, lease_closed, raw, settled,
 };
 use crate::command::grant::NewGrant;
+use crate::command::key::NewKey;
+use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
-use crate::limits::{AMOUNT_MAX, LEASES_MAX, LOTS_MAX, TOTAL_MAX};
+use crate::limits::{AMOUNT_MAX, LEASES_MAX, LOTS_MAX, LOTS_SPENT_KEPT, RECALL_MS, TERMS_KEPT, TOTAL_MAX};
 
 fn grant<S: Subject>(
     world: &mut World<S>,
@@ -47,6 +49,7 @@ pub fn a_thousand_lots_are_drawn_in_order_and_end_together<S: Subject>(make: imp
     assert_eq!((open[700], open[701]), (Micros(CREDIT - 1), credits(1)));
     // What is spent makes room.
     grant(&mut world, credits(5), "more", None).unwrap();
+    assert_eq!(world.account().lots.len(), LOTS_SPENT_KEPT + 324 + 1, "few of the spent ones are kept");
     world.pass(10 * DAY);
     let account = world.account();
     assert_eq!((account.remaining(), account.totals.expired), (credits(5), Micros(324 * CREDIT - 1)));
@@ -124,6 +127,11 @@ pub fn what_nodes_say_never_overflows<S: Subject>(make: impl FnOnce(Catalog) -> 
         let answer = world.send(SyncRequest { wants, ..worker.call(world.now) });
         assert!(answer.grants.iter().all(|grant| grant.granted == credits(1)));
     }
+    // One record more, though there are credits: it must wait.
+    let more = LEASES_MAX as u64 + 1;
+    let answer =
+        world.send(SyncRequest { wants: vec![want(&worker, world.now, more)], ..worker.call(world.now) });
+    assert_eq!((answer.grants[0].granted, answer.verdicts.len()), (Micros::ZERO, 1));
     for epochs in epochs.chunks(wire::BATCH_EVENTS_MAX) {
         let bodies = epochs.iter().map(|epoch| lease_closed(*epoch, AMOUNT_MAX.get())).collect();
         assert_eq!(world.deliver(&mut worker, bodies).rejected, []);
@@ -173,6 +181,192 @@ pub fn factors_of_a_dozen_digits_are_right_to_a_micro_credit<S: Subject>(make: i
     let debt = price - paid.iter().sum::<i128>();
     let off = (i128::from(account.debt.get()) * 1_000_000 - debt).abs();
     assert!(off <= 1_500_000, "{off} millionths");
+}
+
+/// Makes something of a settlement as long as it may be, and so much longer.
+type Stretch<'a> = &'a dyn Fn(&mut Settle, usize);
+
+/// Each bound itself is believed, one more is not, and nothing else suffers (I13).
+pub fn what_is_believed_has_these_bounds<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let mut worker = Worker::new(1);
+    let stretches: [Stretch<'_>; 10] = [
+        &|settle, more| settle.request = "x".repeat(128 + more),
+        &|settle, more| settle.key = "x".repeat(64 + more),
+        &|settle, more| settle.model = "x".repeat(256 + more),
+        &|settle, more| settle.answered_model = Some("x".repeat(256 + more)),
+        &|settle, more| settle.operation = "x".repeat(64 + more),
+        &|settle, more| settle.takes[0].bucket = "x".repeat(128 + more),
+        &|settle, more| settle.takes = vec![settle.takes[0].clone(); 8 + more],
+        &|settle, more| settle.takes[0].held = Micros(AMOUNT_MAX.get() + more as i64),
+        &|settle, more| settle.takes[0].used = Micros(AMOUNT_MAX.get() + more as i64),
+        &|settle, more| settle.usage.set(Meter::InputTokens, tariff::meter::COUNT_MAX + more as u64),
+    ];
+    for (number, stretch) in stretches.iter().enumerate() {
+        for more in [0, 1] {
+            let mut settle = world.use_of(&format!("r{number}-{more}"), credits(1));
+            stretch(&mut settle, more);
+            let ack = world.deliver(&mut worker, vec![settled(settle)]);
+            assert_eq!(ack.rejected.len(), more, "{number}");
+        }
+    }
+    let used = |amount| wire::Used { bucket: "credits".to_owned(), used: amount };
+    for (count, more) in [(8, 0), (8, 1), (9, 0)] {
+        let used = vec![used(Micros(AMOUNT_MAX.get() + more)); count];
+        let closed = LeaseClosed { account: ACCOUNT.to_owned(), lease: 1, used };
+        let ack = world.deliver(&mut worker, vec![EventBody::LeaseClosed(closed)]);
+        assert_eq!(ack.rejected.len(), usize::from(count > 8 || more > 0));
+    }
+}
+
+pub fn lanes_reach_this_far_ahead<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let worker = Worker::new(1);
+    let event = settled(world.use_of("r1", credits(1)));
+    let far = wire::SEQ_AHEAD_MAX + 1;
+    // Behind a hole that may still be filled: nothing to look at.
+    let ack = world.send(worker.batch(world.now, far, std::slice::from_ref(&event))).ack.unwrap();
+    assert_eq!((ack.last, ack.expected, world.subject.incidents().len()), (0, Some(1), 0));
+    world.send(worker.batch(world.now, far + 1, &[event]));
+    assert_eq!(world.subject.incidents().len(), 1);
+    let ack = world.send(worker.gap(world.now, 1, far, &[])).ack.unwrap();
+    assert_eq!((ack.last, ack.expected), (0, Some(1)));
+    // A gap must join what is known with what comes.
+    let mut loose = worker.gap(world.now, 1, 5, &[]);
+    loose.batch.as_mut().unwrap().first = 7;
+    assert_eq!(world.send(loose).ack.unwrap().last, 0);
+    let ack = world.send(worker.gap(world.now, 1, wire::SEQ_AHEAD_MAX, &[])).ack.unwrap();
+    assert_eq!((ack.last, ack.expected), (wire::SEQ_AHEAD_MAX, None));
+    assert_eq!(world.subject.counters().gaps, wire::SEQ_AHEAD_MAX);
+    // One that is known already, or begins too late, is none.
+    for (from, to) in [(1, 9), (far + 1, far + 2)] {
+        let ack = world.send(worker.gap(world.now, from, to, &[])).ack.unwrap();
+        assert_eq!(ack.last, wire::SEQ_AHEAD_MAX);
+    }
+    assert_eq!(world.subject.counters().gaps, wire::SEQ_AHEAD_MAX);
+}
+
+pub fn calls_at_the_bounds_are_answered<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    let worker = Worker::new(1);
+    let calm = worker.call(world.now);
+    let want = worker.want(world.now, BLANK, &[]).wants.remove(0);
+    let parked = worker.want(world.now, BLANK, &[("r1", 1)]).wants.remove(0).requests.remove(0);
+    let given = worker.give_back(world.now, 1, 1).returns.remove(0);
+    let sized = |more: usize| {
+        let asks = vec![want.asks[0].clone(); 8 + more];
+        let requests = vec![parked.clone(); wire::WANT_REQUESTS_MAX + more];
+        let bodies = vec![lease_closed(1, 0); wire::BATCH_EVENTS_MAX + more];
+        [
+            SyncRequest { label: "x".repeat(253 + more), ..calm.clone() },
+            SyncRequest { lookups: vec![wire::Digest([0; 32]); wire::LOOKUPS_MAX + more], ..calm.clone() },
+            SyncRequest { refresh: vec![ACCOUNT.to_owned(); wire::REFRESH_MAX + more], ..calm.clone() },
+            SyncRequest { wants: vec![want.clone(); wire::WANTS_MAX + more], ..calm.clone() },
+            SyncRequest { returns: vec![given.clone(); wire::RETURNS_MAX + more], ..calm.clone() },
+            SyncRequest { wants: vec![wire::Want { asks, ..want.clone() }], ..calm.clone() },
+            SyncRequest { wants: vec![wire::Want { requests, ..want.clone() }], ..calm.clone() },
+            worker.batch(world.now, 1, &bodies),
+        ]
+    };
+    for (more, requests) in [(1, sized(1)), (0, sized(0))] {
+        for (number, request) in requests.into_iter().enumerate() {
+            let answer = world.call(Command::Sync(Box::new(request)));
+            assert_eq!(answer.is_ok(), more == 0, "{number}: {answer:?}");
+        }
+    }
+}
+
+pub fn names_of_grants_and_keys_have_bounds<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    for more in [0, 1] {
+        assert_eq!(grant(&mut world, credits(1), &"p".repeat(128 + more), None).is_ok(), more == 0);
+        let key = NewKey {
+            account: ACCOUNT.to_owned(),
+            id: "k".repeat(64 + more),
+            digest: wire::Digest([more as u8; 32]),
+            name: None,
+            models: None,
+            expires_at: None,
+        };
+        assert_eq!(world.call(Command::CreateKey(key)).is_ok(), more == 0);
+    }
+    let now = world.now.wall;
+    assert!(grant(&mut world, credits(1), "ended", Some(now)).is_err());
+    grant(&mut world, credits(1), "ends", Some(now + 1)).unwrap();
+}
+
+/// Of terms that are no longer kept, the oldest kept one stands in.
+pub fn late_settlements_find_the_nearest_term<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    for number in 2..=TERMS_KEPT as u64 + 9 {
+        let to = if number.is_multiple_of(2) { "pro" } else { "topup_only" };
+        world.switch(to);
+    }
+    world.top_up(100, "p1");
+    let account = world.account();
+    assert_eq!((account.terms.len(), account.terms[0].no), (TERMS_KEPT, 10));
+    let mut worker = Worker::new(1);
+    for (term, plan_pays, incidents) in [(10, 75, 0), (9, 75, 1), (11, 100, 1), (99_999, 100, 2)] {
+        let before = world.account().totals.charged.get();
+        let mut settle = world.use_of(&format!("r{term}"), credits(1));
+        settle.term = term;
+        world.charge(&mut worker, settle);
+        assert_eq!((world.account().totals.charged.get() - before) * 100, plan_pays * CREDIT, "{term}");
+        assert_eq!(world.subject.incidents().len(), incidents, "{term}");
+    }
+}
+
+/// Only distances of a node's clock are believed, and none into the future.
+pub fn requests_began_by_the_ledgers_clock<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let worker = Worker::new(1);
+    let clock = 5_000_000;
+    let ats = [clock, clock - 7_000, clock + 7_000, i64::MIN];
+    for (number, at) in (1..).zip(ats) {
+        let mut settle = world.use_of(&format!("r{number}"), credits(1));
+        settle.at = at;
+        let call = SyncRequest { now: clock, ..worker.batch(world.now, number, &[settled(settle)]) };
+        world.send(call);
+    }
+    let began = world.subject.journal().into_iter().filter_map(|entry| match entry.kind {
+        EntryKind::Charge(charge) => Some(charge.began_at),
+        _ => None,
+    });
+    let now = world.now.wall;
+    assert_eq!(began.collect::<Vec<_>>(), [now, now - 7_000, now, 0]);
+}
+
+/// What is kept of a refused event ends before the character that passes the bound.
+pub fn incidents_keep_the_beginning_of_what_was_refused<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let worker = Worker::new(1);
+    let mut call = worker.batch(world.now, 1, &[]);
+    let events = &mut call.batch.as_mut().unwrap().events;
+    events.push(raw(&"ä".repeat(3_000)));
+    events.push(raw(&"ab"));
+    world.send(call);
+    let details: Vec<String> =
+        world.subject.incidents().into_iter().map(|incident| incident.detail).collect();
+    assert_eq!(details, [format!("\"{}", "ä".repeat(2_047)), "\"ab\"".to_owned()]);
+}
+
+/// Nodes are not called back more often than twice a second.
+pub fn recalls_keep_their_distance<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(6, "p1");
+    let (one, mut other) = (Worker::new(1), Worker::new(2));
+    world.send(one.want(world.now, BLANK, &[("r1", 6 * CREDIT)]));
+    let answer = world.send(one.want(world.now, Stands { free: 6 * CREDIT, ..BLANK }, &[]));
+    other.cursor = Some(answer.cursor);
+    let mut recalls = Vec::new();
+    for _ in 0..12 {
+        world.send(other.want(world.now, BLANK, &[("r2", CREDIT)]));
+        let answer = world.send(other.call(world.now));
+        recalls.push(answer.changes.len());
+        other.cursor = Some(answer.cursor);
+        world.now.up += RECALL_MS / 5;
+    }
+    assert_eq!(recalls, [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]);
 }
 
 /// The same settlements in two orders, over two lanes of two nodes (I12).
