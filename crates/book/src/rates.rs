@@ -13,6 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use tariff::catalog::PlanRate;
+use wire::id::names_bucket;
 use wire::{NODE_OPEN_MS, NodeId, RateGrant, RateLine, RateMode, RateState, RateTokens};
 
 use self::level::Level;
@@ -151,7 +152,7 @@ impl Rates {
         match self.holder {
             Holder::Withdrawn { node: waited, half } if waited == node && state.mode != RateMode::Sole => {
                 for level in &mut self.levels {
-                    let stated = state.lines.iter().find(|line| *line.rate == *level.rate);
+                    let stated = state.lines.iter().find(|line| names_bucket(&line.rate, &level.rate));
                     let owed = stated.map_or(0, |line| i64::try_from(line.full_in_us).unwrap_or(i64::MAX));
                     let own = if half { level.full_us.saturating_sub(up_us).max(0) } else { 0 };
                     level.full_us = up_us.saturating_add(own.saturating_add(owed).min(level.depth_us()));
@@ -333,7 +334,7 @@ impl Rates {
     fn count(&mut self, node: NodeId, lines: &[RateLine]) {
         let Some(user) = self.users.iter_mut().find(|user| user.node == node) else { return };
         for stated in lines {
-            let level = self.levels.iter_mut().find(|level| *level.rate == *stated.rate);
+            let level = self.levels.iter_mut().find(|level| names_bucket(&stated.rate, &level.rate));
             let Some(level) = level else { continue };
             let line = user.line(&level.rate);
             // No more can come back or be used than was granted, whatever the node says.

@@ -88,6 +88,11 @@ impl Compiled {
         self.enforced_rates().filter(|rate| is_common(rate))
     }
 
+    /// The rates whose tokens the ledger leases.
+    pub fn leased_rates(&self) -> impl Iterator<Item = &Rate> + Clone {
+        self.policy.rates.iter().filter(|rate| !rate.sole && !self.policy.bypass_rates)
+    }
+
     fn enforced_rates(&self) -> impl Iterator<Item = &Rate> {
         self.policy.rates.iter().filter(|_| !self.policy.bypass_rates)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
 use tariff::EdgeCatalog;
-use wire::{Digest, Return};
+use wire::{Digest, RateReport, Return};
 
 use crate::account::{Accounts, KeyTable};
 use crate::directory::Directory;
@@ -46,6 +46,10 @@ pub struct Edge {
     pub(crate) hasty: bool,
     /// Accounts whose lease runs low.
     pub(crate) low: HashSet<Box<str>>,
+    /// How records stand with their rates, to be told with the next sync.
+    pub(crate) rate_reports: Vec<RateReport>,
+    /// Accounts that the ledger has leased tokens of rates of: given back when they rest.
+    pub(crate) leased: HashSet<Box<str>>,
     /// Leases given back, to be told with the next sync.
     pub(crate) returns: Vec<Return>,
     pub(crate) flight: Option<Flight>,
@@ -84,6 +88,8 @@ pub(crate) struct LedgerView {
     pub failures: u32,
     pub generation: Option<String>,
     pub cursor: Option<u64>,
+    /// Since when it has counted rates.
+    pub rates_since: u64,
     /// The catalog version in force, as last told.
     pub catalog: u64,
     /// Accounts still to be looked at for idle leases.
@@ -156,6 +162,8 @@ impl Edge {
             refresh: HashSet::new(),
             hasty: false,
             low: HashSet::new(),
+            rate_reports: Vec::new(),
+            leased: HashSet::new(),
             returns: Vec::new(),
             flight: None,
             catalog_flight: None,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tariff::{Meter, Rate, Unit, Usage};
 use usage::RequestFacts;
 use wire::id::tag;
-use wire::{Denial, DenialCode, KeyEntry, VerdictKind};
+use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 
 use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
@@ -14,7 +14,6 @@ use crate::edge::Edge;
 use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
 use crate::pricing::Priced;
-use crate::rate;
 use crate::record::{Cell, Denied, Need, Record, Short, Why};
 use crate::records::Fate;
 use crate::refuse;
@@ -22,13 +21,27 @@ use crate::reply::Refusal;
 use crate::request::{Held, Hold, Reason, Request};
 use crate::shared::SharedData;
 use crate::time::Now;
+use crate::tokens::{Contact, Refused, Stance};
 
 /// What one look at the record said.
 enum Taken {
-    Held { epoch: u64, remaining: Option<i64>, rate_limit: Option<String>, low: bool },
-    Rate { id: String, retry_us: u64 },
+    Held {
+        epoch: u64,
+        remaining: Option<i64>,
+        rate_limit: Option<String>,
+        low: bool,
+    },
+    Rate {
+        id: String,
+        retry_us: u64,
+    },
     Denied(Denied),
+    /// Of a bucket.
     Short,
+    /// Of tokens of a rate.
+    NoTokens,
+    /// The ledger must be heard first.
+    Stale,
 }
 
 impl Edge {
@@ -51,6 +64,7 @@ impl Edge {
             policy.policy.classes.iter().all(|class| class.buckets.iter().any(|own| own == id))
         };
         let node = self.node(shared).generation;
+        let stance = self.stance(now);
         let changed = self.records.change_or_create(shared, &account.id, node, now.mono_us, |record| {
             bring_up_to_date(record, &account);
             let denied = record.denial.filter(|d| d.until_us > now.mono_us && every_class_takes(d.tag));
@@ -58,16 +72,19 @@ impl Edge {
             if let Some(denied) = denied.filter(|denied| has_none(denied.tag)) {
                 return Err(Taken::Denied(denied));
             }
-            take_rates(record, &rates, now.mono_us).map(|()| record.touched_us = now.mono_us)
+            take_rates(record, &rates, stance)?;
+            record.touched_us = now.mono_us;
+            Ok(record.turn)
         });
         let changed = changed.map_err(refuse::record)?;
-        self.close_evicted(shared, changed.evicted, now);
-        request.rates_taken = changed.result.is_ok();
+        self.made_room(shared, changed.evicted, now);
+        request.rates_taken = changed.result.as_ref().ok().copied();
         match changed.result {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Taken::Denied(denied)) => Err(refuse::denied(&account, denied, None)),
             Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
-            Err(Taken::Held { .. } | Taken::Short) => Ok(()),
+            // The body's phase waits for the ledger.
+            Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens | Taken::Stale) => Ok(()),
         }
     }
 
@@ -81,12 +98,13 @@ impl Edge {
         model: Rc<Priced>,
         now: Now,
     ) -> Next {
+        let stance = self.stance(now);
         let Some(mut hold) = planned(request, key, account, Rc::clone(&model)) else {
             return Next::Refusal(refuse::unknown_model(&model.name));
         };
         hold.node = self.node(shared).generation;
         let policy = Rc::clone(&account.policy);
-        let taken_before = |rate: &&Rate| request.rates_taken && is_common(rate);
+        let taken_before = |rate: &&Rate| request.rates_taken.is_some() && is_common(rate);
         let rates: Vec<&Rate> = policy.rates(&model.name).filter(|rate| !taken_before(rate)).collect();
         let rationed = !rates.is_empty() || hold.takes.iter().any(|take| take.amount != 0);
         if rationed {
@@ -106,7 +124,7 @@ impl Edge {
         let needs = hold.needs();
         let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
             bring_up_to_date(record, account);
-            let taken = take(record, &policy, &rates, &needs, now.mono_us);
+            let taken = take(record, &policy, &rates, &needs, stance);
             if matches!(taken, Taken::Held { .. }) {
                 opening.note(shared, Some(record));
             }
@@ -119,7 +137,7 @@ impl Edge {
             Ok(changed) => changed,
             Err(error) => return Next::Refusal(refuse::record(error)),
         };
-        self.close_evicted(shared, changed.evicted, now);
+        self.made_room(shared, changed.evicted, now);
         match changed.result {
             Taken::Held { epoch, remaining, rate_limit, low } => {
                 if low {
@@ -141,6 +159,8 @@ impl Edge {
                 Some(refusal) => self.refused(shared, request, hold, refusal, now),
                 None => Next::Ledger(Reason::Refill, hold.wanted()),
             },
+            Taken::NoTokens => Next::Ledger(Reason::Tokens, hold.wanted()),
+            Taken::Stale => Next::Ledger(Reason::Liveness, Vec::new()),
         }
     }
 
@@ -179,19 +199,29 @@ impl Edge {
     /// A refusal after the header phase gives back the rate tokens that were taken there.
     pub(crate) fn give_rates_back(&mut self, shared: &dyn SharedData, request: &mut Request, now: Now) {
         let taken = std::mem::take(&mut request.rates_taken);
-        let Some(account) = request.account.clone().filter(|_| taken && request.enforced()) else {
+        let enforced = request.enforced();
+        let (Some(account), Some(turn)) = (request.account.clone(), taken.filter(|_| enforced)) else {
             return;
         };
         let node = self.node(shared).generation;
         // A record that is gone has no rate to mend.
         let _ = self.records.change(shared, &account.id, node, SWAP_TRIES, |record| {
             for rate in account.policy.common_rates() {
-                let tag = tag(&rate.id);
-                let full_us = rate::give_back(rate, record.rate(tag), 1);
-                record.set_rate(tag, full_us, now.mono_us);
+                record.give_token_back(rate, turn, now.mono_us);
             }
             ((), Fate::Store)
         });
+    }
+
+    /// What rates are taken by.
+    fn stance(&self, now: Now) -> Stance {
+        let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
+        let contact = match (silent_us < RATE_ALONE_MS.saturating_mul(1_000), self.ledger.failures) {
+            (true, _) => Contact::Fresh,
+            (false, 0) => Contact::Stale,
+            (false, _) => Contact::Lost,
+        };
+        Stance { since: self.ledger.rates_since, contact, now_us: now.mono_us }
     }
 
     /// The refusal that the ledger's verdict on a parked request asks for, if it asks for one.
@@ -321,13 +351,14 @@ fn denied_until(denial: &Denial, in_flight_us: u64) -> Denied {
     Denied { tag: tag(&denial.bucket), why, until_us, available: denial.available.get() }
 }
 
-fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need], now_us: u64) -> Taken {
-    let before = record.rates;
-    if let Err(refused) = take_rates(record, rates, now_us) {
+fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need], stance: Stance) -> Taken {
+    let now_us = stance.now_us;
+    let before = (record.rates, record.tokens);
+    if let Err(refused) = take_rates(record, rates, stance) {
         return refused;
     }
     if let Err(short) = record.take(needs, now_us) {
-        record.rates = before;
+        (record.rates, record.tokens) = before;
         return match short {
             Short::Lease => Taken::Short,
             Short::Denied(denied) => Taken::Denied(denied),
@@ -337,25 +368,26 @@ fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need],
     let credits = buckets.find(|(bucket, _)| bucket.unit == Unit::Credits);
     let cells = needs.iter().filter_map(|need| record.cell(need.tag));
     let low = cells.into_iter().any(|cell| cell.free() < cell.target(now_us) / 2);
+    let few = rates.iter().any(|rate| record.is_low(rate, now_us));
     Taken::Held {
         epoch: record.epoch,
         remaining: credits.and_then(|(_, tag)| record.cell(*tag)).map(Cell::remaining),
         rate_limit: rate_limit(record, policy, now_us),
-        low: low && !record.exact,
+        low: (low && !record.exact) || few,
     }
 }
 
 /// Takes one token of each rate, or none of any.
-fn take_rates(record: &mut Record, rates: &[&Rate], now_us: u64) -> Result<(), Taken> {
-    let before = record.rates;
+fn take_rates(record: &mut Record, rates: &[&Rate], stance: Stance) -> Result<(), Taken> {
+    let before = (record.rates, record.tokens);
     for rate in rates {
-        let tag = tag(&rate.id);
-        match rate::take(rate, record.rate(tag), 1, now_us) {
-            rate::Verdict::Pass { full_us } => record.set_rate(tag, full_us, now_us),
-            rate::Verdict::Wait { retry_us } => {
-                record.rates = before;
-                return Err(Taken::Rate { id: rate.id.clone(), retry_us });
-            }
+        if let Err(refused) = record.take_token(rate, stance) {
+            (record.rates, record.tokens) = before;
+            return Err(match refused {
+                Refused::Wait { retry_us } => Taken::Rate { id: rate.id.clone(), retry_us },
+                Refused::Ask => Taken::NoTokens,
+                Refused::Stale => Taken::Stale,
+            });
         }
     }
     Ok(())
@@ -365,7 +397,7 @@ fn take_rates(record: &mut Record, rates: &[&Rate], now_us: u64) -> Result<(), T
 fn rate_limit(record: &Record, policy: &Compiled, now_us: u64) -> Option<String> {
     let describe = |rate: &Rate| {
         let full_us = record.rate(tag(&rate.id));
-        let left = rate::remaining(rate, full_us, now_us);
+        let left = record.rate_left(rate, now_us);
         let whole_s = full_us.saturating_sub(now_us).div_ceil(1_000_000);
         format!("\"{}\";r={left};t={whole_s}", rate.id)
     };

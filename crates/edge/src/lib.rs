@@ -49,6 +49,7 @@ pub mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;
+pub mod tokens;
 
 pub use answer::AnswerHead;
 pub use config::Config;

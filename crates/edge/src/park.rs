@@ -141,7 +141,7 @@ impl Edge {
                 self.ledger.catalog = self.ledger.catalog.max(version);
                 true
             }
-            Reason::Liveness | Reason::Refill | Reason::Edit => true,
+            Reason::Liveness | Reason::Refill | Reason::Tokens | Reason::Edit => true,
         }
     }
 
@@ -234,6 +234,11 @@ impl Edge {
 /// The refusal of a request whose time is up.
 fn waited_out(request: &Request, now: Now) -> Option<Refusal> {
     let wait = request.wait.as_ref().filter(|wait| now.mono_us >= wait.until_us)?;
+    if wait.reason == Reason::Tokens && wait.others {
+        // Another node must be heard before there are tokens.
+        let rate = request.account.as_ref().and_then(|account| account.policy.policy.rates.first());
+        return Some(refuse::rate(rate.map_or("rate", |rate| &rate.id), PARK_US));
+    }
     // The ledger has answered, and reports or returns of others did not come in time.
     let waited_for_others = matches!(wait.verdict, Some(VerdictKind::Wait(_)));
     Some(if waited_for_others {
@@ -253,13 +258,23 @@ fn waits_for_body(request: &Request) -> bool {
 impl Wait {
     fn new(reason: Reason, needs: Vec<(String, Need)>, counted: Option<Box<str>>, now: Now) -> Self {
         let until_us = now.mono_us.saturating_add(PARK_US);
-        Self { reason, until_us, verdict: None, ask_after_us: 0, blocked: false, asked: 0, needs, counted }
+        Self {
+            reason,
+            until_us,
+            verdict: None,
+            ask_after_us: 0,
+            blocked: false,
+            others: false,
+            asked: 0,
+            needs,
+            counted,
+        }
     }
 
     /// Whether a call that is made now would ask for it.
     pub(crate) fn asks(&self, now: Now) -> bool {
         match self.reason {
-            Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill => {
+            Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill | Reason::Tokens => {
                 self.ask_after_us <= now.mono_us
             }
             Reason::Catalog(_) | Reason::Edit => false,

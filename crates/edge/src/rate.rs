@@ -56,6 +56,12 @@ pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
     u64::try_from(units.checked_div(period_us).unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
+/// The time by which taking `units` moves the instant at which a rate is full again, in microseconds.
+#[must_use]
+pub fn cost(rate: &Rate, units: u64) -> u64 {
+    time_of(rate, units)
+}
+
 /// The time in which the rate refills `units`, rounded up: never more than the rate in the long run.
 fn time_of(rate: &Rate, units: u64) -> u64 {
     let amount = rate.amount.max(1);

@@ -4,7 +4,10 @@
 //! free = granted - returned - used - held. It is read and written whole, under compare-and-swap
 //! (`records.rs`); nothing here knows of shared data. Amounts are micro-units.
 
+use wire::RateMode;
+
 use crate::narrow::product;
+use crate::tokens::Tokens;
 
 /// The longest account id.
 pub const ACCOUNT_BYTES: usize = 64;
@@ -13,8 +16,10 @@ pub const CELLS: usize = tariff::policy::BUCKETS_MAX;
 /// Rates of one record.
 pub const RATES: usize = tariff::policy::RATES_MAX;
 /// Bytes of one encoded record.
-pub const RECORD_BYTES: usize = ACCOUNT_BYTES + 8 * HEADER_WORDS + 16 * RATES + 8 * CELL_WORDS * CELLS;
-const HEADER_WORDS: usize = 12;
+pub const RECORD_BYTES: usize =
+    ACCOUNT_BYTES + 8 * HEADER_WORDS + 8 * (2 + TOKEN_WORDS) * RATES + 8 * CELL_WORDS * CELLS;
+const HEADER_WORDS: usize = 13;
+const TOKEN_WORDS: usize = 3;
 const CELL_WORDS: usize = 9;
 /// Horizon of the mean use, in microseconds (protocol: EWMA 30 s).
 const FLOW_US: u64 = 30_000_000;
@@ -45,8 +50,15 @@ pub struct Record {
     pub marks: u64,
     /// True: near zero; what a request leaves over goes back at once.
     pub exact: bool,
-    /// Rates in use: id's tag, when it would be full again.
+    /// Rises whenever the ledger says who else takes tokens of its rates; 0 = it has not said.
+    pub turn: u64,
+    /// Who refills them.
+    pub mode: RateMode,
+    /// Rates in use: id's tag, and an instant: when it would be full again, or where the ledger leases its
+    /// tokens, until when it gives none.
     pub rates: [(u64, u64); RATES],
+    /// The leased tokens of each, where they are leased.
+    pub tokens: [Tokens; RATES],
     /// Buckets in use.
     pub cells: [Cell; CELLS],
 }
@@ -164,7 +176,10 @@ impl Record {
             waiting: 0,
             marks: 0,
             exact: false,
+            turn: 0,
+            mode: RateMode::Unknown,
             rates: [(0, 0); RATES],
+            tokens: [Tokens::default(); RATES],
             cells: [Cell::default(); CELLS],
         }
     }
@@ -351,7 +366,12 @@ impl Record {
         word(self.epoch);
         word(self.version);
         word(self.touched_us);
-        word(self.open << 8 | u64::from(self.exact) << 7 | why);
+        let mode = match self.mode {
+            RateMode::Unknown => 0,
+            RateMode::Sole => 1,
+            RateMode::Leased => 2,
+        };
+        word(self.open << 8 | u64::from(self.exact) << 7 | mode << 4 | why);
         word(denied.map_or(0, |denied| denied.tag));
         word(denied.map_or(0, |denied| denied.until_us));
         word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
@@ -361,9 +381,17 @@ impl Record {
         // Most records use one bucket: the others are neither written nor read word by word.
         let used = self.cells.iter().rposition(|cell| cell.tag != 0).map_or(0, |last| last.saturating_add(1));
         word(u64::try_from(used).unwrap_or_default());
+        word(self.turn);
         for (tag, full_us) in self.rates {
             word(tag);
             word(full_us);
+        }
+        if self.mode == RateMode::Leased {
+            for tokens in self.tokens {
+                word(tokens.granted);
+                word(tokens.used);
+                word(tokens.returned);
+            }
         }
         for cell in self.cells.iter().take(used) {
             word(cell.tag);
@@ -391,7 +419,12 @@ impl Record {
         let flags = word()?;
         let (tag, until_us, available) = (word()?, word()?, word()?.cast_signed());
         let denial = |why| Some(Denied { tag, why, until_us, available });
-        let denial = match flags & 0x7F {
+        let mode = match flags >> 4 & 0x7 {
+            1 => RateMode::Sole,
+            2 => RateMode::Leased,
+            _ => RateMode::Unknown,
+        };
+        let denial = match flags & 0xF {
             1 => denial(Why::Empty),
             2 => denial(Why::InFlight),
             3 => denial(Why::Limit),
@@ -399,9 +432,16 @@ impl Record {
         };
         let (refill_us, waiting, marks) = (word()?, word()?, word()?);
         let used = usize::try_from(word()?).ok().filter(|used| *used <= CELLS)?;
+        let turn = word()?;
         let mut rates = [(0, 0); RATES];
         for rate in &mut rates {
             *rate = (word()?, word()?);
+        }
+        let mut tokens = [Tokens::default(); RATES];
+        if mode == RateMode::Leased {
+            for own in &mut tokens {
+                *own = Tokens { granted: word()?, used: word()?, returned: word()? };
+            }
         }
         let mut cells = [Cell::default(); CELLS];
         for cell in cells.iter_mut().take(used) {
@@ -431,7 +471,10 @@ impl Record {
             waiting,
             marks,
             exact,
+            turn,
+            mode,
             rates,
+            tokens,
             cells,
         })
     }

@@ -57,8 +57,8 @@ pub struct Request {
     pub body: RequestBody,
     /// What it waits for at the ledger.
     pub wait: Option<Wait>,
-    /// Rates already taken in the header phase.
-    pub rates_taken: bool,
+    /// Rates already taken in the header phase, and the record's turn then.
+    pub rates_taken: Option<u64>,
     /// Shadow mode: what it would have been refused for.
     pub shadow: Option<Code>,
     /// The refusal that is sent at the end of the body.
@@ -103,6 +103,8 @@ pub enum Reason {
     Liveness,
     /// The node lacks spending power.
     Refill,
+    /// The node lacks tokens of a rate, maybe spending power too.
+    Tokens,
     /// Its body is still to be edited, which only a root can do: it has ended in trailers.
     Edit,
 }
@@ -120,9 +122,11 @@ pub struct Wait {
     pub ask_after_us: u64,
     /// Another worker's refill is under way: it is asked for when that one has ended.
     pub blocked: bool,
+    /// It waits for other nodes, and was given more time for that.
+    pub others: bool,
     /// How many calls have asked for it.
     pub asked: u32,
-    /// What it must hold, for [`Reason::Refill`]; nothing that is zero.
+    /// What it must hold, for [`Reason::Refill`] and [`Reason::Tokens`]; nothing that is zero.
     pub needs: Vec<(String, Need)>,
     /// The account that it is counted under; none while its key is looked up.
     pub counted: Option<Box<str>>,
@@ -181,6 +185,14 @@ pub struct Answer {
     pub bytes: u64,
     /// The answer is in a coding that cannot be read.
     pub encoded: bool,
+}
+
+impl Reason {
+    /// Whether what is lacking is asked for in a want.
+    #[must_use]
+    pub fn is_wanted(self) -> bool {
+        matches!(self, Self::Refill | Self::Tokens)
+    }
 }
 
 impl Hold {

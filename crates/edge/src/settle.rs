@@ -244,6 +244,14 @@ impl Edge {
         }
     }
 
+    /// A record has made room.
+    pub(crate) fn made_room(&mut self, shared: &dyn SharedData, evicted: Option<Record>, now: Now) {
+        if let Some(record) = &evicted {
+            self.forget_rates(record);
+        }
+        self.close_evicted(shared, evicted, now);
+    }
+
     /// Tells the ledger that a record's leases have ended, as it made room or was overdrawn: what they used in
     /// all.
     pub(crate) fn close_evicted(&mut self, shared: &dyn SharedData, evicted: Option<Record>, now: Now) {

@@ -55,7 +55,7 @@ impl Edge {
                 ..RequestBody::default()
             },
             wait: None,
-            rates_taken: false,
+            rates_taken: None,
             shadow: None,
             refusal: None,
             hold: None,

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
-use wire::{Ack, Change, Grant, SyncResponse, Verdict, VerdictKind};
+use wire::{Ack, Change, Grant, RateGrant, SyncResponse, Verdict, VerdictKind};
 
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
@@ -11,7 +11,6 @@ use crate::lane::queue_of;
 use crate::limits::{PARK_FOR_REPORTS_US, SLOTS, SWAP_TRIES_MUST};
 use crate::record::Record;
 use crate::records::Fate;
-use crate::request::Reason;
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -91,6 +90,7 @@ impl Edge {
                 self.returns.push(given);
             }
         }
+        self.rate_reports.extend(flight.rates);
         for account in flight.wants {
             self.end_refill(shared, &account, flight.refill_us, |_| ());
             self.low.insert(account);
@@ -120,12 +120,14 @@ impl Edge {
             self.acknowledge(shared, &ack, now);
         }
         self.follow_ledger(shared, &mut response);
+        self.ledger.rates_since = response.rates_since;
+        self.hear_withdrawn(shared, &response.withdrawn, now);
         // After the node's id: who reads that the node is live reads the id next. Where another worker's word is
         // later, it stays: each reads the latest that it finds.
         let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
         self.learn(shared, &mut response, now);
         response.verdicts.into_iter().for_each(|verdict| self.hear(shared, verdict, now));
-        self.grant(shared, flight.wants, flight.refill_us, &response.grants);
+        self.grant(shared, flight.wants, flight.refill_us, (&response.grants, &response.rates), now);
     }
 
     /// Where the ledger has closed this node, or is not the one that its leases are of, they are void.
@@ -245,7 +247,7 @@ impl Edge {
             return;
         };
         let wait = self.requests.get_mut(&context).and_then(|request| request.wait.as_mut());
-        if let Some(wait) = wait.filter(|wait| wait.reason == Reason::Refill) {
+        if let Some(wait) = wait.filter(|wait| wait.reason.is_wanted()) {
             let mut others = false;
             if let VerdictKind::Wait(ms) = &verdict.kind {
                 wait.ask_after_us = now.mono_us.saturating_add(ms.saturating_mul(1_000));
@@ -273,15 +275,27 @@ impl Edge {
     }
 
     /// Brings grants into the records and wakes the workers that waited for them.
-    fn grant(&mut self, shared: &dyn SharedData, wanted: Vec<Box<str>>, refill_us: u64, grants: &[Grant]) {
+    fn grant(
+        &mut self,
+        shared: &dyn SharedData,
+        wanted: Vec<Box<str>>,
+        refill_us: u64,
+        (grants, rates): (&[Grant], &[RateGrant]),
+        now: Now,
+    ) {
         let mut by_account: HashMap<&str, Vec<&Grant>> = HashMap::new();
         for grant in grants {
             by_account.entry(&grant.account).or_default().push(grant);
         }
         for account in wanted {
             let grants = by_account.get(&*account).map_or(&[][..], Vec::as_slice);
+            let told = rates.iter().find(|told| *told.account == *account);
+            let policy = self.policy(&account);
             self.end_refill(shared, &account, refill_us, |record| {
                 let epoch = record.epoch;
+                if let (Some(told), Some(policy)) = (told.filter(|told| told.lease == epoch), &policy) {
+                    record.hear_rates(told, policy.leased_rates(), now.mono_us);
+                }
                 for grant in grants.iter().filter(|grant| grant.lease == epoch) {
                     record.exact = grant.exact;
                     let cell = record.cell_mut(tag(&grant.bucket));
@@ -292,6 +306,7 @@ impl Edge {
                     }
                 }
             });
+            told.into_iter().for_each(|told| self.note_rates(told, now));
         }
     }
 

@@ -37,6 +37,7 @@ impl Edge {
         }
         self.settle_lost(shared, now);
         self.scan_idle(shared, now);
+        self.return_idle_tokens(shared, now);
         self.retry_parked(shared, now);
         self.call_if_due(shared, config, now);
     }
@@ -111,7 +112,12 @@ impl Edge {
         let waited =
             self.parked.iter().find_map(|context| match self.requests.get(&context)?.wait.as_ref()?.reason {
                 Reason::Catalog(version) => Some(version),
-                Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill | Reason::Edit => None,
+                Reason::Key
+                | Reason::Snapshot
+                | Reason::Liveness
+                | Reason::Refill
+                | Reason::Tokens
+                | Reason::Edit => None,
             });
         let current = Some(self.ledger.catalog).filter(|version| *version > 0);
         let missing = |version: &u64| !self.catalogs.iter().any(|own| own.version == *version);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 use tariff::Micros;
 use wire::{
-    Ask, BATCH_EVENTS_MAX, Batch, Health, LOOKUPS_MAX, Need, ParkedRequest, REFRESH_MAX, RETURNS_MAX, Return,
-    SyncRequest, WANT_REQUESTS_MAX, WANTS_MAX, Want,
+    Ask, BATCH_EVENTS_MAX, Batch, Health, LOOKUPS_MAX, Need, ParkedRequest, RATE_REPORTS_MAX, REFRESH_MAX,
+    RETURNS_MAX, Return, SyncRequest, WANT_REQUESTS_MAX, WANTS_MAX, Want,
 };
 
 use super::Flight;
@@ -19,10 +19,19 @@ use crate::record::Record;
 use crate::records::Fate;
 use crate::request::Reason;
 use crate::shared::SharedData;
+use crate::sync::rates::rate_state;
 use crate::time::Now;
 
 /// Requests that wait for spending power of one account.
-type Parked = BTreeMap<Box<str>, Vec<ParkedRequest>>;
+type Parked = BTreeMap<Box<str>, Waiting>;
+
+/// Requests of one account that wait.
+#[derive(Default)]
+struct Waiting {
+    requests: Vec<ParkedRequest>,
+    /// How many of them lack tokens of a rate.
+    tokens: u64,
+}
 
 impl Edge {
     /// Sends a sync, unless one is on its way.
@@ -45,6 +54,8 @@ impl Edge {
         self.note_asked(now);
         let rest = self.returns.split_off(self.returns.len().min(RETURNS_MAX));
         let returns = std::mem::replace(&mut self.returns, rest);
+        let rest = self.rate_reports.split_off(self.rate_reports.len().min(RATE_REPORTS_MAX));
+        let rates = std::mem::replace(&mut self.rate_reports, rest);
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let health = Health {
             ring_depth: count(self.lane.as_ref().map_or(0, LaneQueue::depth)),
@@ -62,7 +73,7 @@ impl Edge {
             lookups: lookups.clone(),
             refresh: refresh.iter().map(|id| id.to_string()).collect(),
             returns: returns.clone(),
-            rates: Vec::new(),
+            rates: rates.clone(),
             health,
             wants,
         };
@@ -73,7 +84,8 @@ impl Edge {
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
         let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
         let sent_us = now.mono_us;
-        self.flight = Some(Flight { number, sent_us, refill_us, until_us, lookups, refresh, wants, returns });
+        self.flight =
+            Some(Flight { number, sent_us, refill_us, until_us, lookups, refresh, wants, returns, rates });
         self.clock.last_sync = now.mono_us;
         self.effects.push(Effect::Call {
             kind: CallKind::Sync(number),
@@ -119,26 +131,29 @@ impl Edge {
         }
         let slot = self.lane.as_ref().map(|lane| lane.lane.slot);
         let node = self.node(shared).generation;
+        let since = self.ledger.rates_since;
         let mut wants = Vec::new();
         let mut blocked = HashMap::new();
-        for (account, requests) in parked.into_iter().take(WANTS_MAX) {
+        for (account, Waiting { requests, tokens }) in parked.into_iter().take(WANTS_MAX) {
             let waiting = slot.filter(|_| !requests.is_empty()).map_or(0, bit);
+            let policy = self.policy(&account);
             let changed = self.records.change_or_create(shared, &account, node, now.mono_us, |record| {
                 if record.refill_us > now.mono_us {
                     record.waiting |= waiting;
                     return Err(record.refill_us);
                 }
                 record.refill_us = refill_us;
-                Ok(asks(record, now.mono_us))
+                let (lease, cells) = asks(record, now.mono_us);
+                Ok((lease, cells, rate_state(record, policy.as_deref(), since, tokens, now)))
             });
             let Ok(changed) = changed else {
                 continue;
             };
-            self.close_evicted(shared, changed.evicted, now);
+            self.made_room(shared, changed.evicted, now);
             match changed.result {
-                Ok((lease, cells)) => {
+                Ok((lease, cells, rates)) => {
                     let asks = self.named(&account, cells, &requests);
-                    wants.push(Want { account: account.into(), lease, asks, rates: None, requests });
+                    wants.push(Want { account: account.into(), lease, asks, rates, requests });
                 }
                 Err(until_us) => drop(blocked.insert(account, until_us)),
             }
@@ -154,7 +169,7 @@ impl Edge {
                 continue;
             };
             let until_us = request.key.as_ref().and_then(|key| accounts.get(&*key.account));
-            let wait = request.wait.as_mut().filter(|wait| wait.reason == Reason::Refill);
+            let wait = request.wait.as_mut().filter(|wait| wait.reason.is_wanted());
             if let (Some(wait), Some(until_us)) = (wait, until_us) {
                 (wait.blocked, wait.ask_after_us) = (true, *until_us);
             }
@@ -171,16 +186,17 @@ impl Edge {
             let (Some(wait), Some(key)) = (&request.wait, &request.key) else {
                 continue;
             };
-            if wait.reason != Reason::Refill || !wait.asks(now) {
+            if !wait.reason.is_wanted() || !wait.asks(now) {
                 continue;
             }
             let of_account = parked.entry(Box::<str>::from(&*key.account)).or_default();
-            if of_account.len() < WANT_REQUESTS_MAX {
+            of_account.tokens = of_account.tokens.saturating_add(u64::from(wait.reason == Reason::Tokens));
+            if of_account.requests.len() < WANT_REQUESTS_MAX {
                 let need = |(bucket, need): &(String, crate::record::Need)| Need {
                     bucket: bucket.clone(),
                     need: Micros(need.amount),
                 };
-                of_account.push(ParkedRequest {
+                of_account.requests.push(ParkedRequest {
                     request: request.id.to_string(),
                     needs: wait.needs.iter().map(need).collect(),
                 });

@@ -6,11 +6,12 @@
 mod apply;
 mod beat;
 mod build;
+mod rates;
 
 pub use apply::CallAnswer;
 pub use beat::Waker;
 pub(crate) use build::bucket_name;
-use wire::{Digest, Return};
+use wire::{Digest, RateReport, Return};
 
 /// The sync that is on its way.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Flight {
     pub wants: Vec<Box<str>>,
     /// Returns that it states: stated again if it fails.
     pub returns: Vec<Return>,
+    /// How records stand with their rates: stated again if it fails.
+    pub rates: Vec<RateReport>,
 }
 
 /// The call for a catalog that is on its way.
