@@ -287,6 +287,8 @@ impl Rates {
             let line = self.users.get_mut(own).map(|user| user.line(&level.rate));
             let granted = line.map_or(0, |line| {
                 line.granted = line.granted.saturating_add(got);
+                // What requests wait for is used as soon as it arrives.
+                line.used = line.used.saturating_add(got.min(need));
                 line.granted
             });
             let short = got < need || (more && got == 0);

@@ -54,6 +54,9 @@ pub struct Record {
     pub turn: u64,
     /// Who refills them.
     pub mode: RateMode,
+    /// True: it has stopped to refill and has not been leased any tokens yet; its rates' instants are still when
+    /// they would be full.
+    pub handed_over: bool,
     /// Rates in use: id's tag, and an instant: when it would be full again, or where the ledger leases its
     /// tokens, until when it gives none.
     pub rates: [(u64, u64); RATES],
@@ -178,6 +181,7 @@ impl Record {
             exact: false,
             turn: 0,
             mode: RateMode::Unknown,
+            handed_over: false,
             rates: [(0, 0); RATES],
             tokens: [Tokens::default(); RATES],
             cells: [Cell::default(); CELLS],
@@ -371,7 +375,8 @@ impl Record {
             RateMode::Sole => 1,
             RateMode::Leased => 2,
         };
-        word(self.open << 8 | u64::from(self.exact) << 7 | mode << 4 | why);
+        let handed_over = u64::from(self.handed_over);
+        word(self.open << 8 | u64::from(self.exact) << 7 | handed_over << 6 | mode << 4 | why);
         word(denied.map_or(0, |denied| denied.tag));
         word(denied.map_or(0, |denied| denied.until_us));
         word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
@@ -419,7 +424,7 @@ impl Record {
         let flags = word()?;
         let (tag, until_us, available) = (word()?, word()?, word()?.cast_signed());
         let denial = |why| Some(Denied { tag, why, until_us, available });
-        let mode = match flags >> 4 & 0x7 {
+        let mode = match flags >> 4 & 0x3 {
             1 => RateMode::Sole,
             2 => RateMode::Leased,
             _ => RateMode::Unknown,
@@ -457,7 +462,7 @@ impl Record {
                 flow_us: word()?,
             };
         }
-        let (open, exact) = (flags >> 8, flags & 0x80 != 0);
+        let (open, exact, handed_over) = (flags >> 8, flags & 0x80 != 0, flags & 0x40 != 0);
         let account = account.to_owned();
         Some(Self {
             account,
@@ -473,6 +478,7 @@ impl Record {
             exact,
             turn,
             mode,
+            handed_over,
             rates,
             tokens,
             cells,

@@ -85,6 +85,7 @@ impl Record {
         match mode {
             RateMode::Unknown => Err(Refused::Ask),
             RateMode::Sole => self.take_alone(rate, tag, stance),
+            RateMode::Leased if self.handed_over => Err(Refused::Ask),
             RateMode::Leased => {
                 let Some(at) = self.rate_place(tag) else { return Err(Refused::Ask) };
                 let until_us = self.rate(tag);
@@ -155,7 +156,7 @@ impl Record {
         let refilled = rate.amount.saturating_mul(1_000).checked_div(rate.per_ms).unwrap_or(0);
         let tag = tag(&rate.id);
         let free = self.rate_place(tag).and_then(|at| self.tokens.get(at)).map_or(0, Tokens::free);
-        free < refilled && self.rate(tag) <= now_us
+        free < refilled && (self.handed_over || self.rate(tag) <= now_us)
     }
 
     /// How it stands, for a want: `need` requests wait for tokens.
@@ -173,7 +174,9 @@ impl Record {
             let tokens = self.rate_place(own).and_then(|at| self.tokens.get(at)).copied().unwrap_or_default();
             let leased = known == RateMode::Leased;
             let short = known == RateMode::Unknown
-                || (leased && tokens.free() < need && (tokens.free() > 0 || self.rate(own) <= now_us));
+                || (leased
+                    && tokens.free() < need
+                    && (tokens.free() > 0 || self.handed_over || self.rate(own) <= now_us));
             RateLine {
                 rate: rate.id.clone(),
                 full_in_us: if self.mode == RateMode::Sole {
@@ -208,7 +211,7 @@ impl Record {
     /// the first token.
     pub fn withdraw(&mut self, turn: u64) {
         if turn > self.turn {
-            (self.turn, self.mode) = (turn, RateMode::Leased);
+            (self.turn, self.mode, self.handed_over) = (turn, RateMode::Leased, true);
             self.tokens = Default::default();
         }
     }
@@ -225,10 +228,10 @@ impl Record {
         }
         let begins = grant.turn > self.turn;
         if begins {
-            let before = std::mem::replace(&mut self.rates, Default::default());
+            let before = std::mem::take(&mut self.rates);
             let tokens = std::mem::take(&mut self.tokens);
             let was_leased = self.mode == RateMode::Leased;
-            (self.turn, self.mode) = (grant.turn, grant.mode);
+            (self.turn, self.mode, self.handed_over) = (grant.turn, grant.mode, false);
             for line in grant.lines.iter().filter(|_| grant.mode == RateMode::Sole) {
                 let own = tag(&line.rate);
                 let place = before.iter().position(|(other, _)| *other == own);
@@ -241,6 +244,9 @@ impl Record {
             }
         }
         if grant.mode == RateMode::Leased && self.mode == RateMode::Leased {
+            if std::mem::replace(&mut self.handed_over, false) {
+                self.rates = Default::default();
+            }
             grant.lines.iter().for_each(|line| self.lease_tokens(line, now_us));
         }
     }

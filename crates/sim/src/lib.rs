@@ -1,13 +1,15 @@
 //! The real edge core and the real book in one process; time moves only when somebody says so.
 //!
 //! `node` is one Envoy process and `host` what Envoy does with a stream. `world` is one node and its ledger, for
-//! scenario tests. Everything is deterministic.
+//! scenario tests; `fleet` is several. Everything is deterministic.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness may fail loudly")]
 
+mod fleet;
 mod host;
 mod node;
 mod world;
 
+pub use fleet::{Fleet, Line, Outcome, Site};
 pub use host::{Client, Seen};
 pub use node::{Call, Handle, Node};
 pub use world::{Ledger, Tamper, World};
