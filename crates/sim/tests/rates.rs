@@ -83,8 +83,7 @@ fn play(rpm: u64, traffic: Traffic, load: u64, minutes: u64) -> (f64, f64) {
             Traffic::Sticky => requests / 20 % 3,
         };
         expected += u64::from(ideal.take(fleet.now_us));
-        let (site, worker) = (usize::try_from(site).unwrap(), usize::try_from(dice.roll(2)).unwrap());
-        fleet.search(site, worker, "a");
+        fleet.search(site as usize, dice.roll(2) as usize, "a");
         requests += 1;
         fleet.pass(gap_ms / 2 + dice.roll(gap_ms.max(1)));
     }
