@@ -8,8 +8,10 @@ use hashbrown::HashMap;
 #[derive(Debug)]
 pub struct Bounded<K, V> {
     entries: HashMap<K, Slot<V>>,
-    /// The keys in the order of the clock's hand.
-    order: std::collections::VecDeque<K>,
+    /// The keys in the order of the clock's hand, each with the turn at which it was stored; one that is not its
+    /// entry's belongs to an entry that was dropped.
+    order: std::collections::VecDeque<(K, u64)>,
+    turns: u64,
     capacity: usize,
 }
 
@@ -17,13 +19,14 @@ pub struct Bounded<K, V> {
 struct Slot<V> {
     value: V,
     used: bool,
+    turn: u64,
 }
 
 impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     /// An empty map for at most `capacity` entries.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), order: std::collections::VecDeque::new(), capacity }
+        Self { entries: HashMap::new(), order: std::collections::VecDeque::new(), turns: 0, capacity }
     }
 
     /// The entry, marked as used.
@@ -46,8 +49,13 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         while self.entries.len() >= self.capacity {
             self.drop_one();
         }
-        self.order.push_back(key.clone());
-        self.entries.insert(key, Slot { value, used: false });
+        if self.order.len() >= self.capacity.saturating_mul(2) {
+            let entries = &self.entries;
+            self.order.retain(|(key, turn)| entries.get(key).is_some_and(|slot| slot.turn == *turn));
+        }
+        self.turns = self.turns.saturating_add(1);
+        self.order.push_back((key.clone(), self.turns));
+        self.entries.insert(key, Slot { value, used: false, turn: self.turns });
     }
 
     /// Drops an entry.
@@ -56,9 +64,7 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         Q: Hash + Eq + ?Sized,
         K: std::borrow::Borrow<Q>,
     {
-        let slot = self.entries.remove(key)?;
-        self.order.retain(|other| other.borrow() != key);
-        Some(slot.value)
+        self.entries.remove(key).map(|slot| slot.value)
     }
 
     /// Drops all entries.
@@ -85,11 +91,11 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     }
 
     fn drop_one(&mut self) {
-        while let Some(key) = self.order.pop_front() {
-            match self.entries.get_mut(&key) {
+        while let Some((key, turn)) = self.order.pop_front() {
+            match self.entries.get_mut(&key).filter(|slot| slot.turn == turn) {
                 Some(slot) if slot.used => {
                     slot.used = false;
-                    self.order.push_back(key);
+                    self.order.push_back((key, turn));
                 }
                 Some(_) => {
                     self.entries.remove(&key);
@@ -124,5 +130,20 @@ mod tests {
             map.fetch(&(n / 2));
             assert!(map.len() <= 16 && map.order.len() <= 16);
         }
+    }
+
+    #[test]
+    fn what_was_dropped_and_stored_again_is_one_entry() {
+        let mut map = Bounded::new(4);
+        for n in 0..1_000_u32 {
+            map.insert(n % 3, n);
+            assert_eq!(map.remove(&(n % 3)), Some(n));
+            map.insert(n % 3, n);
+            assert!(map.len() <= 3 && map.order.len() <= 9, "{} {}", map.len(), map.order.len());
+        }
+        map.insert(7, 7);
+        map.insert(8, 8);
+        assert_eq!(map.len(), 4, "one of the older ones made room");
+        assert!(map.fetch(&7).is_some() && map.fetch(&8).is_some());
     }
 }
