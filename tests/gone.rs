@@ -247,6 +247,20 @@ async fn a_client_goes_at_any_moment() -> Result<()> {
     Ok(())
 }
 
+/// The check that all of these tests end with can fail: a request that is still open holds something.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_is_seen() -> Result<()> {
+    let stack = Ground::ALL[0].setup("held").start().await?;
+    let account = funded(&stack, "50").await?;
+    let chat = chat(Moment::BeforeUsage, true);
+    let mut session = Session::connect(client(&stack, true)?).await?;
+    let reply = session.open(chat.request(&account.key)).await?;
+    ensure!(nothing_held(&stack, &[&account]).await.is_err(), "a hold was not seen");
+    drop(reply);
+    nothing_held(&stack, &[&account]).await?;
+    stack.finish().await
+}
+
 /// What the account of a waiting request has: enough, nothing, or less than the request may hold, which the
 /// ledger answers with a clip.
 const CREDITS: &[&str] = &["1", "0", "0.002"];
