@@ -252,7 +252,7 @@ async fn a_client_goes_at_any_moment() -> Result<()> {
 async fn what_is_held_is_seen() -> Result<()> {
     let stack = Ground::ALL[0].setup("held").start().await?;
     let account = funded(&stack, "50").await?;
-    let chat = chat(Moment::BeforeUsage, true);
+    let chat = chat(Moment::BeforeUsage, true).script(|script| script.usage_delay_ms = 60_000);
     let mut session = Session::connect(client(&stack, true)?).await?;
     let reply = session.open(chat.request(&account.key)).await?;
     ensure!(nothing_held(&stack, &[&account]).await.is_err(), "a hold was not seen");
