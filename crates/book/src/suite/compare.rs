@@ -116,6 +116,12 @@ fn balances(account: &Account, standing: &Standing, worth: i128) {
     assert_eq!(micros(read.leased), leased);
     assert_eq!(micros(read.available), (worth - outstanding).max(0) + leased);
     assert_eq!(micros(read.debt), standing.owed);
+    let mut names: Vec<&str> = Vec::new();
+    for listed in &read.pools {
+        assert!(listed.lots.iter().all(|(_, lot)| lot.pool == listed.pool), "{:?}", listed.pool);
+        assert!(!names.contains(&&*listed.pool), "{:?} twice", listed.pool);
+        names.push(&listed.pool);
+    }
     let mut listed: Vec<i128> =
         read.pools.iter().flat_map(|pool| &pool.lots).map(|(_, lot)| micros(lot.remaining)).collect();
     let open = standing.lots.iter().filter(|lot| lot.closed.is_none() && lot.left > 0);
@@ -138,6 +144,7 @@ pub fn snapshots<S: Subject>(storm: &mut Storm<S>, answer: &SyncResponse) {
         assert_eq!(snapshot.version, account.version);
         let until_end = standing.cycle.map_or(i64::MAX, |(_, _, _, end)| end - storm.now.wall);
         assert_eq!(snapshot.valid_for_ms as i64, until_end.min(60_000));
+        assert_eq!(snapshot.policy.help.resets_at.is_some(), standing.cycle.is_some());
     }
 }
 
