@@ -303,8 +303,23 @@ mod tests {
     use crate::suite::gusts::GUST_KINDS;
     use crate::suite::play::{STEP_KINDS, play};
     use crate::suite::storm::storm;
+    use crate::suite::world::{Worker, World};
+    use crate::tx::Tx as _;
 
     crate::suite!(crate::memory::Memory::new);
+
+    #[test]
+    fn a_lane_that_was_closed_stays_closed() {
+        let mut world = World::new(crate::memory::Memory::new, "starter");
+        let worker = Worker::new(1);
+        for close in [false, true, false] {
+            let mut call = worker.batch(world.now, 1, &[]);
+            call.batch.as_mut().unwrap().close = close;
+            world.send(call);
+        }
+        assert!(world.subject.lane(worker.lane).unwrap().closed);
+        assert!(!world.subject.lane(Worker::new(2).lane).unwrap().closed);
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(crate::suite::cases(256)))]

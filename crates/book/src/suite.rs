@@ -10,6 +10,7 @@
     reason = "test code"
 )]
 
+pub mod answers;
 pub mod bounds;
 pub mod compare;
 pub mod days;
@@ -78,6 +79,12 @@ macro_rules! suite {
             lanes_are_independent,
             takes_named_by_their_tag_bound_a_charge_too,
             settlements_commute,
+        );
+        $crate::suite!(@tests $make; answers:
+            snapshots_go_to_those_who_lack_them,
+            without_clips_what_is_short_is_refused,
+            a_key_is_one_of_a_kind_by_id_and_by_digest,
+            the_feed_tells_what_changed_and_no_more,
         );
         $crate::suite!(@tests $make; bounds:
             a_thousand_lots_are_drawn_in_order_and_end_together,

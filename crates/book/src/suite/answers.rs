@@ -1,0 +1,95 @@
+//! What answers carry beside grants: snapshots for those who lack them, verdicts, the change feed.
+
+use tariff::{Admission, Catalog, Micros};
+use wire::{Change, DenialCode, Digest, SyncRequest, VerdictKind};
+
+use super::world::{ACCOUNT, BLANK, CREDIT, Command, Stands, Subject, Worker, World, credits, settled};
+use crate::command::key::NewKey;
+use crate::error::{Error, Refusal};
+
+fn key(id: &str, digest: u8) -> NewKey {
+    let (account, id) = (ACCOUNT.to_owned(), id.to_owned());
+    NewKey { account, id, digest: Digest([digest; 32]), name: None, models: None, expires_at: None }
+}
+
+pub fn snapshots_go_to_those_who_lack_them<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(10, "p1");
+    let worker = Worker::new(1);
+    let answer = world.send(worker.want(world.now, BLANK, &[("r1", CREDIT)]));
+    assert_eq!(answer.snapshots.len(), 1, "a record that begins");
+    let in_use = Stands { held: CREDIT, ..BLANK };
+    let answer = world.send(worker.want(world.now, in_use, &[("r2", CREDIT)]));
+    assert_eq!((answer.grants.len(), answer.snapshots.len()), (1, 0), "a record in use");
+    let answer = world.send(worker.want(world.now, in_use, &[("r3", 100 * CREDIT)]));
+    assert_eq!((answer.verdicts.len(), answer.snapshots.len()), (1, 1), "there is something to explain");
+    let answer = world.send(SyncRequest { refresh: vec![ACCOUNT.to_owned()], ..worker.call(world.now) });
+    assert_eq!(answer.snapshots.len(), 1, "whoever asks");
+    let strangers = vec!["nobody".to_owned(), "no id".to_owned()];
+    let answer = world.send(SyncRequest { refresh: strangers, ..worker.call(world.now) });
+    assert_eq!(answer.snapshots.len(), 0);
+}
+
+/// Where a catalog does not clip, the whole estimate must be there.
+pub fn without_clips_what_is_short_is_refused<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let full = |mut catalog: Catalog| {
+        catalog.exhaustion.admission = Admission::Full;
+        make(catalog)
+    };
+    let mut world = World::new(full, "topup_only");
+    world.top_up(6, "p1");
+    let worker = Worker::new(1);
+    let answer = world.send(worker.want(world.now, BLANK, &[("r1", 7 * CREDIT), ("r2", 6 * CREDIT)]));
+    let VerdictKind::Deny(denial) = &answer.verdicts[0].kind else { unreachable!("{answer:?}") };
+    assert_eq!((denial.code, denial.available), (DenialCode::InFlight, credits(6)));
+    assert_eq!((answer.verdicts.len(), answer.grants[0].granted), (1, credits(6)), "the other one fits");
+    assert!(world.account().clip.is_none());
+}
+
+pub fn a_key_is_one_of_a_kind_by_id_and_by_digest<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.call(Command::CreateKey(key("k1", 1))).unwrap();
+    for other in [key("k1", 2), key("k2", 1), key("k1", 1)] {
+        let answer = world.call(Command::CreateKey(other));
+        assert!(matches!(answer, Err(Error::Refused(Refusal::KeyExists))), "{answer:?}");
+    }
+    world.call(Command::CreateKey(key("k2", 2))).unwrap();
+}
+
+pub fn the_feed_tells_what_changed_and_no_more<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    let mut worker = Worker::new(1);
+    let first = world.send(worker.call(world.now));
+    assert_eq!((first.changes.len(), first.feed_reset), (0, false), "whoever knows nothing misses nothing");
+    worker.cursor = Some(first.cursor);
+    world.top_up(5, "p1");
+    let version = world.account().version;
+    world.call(Command::CreateKey(key("k1", 1))).unwrap();
+    let settle = world.use_of("r1", Micros(1));
+    let call = worker.batch(world.now, 1, &[settled(settle)]);
+    let answer = world.send(call);
+    let account = ACCOUNT.to_owned();
+    assert_eq!(
+        answer.changes,
+        [Change::Account { account, version }, Change::Key { digest: Digest([1; 32]) }]
+    );
+    assert_eq!((answer.feed_reset, answer.cursor), (false, first.cursor + 2));
+    worker.cursor = Some(answer.cursor);
+    assert_eq!(world.send(worker.call(world.now)).changes, []);
+    // What another ledger said counts for nothing, unless there is nothing to forget.
+    let call = worker.call(world.now);
+    let of = |generation: &str, cursor| SyncRequest {
+        generation: Some(generation.to_owned()),
+        cursor,
+        ..call.clone()
+    };
+    let requests = [
+        (of("other", Some(answer.cursor)), true),
+        (of("other", None), false),
+        (of(&answer.generation, Some(answer.cursor)), false),
+        (of(&answer.generation, Some(answer.cursor + 1)), true),
+    ];
+    for (request, is_reset) in requests {
+        assert_eq!(world.send(request.clone()).feed_reset, is_reset, "{request:?}");
+    }
+}
