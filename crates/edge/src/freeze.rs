@@ -40,7 +40,7 @@ pub(crate) fn event(
     request: &Request,
     hold: &Hold,
     bill: &Bill,
-    takes: &[Took],
+    members: &[u8],
 ) {
     let mut json = Writer::new(out);
     let account = request.account.as_ref();
@@ -54,18 +54,15 @@ pub(crate) fn event(
         json.raw(r#","answered_model":"#).text(answered);
     }
     json.raw(r#","operation":"#).text(request.operation.name());
-    json.raw(outcome_member(bill.outcome));
-    how(&mut json, bill);
-    taken(&mut json, request, hold, takes);
-    json.raw("}}}");
+    json.raw(outcome_member(bill.outcome)).members(members).raw("}}}");
 }
 
-/// The line for the access log, a [`wire::Report`] as JSON; hold, bill and takes where the request was admitted.
+/// The line for the access log, a [`wire::Report`] as JSON; hold, bill and [`members`] where the request was admitted.
 /// All that its event has is here too: the ledger can be told from the log what the ring could not deliver.
 pub(crate) fn line(
     request: &Request,
     ended: Ended,
-    bill: Option<(&Hold, &Bill, &[Took])>,
+    bill: Option<(&Hold, &Bill, &[u8])>,
     place: Option<Place>,
 ) -> String {
     let mut line = Vec::with_capacity(LINE_ROOM);
@@ -89,10 +86,8 @@ pub(crate) fn line(
     if let Ended::Refused(code) | Ended::Shadow(code) = ended {
         json.raw(r#","code":"#).text(code.as_str());
     }
-    if let Some((hold, bill, takes)) = bill {
-        json.raw(r#","charge":"#).text(&credits(bill.used.get()));
-        how(&mut json, bill);
-        taken(&mut json, request, hold, takes);
+    if let Some((_, bill, members)) = bill {
+        json.raw(r#","charge":"#).text(&credits(bill.used.get())).members(members);
     }
     if let Some(account) = &request.account {
         json.raw(r#","term":"#).number(account.term);
@@ -129,6 +124,15 @@ fn how(json: &mut Writer<'_>, bill: &Bill) {
     if !bill.usage.is_empty() {
         json.raw("}");
     }
+}
+
+/// The members that an event and its line share, each behind a comma: written once for both.
+pub(crate) fn members(request: &Request, hold: &Hold, bill: &Bill, takes: &[Took]) -> Vec<u8> {
+    let mut members = Vec::with_capacity(ROOM);
+    let mut json = Writer::new(&mut members);
+    how(&mut json, bill);
+    taken(&mut json, request, hold, takes);
+    members
 }
 
 /// What was held and used of which leases, and when the request began: members behind others.

@@ -133,7 +133,8 @@ impl Edge {
             .iter()
             .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
             .collect();
-        let event = |seq, out: &mut Vec<u8>| freeze::event(out, seq, request, hold, &bill, &takes);
+        let members = freeze::members(request, hold, &bill, &takes);
+        let event = |seq, out: &mut Vec<u8>| freeze::event(out, seq, request, hold, &bill, &members);
         let (place, settled) = self.settle_held(shared, request, hold, &takes, event, now);
         let over = bill.used.get().saturating_sub(hold.credits).max(0);
         self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
@@ -149,7 +150,7 @@ impl Edge {
         if let Some(account) = account {
             self.after_settlement(shared, &account.id, hold.node, settled, now);
         }
-        freeze::line(request, ended, Some((hold, &bill, &takes)), account.and(place))
+        freeze::line(request, ended, Some((hold, &bill, &members)), account.and(place))
     }
 
     /// Brings a settlement into the ring, then into the record, then takes it out of the table of open requests:

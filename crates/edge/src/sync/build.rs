@@ -102,12 +102,14 @@ impl Edge {
             self.adopted.iter().chain(&self.lane).filter(|lane| lane.depth() > 0).collect();
         let turn = usize::try_from(self.syncs).unwrap_or_default().checked_rem(lanes.len())?;
         let lane = lanes.get(turn)?;
-        let mut events = Vec::new();
         if let Some(gap) = lane.gap_ahead() {
             let first = gap.to.saturating_add(1);
             let batch = Batch { lane: lane.lane, first, events: Vec::new(), gap: Some(gap), close: false };
             return Some((batch, Vec::new()));
         }
+        let all: usize =
+            lane.pending().take(BATCH_EVENTS_MAX).map(|event| event.bytes().len().saturating_add(1)).sum();
+        let mut events = Vec::with_capacity(all.min(BATCH_BYTES_MAX));
         let first = lane.pending().next()?.seq;
         for event in lane.pending().take(BATCH_EVENTS_MAX) {
             if events.len().saturating_add(event.bytes().len()) > BATCH_BYTES_MAX && !events.is_empty() {

@@ -39,6 +39,21 @@ pub struct Round {
     pub cpu: f64,
 }
 
+impl Round {
+    /// How much of the round the worker was busy, 0 to 1. Well below 1 the load, the upstream or the ledger was the
+    /// limit, and answers per second say little of the worker.
+    #[must_use]
+    pub fn busy(&self) -> f64 {
+        self.cpu * self.rate / 1e6
+    }
+
+    /// Answers per second of the worker's CPU time: what it could give if nothing else were the limit.
+    #[must_use]
+    pub fn capacity(&self) -> f64 {
+        1e6 / self.cpu
+    }
+}
+
 impl Load {
     /// Runs `wrk` for so long.
     ///

@@ -3,6 +3,10 @@
 //! Envoy has one worker, kept on core 0; load, upstream and ledger are on core 1. Variants alternate in short
 //! rounds, and ratios are taken within a round, because absolute figures drift on shared machines. It
 //! asserts nothing.
+//!
+//! The figure of record is `capacity`: answers per second of the worker's CPU time, of its base's. Answers per second
+//! stand beside it; they tell of the worker only where it was busy throughout, as without a filter the core
+//! of load and upstream is the limit, which would flatter what is compared with it.
 
 pub mod empty_wasm;
 mod load;
@@ -84,7 +88,11 @@ impl Bench {
             "Envoy: 1 worker on core {ENVOY_CORE}; load, upstream ({}) and ledger on core {OTHER_CORE}.",
             plain.name
         );
-        println!("Medians of {rounds} rounds; ratios within a round.\n");
+        println!("Medians of {rounds} rounds; ratios within a round.");
+        println!(
+            "capacity: answers per second of the worker's CPU time, of its base's; where a variant is not"
+        );
+        println!("busy throughout, its answers/s are limited by load, upstream or ledger.\n");
         println!("{}", report::table(&rig.rows));
         println!("ledger calls per 1,000 requests, steady: {calls:.2}");
         if let Some(file) = &self.json {

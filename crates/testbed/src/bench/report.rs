@@ -31,8 +31,8 @@ impl Row {
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = format!(
-        "{:<28} {:>10} {:>12} {:>10} {:>12} {:>10}\n",
-        "", "answers/s", "of its base", "CPU µs", "of its base", "not 2xx"
+        "{:<28} {:>10} {:>12} {:>9} {:>10} {:>12} {:>10} {:>10}\n",
+        "", "answers/s", "of its base", "busy", "CPU µs", "of its base", "capacity", "not 2xx"
     );
     for row in rows {
         let base = row.base.and_then(|name| rows.iter().find(|row| row.name == name));
@@ -47,12 +47,14 @@ pub fn table(rows: &[Row]) -> String {
             some => format!("{some} of {answers}"),
         };
         text.push_str(&format!(
-            "{:<28} {:>10.0} {:>12} {:>10.1} {:>12} {:>10}\n",
+            "{:<28} {:>10.0} {:>12} {:>8.0}% {:>10.1} {:>12} {:>10} {:>10}\n",
             row.name,
             median(row.rounds.iter().map(|round| round.rate)),
             ratio(|round| round.rate),
+            median(row.rounds.iter().map(Round::busy)) * 100.0,
             median(row.rounds.iter().map(|round| round.cpu)),
             ratio(|round| round.cpu),
+            ratio(Round::capacity),
             refused,
         ));
     }
@@ -71,6 +73,8 @@ pub fn json(rows: &[Row]) -> Value {
             "base": row.base,
             "rate_ratio": base.map(|base| row.ratios(base, |round| round.rate)),
             "cpu_ratio": base.map(|base| row.ratios(base, |round| round.cpu)),
+            "capacity_ratio": base.map(|base| row.ratios(base, Round::capacity)),
+            "busy": median(row.rounds.iter().map(Round::busy)),
             "rounds": row.rounds.len(),
             "answers": row.rounds.iter().map(|round| round.answers).sum::<u64>(),
             "not_2xx": row.rounds.iter().map(|round| round.refused).sum::<u64>(),
@@ -91,10 +95,11 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let round = |rate| Round { rate, answers: 1, refused: 0, cpu: 1.0 };
+        let round = |rate| Round { rate, answers: 1, refused: 0, cpu: 80.0 / rate };
         let base = Row { rounds: vec![round(100.0), round(50.0), round(10.0)], ..Row::new("base", None) };
         let own = Row { rounds: vec![round(80.0), round(40.0), round(8.0)], ..Row::new("own", Some("base")) };
         assert!((own.ratios(&base, |round| round.rate) - 0.8).abs() < 1e-9);
+        assert!((own.ratios(&base, Round::capacity) - 0.8).abs() < 1e-9);
         assert!(table(&[base, own]).contains("0.80"));
     }
 }
