@@ -191,6 +191,8 @@ pub fn set_effective_context(context: u32) -> bool {
 
 /// A value of shared data and its version.
 pub fn shared(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
+    #[cfg(feature = "trap-for-tests")]
+    crate::trap::burn();
     let mut cas = 0_u32;
     // SAFETY: all pointers are valid for the call.
     let value = returned(|data, size| unsafe {
@@ -201,6 +203,8 @@ pub fn shared(key: &str) -> (Option<Vec<u8>>, Option<u32>) {
 
 /// Stores a value of shared data; false where the version is not the current one.
 pub fn set_shared(key: &str, value: &[u8], version: u32) -> bool {
+    #[cfg(feature = "trap-for-tests")]
+    crate::trap::burn();
     // SAFETY: all pointers are valid for the call.
     CAS_MISMATCH
         != unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) }

@@ -13,6 +13,8 @@ mod host;
 mod pairs;
 mod root;
 mod stream;
+#[cfg(feature = "trap-for-tests")]
+mod trap;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -36,6 +36,8 @@ impl HttpContext for Stream {
         };
         let map = abi::headers(Map::Request).unwrap_or_default();
         let pairs = Pairs::new(&map);
+        #[cfg(feature = "trap-for-tests")]
+        crate::trap::begin(self.context, pairs.clone());
         let now = vm.now();
         let verdict =
             vm.edge.borrow_mut().request_headers(shared(), self.context, config, pairs, end_of_stream, now);
@@ -47,6 +49,8 @@ impl HttpContext for Stream {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
+        #[cfg(feature = "trap-for-tests")]
+        crate::trap::reach(self.context, crate::trap::Phase::Body);
         let read = |start, length| abi::buffer(Buffer::Request, start, length).unwrap_or_default();
         let now = vm.now();
         let verdict =
@@ -92,6 +96,8 @@ impl HttpContext for Stream {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
+        #[cfg(feature = "trap-for-tests")]
+        crate::trap::reach(self.context, crate::trap::Phase::Answer);
         let read = |start, length| abi::buffer(Buffer::Response, start, length).unwrap_or_default();
         let verdict = vm.edge.borrow_mut().response_body(self.context, size, end_of_stream, &read);
         on_response(verdict)
@@ -101,6 +107,8 @@ impl HttpContext for Stream {
         let Some((_, vm)) = &self.configured else {
             return;
         };
+        #[cfg(feature = "trap-for-tests")]
+        crate::trap::reach(self.context, crate::trap::Phase::Log);
         let now = vm.now();
         let line = vm.edge.borrow_mut().log(shared(), self.context, origin, now);
         if let Some(line) = line {

@@ -2,7 +2,7 @@
 //! configuration, access log, statistics.
 
 use anyhow::{Context, Result, ensure};
-use testbed::gateway::{Config, Filter, Gateway, Listener, Run};
+use testbed::gateway::{Config, Delivery, Filter, Gateway, Listener, Run};
 use testbed::http::{Client, Request};
 use testbed::mock::{Cut, CutPoint, Ended, Mock, Script};
 use testbed::request::Chat;
@@ -31,6 +31,7 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
         ledger: mock.address,
         admin_port: 0,
         access_log: Some(folder.join("access")),
+        delivery: Delivery::Static,
     };
     let tools = Tools::from_env();
     let run = Run {

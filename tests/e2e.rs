@@ -19,6 +19,7 @@ mod refused;
 mod served;
 mod shadow;
 mod soak;
+mod swap;
 mod trailers;
 mod upstream;
 mod usage;

@@ -34,6 +34,9 @@ enum Cli {
         /// The toolchain to build with.
         #[arg(long, value_enum, default_value = "auto")]
         toolchain: wasm::Choice,
+        /// Build the variant for end-to-end tests that requests can make trap, into target/bursar-trap.wasm.
+        #[arg(long)]
+        trap_for_tests: bool,
     },
     /// Check the repository itself: paths in documents, leftovers, sizes (part of `test`).
     Tidy,
@@ -71,7 +74,8 @@ fn start(ws: &Workspace, cli: Cli) -> Result<bool> {
         Cli::Test(suite) => return Ok(suite.run(ws)),
         Cli::Up(up) => up.start(ws)?,
         Cli::Bench(bench) => bench.start(ws)?,
-        Cli::Wasm { toolchain } => drop(wasm::build(ws, toolchain)?),
+        Cli::Wasm { toolchain, trap_for_tests: false } => drop(wasm::build(ws, toolchain)?),
+        Cli::Wasm { toolchain, trap_for_tests: true } => drop(wasm::build_trapping(ws, toolchain)?),
         Cli::Tidy => check::tidy(ws)?,
         Cli::Get(Get::Envoy { version }) => println!("{}", provision::envoy::find(ws, version)?.display()),
         Cli::Get(Get::Python) => println!("{}", provision::python::clients(ws)?.display()),

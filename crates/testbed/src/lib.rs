@@ -26,5 +26,5 @@ pub mod up;
 pub mod wait;
 pub mod warm;
 
-pub use setup::Setup;
+pub use setup::{Setup, Updates};
 pub use stack::{Account, Stack};

@@ -31,6 +31,8 @@ pub struct Setup {
     pub envoys: usize,
     /// Whether they are of the oldest supported version.
     pub old_envoy: bool,
+    /// How the filter's configuration reaches them.
+    pub updates: Updates,
     /// Members that replace or add to those of the plugin's configuration.
     pub plugin: Value,
     /// Somebody else's server instead of the mock provider.
@@ -55,6 +57,18 @@ pub struct Setup {
     pub access_log: bool,
     /// Envoy's log level.
     pub level: String,
+}
+
+/// How the filter's configuration reaches Envoy, and so how it can be changed while that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Updates {
+    /// With the rest: not at all.
+    #[default]
+    None,
+    /// With its listener.
+    Listener,
+    /// By itself.
+    Filter,
 }
 
 /// A further listener, for comparison.
@@ -103,6 +117,7 @@ impl Setup {
             concurrency: 2,
             envoys: 1,
             old_envoy: false,
+            updates: Updates::default(),
             plugin: json!({}),
             upstream: None,
             upstream_http2: false,
@@ -129,6 +144,20 @@ impl Setup {
     #[must_use]
     pub fn old_envoy(mut self) -> Self {
         self.old_envoy = true;
+        self
+    }
+
+    /// The same with a configuration that can be changed.
+    #[must_use]
+    pub fn updates(mut self, updates: Updates) -> Self {
+        self.updates = updates;
+        self
+    }
+
+    /// The same with another module.
+    #[must_use]
+    pub fn wasm(mut self, module: &Path) -> Self {
+        self.tools.wasm = Some(module.to_path_buf());
         self
     }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::child::tail;
-use crate::gateway::{Config, Gateway, Run};
+use crate::gateway::{Config, Delivery, Gateway, Run};
 use crate::http::{Answer, Client, Reply};
 use crate::ledger::{Api, Ledger};
 use crate::link::{Fault, Link};
 use crate::mock::Mock;
 use crate::request::Chat;
-use crate::setup::Setup;
+use crate::setup::{Setup, Updates};
 use crate::tools::{run_folder, shown};
 use crate::wait;
 
@@ -33,6 +33,7 @@ pub struct Stack {
     pub gateways: Vec<Gateway>,
     /// The administrator's token.
     pub admin_token: String,
+    edge_token: String,
     setup: Setup,
     folder: PathBuf,
     accounts: Mutex<Vec<Account>>,
@@ -69,6 +70,7 @@ impl Stack {
             link,
             gateways: Vec::new(),
             admin_token,
+            edge_token,
             setup,
             folder,
             accounts: Mutex::new(Vec::new()),
@@ -76,7 +78,7 @@ impl Stack {
             finished: false,
         };
         for number in 1..=stack.setup.envoys {
-            let gateway = stack.start_gateway(number, &edge_token).await?;
+            let gateway = stack.start_gateway(number).await?;
             stack.vms_created.push(gateway.stats().await?.vms_created());
             stack.gateways.push(gateway);
         }
@@ -252,12 +254,20 @@ impl Stack {
     ///
     /// # Errors
     /// A VM has failed, or the ledger's books do not verify.
-    pub async fn finish_unreconciled(mut self) -> Result<()> {
+    pub async fn finish_unreconciled(self) -> Result<()> {
         for (gateway, before) in self.gateways.iter().zip(&self.vms_created) {
             gateway.healthy().await?;
             let created = gateway.stats().await?.vms_created();
             ensure!(created == *before, "VMs were made anew: {before} at the start, {created} at the end");
         }
+        self.close().await
+    }
+
+    /// As [`Stack::finish_unreconciled`], for tests that swap VMs: what becomes of those they look at themselves.
+    ///
+    /// # Errors
+    /// The ledger's books do not verify.
+    pub async fn close(mut self) -> Result<()> {
         self.stop().await?;
         self.ledger.verify().await?;
         self.finished = true;
@@ -280,16 +290,43 @@ impl Stack {
         self.finished = true;
     }
 
-    async fn start_gateway(&self, number: usize, edge_token: &str) -> Result<Gateway> {
+    /// Gives the running Envoys the filter as another setup has it: its module, its configuration.
+    ///
+    /// # Errors
+    /// They do not take it.
+    pub async fn update(&mut self, setup: Setup) -> Result<()> {
+        self.setup = setup;
+        for number in 1..=self.gateways.len() {
+            let config = self.gateway_config(number)?;
+            if let Some(gateway) = self.gateways.get_mut(number.saturating_sub(1)) {
+                gateway.update(&config).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gateway_config(&self, number: usize) -> Result<Config> {
         let setup = &self.setup;
         let name = format!("envoy-{number}");
         let upstream = setup.upstream.unwrap_or(self.mock.address);
-        let config = Config {
-            listeners: setup.listeners(number, edge_token, upstream)?,
+        let watched = self.folder.join(format!("{name}.watched.json"));
+        Ok(Config {
+            listeners: setup.listeners(number, &self.edge_token, upstream)?,
             ledger: self.link.as_ref().map_or(self.ledger.address, |link| link.address),
             admin_port: setup.ports.map_or(0, |ports| ports.admin),
             access_log: setup.access_log.then(|| self.folder.join(format!("{name}.access"))),
-        };
+            delivery: match setup.updates {
+                Updates::None => Delivery::Static,
+                Updates::Listener => Delivery::Listeners(watched),
+                Updates::Filter => Delivery::Filter(watched),
+            },
+        })
+    }
+
+    async fn start_gateway(&self, number: usize) -> Result<Gateway> {
+        let setup = &self.setup;
+        let name = format!("envoy-{number}");
+        let config = self.gateway_config(number)?;
         let program = if setup.old_envoy { setup.tools.envoy_old()? } else { setup.tools.envoy()? };
         let run = Run {
             program,

@@ -20,6 +20,9 @@ pub struct Tools {
     /// The filter's module.
     #[arg(long = "wasm", env = "BURSAR_TESTBED_WASM", global = true)]
     pub wasm: Option<PathBuf>,
+    /// The variant of the module that requests can make trap.
+    #[arg(long = "wasm-trap", env = "BURSAR_TESTBED_WASM_TRAP", global = true)]
+    pub wasm_trap: Option<PathBuf>,
     /// The `bursar` command.
     #[arg(long = "bursar-bin", env = "BURSAR_TESTBED_BIN", global = true)]
     pub bursar: Option<PathBuf>,
@@ -37,6 +40,7 @@ impl Tools {
             envoy: path("BURSAR_TESTBED_ENVOY"),
             envoy_old: path("BURSAR_TESTBED_ENVOY_OLD"),
             wasm: path("BURSAR_TESTBED_WASM"),
+            wasm_trap: path("BURSAR_TESTBED_WASM_TRAP"),
             bursar: path("BURSAR_TESTBED_BIN"),
             python: path("BURSAR_TESTBED_PYTHON"),
         }
@@ -64,6 +68,14 @@ impl Tools {
     /// It is not named or does not exist.
     pub fn wasm(&self) -> Result<&Path> {
         existing(self.wasm.as_deref(), "BURSAR_TESTBED_WASM")
+    }
+
+    /// The variant of the module that requests can make trap.
+    ///
+    /// # Errors
+    /// It is not named or does not exist.
+    pub fn wasm_trap(&self) -> Result<&Path> {
+        existing(self.wasm_trap.as_deref(), "BURSAR_TESTBED_WASM_TRAP")
     }
 
     /// The `bursar` command.

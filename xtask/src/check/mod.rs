@@ -170,6 +170,8 @@ fn documentation(_: &Suite, ws: &Workspace) -> Result<Counts> {
 }
 
 fn end_to_end_tests(suite: &Suite, ws: &Workspace) -> Result<Counts> {
+    // The shipped module last: both builds leave it where the compiler puts it.
+    let trapping = wasm::build_trapping(ws, suite.toolchain)?;
     let wasm = wasm::build(ws, suite.toolchain)?;
     let (current, oldest) = (envoy::find(ws, None)?, envoy::find(ws, Some(envoy::OLDEST))?);
     let python = python::clients(ws)?;
@@ -178,6 +180,7 @@ fn end_to_end_tests(suite: &Suite, ws: &Workspace) -> Result<Counts> {
     command.args(["test", "--package", "e2e", "--no-fail-fast"]).args(&suite.filter);
     command.args(["--", "--test-threads", &suite.threads.to_string()]);
     stack::apply(&mut command, &current, &wasm, &ws.target.join("debug").join("bursar"));
+    command.env("BURSAR_TESTBED_WASM_TRAP", trapping);
     command.env("BURSAR_TESTBED_ENVOY_OLD", oldest).env("BURSAR_TESTBED_PYTHON", python);
     libtest::run(&mut command, &ws.log("end-to-end"))
 }

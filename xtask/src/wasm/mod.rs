@@ -19,15 +19,29 @@ const SIZE_MAX_BYTES: usize = 1 << 20;
 /// The cargo profile of the root manifest that modules are built with.
 const PROFILE: &str = "wasm";
 
+/// The feature whose module requests can make trap, and what gives it away.
+const TRAP_FEATURE: &str = "trap-for-tests";
+const TRAP_MARK: &[u8] = b"x-bursar-trap";
+
 /// Builds the filter and returns the path of the module.
 pub fn build(ws: &Workspace, choice: Choice) -> Result<PathBuf> {
+    build_with(ws, choice, "bursar.wasm", None)
+}
+
+/// Builds the variant for tests that requests can make trap.
+pub fn build_trapping(ws: &Workspace, choice: Choice) -> Result<PathBuf> {
+    build_with(ws, choice, "bursar-trap.wasm", Some(TRAP_FEATURE))
+}
+
+fn build_with(ws: &Workspace, choice: Choice, name: &str, feature: Option<&str>) -> Result<PathBuf> {
     let toolchain = Toolchain::find(ws, choice)?;
-    let built = compile(ws, &toolchain)?;
+    let built = compile(ws, &toolchain, feature)?;
     let module = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
     let slim = slim::slim(&module)?;
     check_size(&slim.module)?;
     check_paths(ws, &slim.module)?;
-    let path = ws.target.join("bursar.wasm");
+    check_trap(&slim.module, feature.is_some())?;
+    let path = ws.target.join(name);
     if fs::read(&path).ok().as_deref() != Some(slim.module.as_slice()) {
         replace(&path, &slim.module)?;
     }
@@ -37,7 +51,7 @@ pub fn build(ws: &Workspace, choice: Choice) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn compile(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
+fn compile(ws: &Workspace, toolchain: &Toolchain, feature: Option<&str>) -> Result<PathBuf> {
     let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
     flags.extend(toolchain.flags());
     flags.extend(remapped_paths(ws, toolchain)?);
@@ -45,6 +59,7 @@ fn compile(ws: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
     cargo
         .args(["build", "--package", "bursar-filter", "--lib", "--profile", PROFILE])
         .args(["--target", toolchain::TARGET])
+        .args(feature.map(|feature| format!("--features={feature}")))
         // Stronger than RUSTFLAGS and configuration files: the module is the same whoever builds it.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     run(&mut cargo).context("failed to build the filter")?;
@@ -68,6 +83,15 @@ fn remapped_paths(ws: &Workspace, toolchain: &Toolchain) -> Result<Vec<String>> 
 fn check_size(module: &[u8]) -> Result<()> {
     if module.len() > SIZE_MAX_BYTES {
         bail!("the module has {} bytes, more than the {SIZE_MAX_BYTES} it may have", module.len());
+    }
+    Ok(())
+}
+
+/// What is shipped cannot be made to trap; what is built for it can.
+fn check_trap(module: &[u8], wanted: bool) -> Result<()> {
+    let found = module.windows(TRAP_MARK.len()).any(|window| window == TRAP_MARK);
+    if found != wanted {
+        bail!("the module {} be made to trap by requests", if found { "can" } else { "cannot" });
     }
     Ok(())
 }

@@ -121,6 +121,20 @@ pub struct Config {
     pub admin_port: u16,
     /// The access log's file; none = no access log.
     pub access_log: Option<PathBuf>,
+    /// How what can change reaches it.
+    pub delivery: Delivery,
+}
+
+/// How a part of the configuration reaches Envoy: with the rest, or from a file that it watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// With the rest; nothing can be changed.
+    #[default]
+    Static,
+    /// The listeners, from this file (LDS).
+    Listeners(PathBuf),
+    /// The filter, from this file (ECDS).
+    Filter(PathBuf),
 }
 
 impl Config {
@@ -138,18 +152,62 @@ impl Config {
         clusters.push(cluster("ledger", self.ledger, false));
         clusters.push(cluster(CLOSED, SocketAddr::from(([127, 0, 0, 1], CLOSED_PORT)), false));
         clusters.push(json!({"name": NOBODY, "type": "STATIC", "load_assignment": {"cluster_name": NOBODY}}));
+        let resources = match &self.delivery {
+            Delivery::Listeners(_) => json!({"clusters": clusters}),
+            Delivery::Static | Delivery::Filter(_) => json!({"listeners": listeners, "clusters": clusters}),
+        };
         json!({
+            "node": {"id": "envoy", "cluster": "testbed"},
+            "dynamic_resources": match &self.delivery {
+                Delivery::Listeners(file) => json!({"lds_config": watched(file)}),
+                Delivery::Static | Delivery::Filter(_) => json!({}),
+            },
             "admin": {"address": address("127.0.0.1", self.admin_port)},
             "stats_config": {
                 "stats_tags": stats_tags(),
                 "stats_matcher": {"reject_all": false},
             },
-            "static_resources": {"listeners": listeners, "clusters": clusters},
+            "static_resources": resources,
         })
     }
 
+    /// The file that Envoy watches, and what stands in it; nothing where it watches none.
+    #[must_use]
+    pub fn watched(&self, version: u64) -> Option<(&Path, Value)> {
+        let typed = |kind: &str, mut resource: Value| {
+            if let Some(resource) = resource.as_object_mut() {
+                resource.insert("@type".to_owned(), json!(format!("type.googleapis.com/{kind}")));
+            }
+            resource
+        };
+        let (file, resources) = match &self.delivery {
+            Delivery::Static => return None,
+            Delivery::Listeners(file) => {
+                let listener =
+                    |own: &Listener| typed("envoy.config.listener.v3.Listener", self.listener(own));
+                (file, self.listeners.iter().map(listener).collect::<Vec<_>>())
+            }
+            Delivery::Filter(file) => {
+                let filters = self.listeners.iter().filter_map(|own| http_filter(&own.filter)).take(1);
+                let filter = |filter| typed("envoy.config.core.v3.TypedExtensionConfig", filter);
+                (file, filters.map(filter).collect())
+            }
+        };
+        Some((file, json!({"version_info": version.to_string(), "resources": resources})))
+    }
+
     fn listener(&self, listener: &Listener) -> Value {
-        let mut filters: Vec<Value> = http_filter(&listener.filter).into_iter().collect();
+        let mut filters: Vec<Value> = match (&self.delivery, http_filter(&listener.filter)) {
+            (_, None) => Vec::new(),
+            (Delivery::Static | Delivery::Listeners(_), Some(filter)) => vec![filter],
+            (Delivery::Filter(file), Some(filter)) => vec![json!({
+                "name": filter.get("name"),
+                "config_discovery": {
+                    "config_source": watched(file),
+                    "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                },
+            })],
+        };
         filters.push(json!({
             "name": "envoy.filters.http.router",
             "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
@@ -270,6 +328,10 @@ fn route(route: &Route, upstream: &str) -> Value {
 /// A duration as the configuration writes it.
 fn seconds(ms: u64) -> Value {
     json!(format!("{}.{:03}s", ms / 1_000, ms % 1_000))
+}
+
+fn watched(file: &Path) -> Value {
+    json!({"path_config_source": {"path": file}, "resource_api_version": "V3"})
 }
 
 fn upstream_name(listener: &str) -> String {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 pub use access_log::{Line, lines};
-pub use config::{Config, Filter, Headers, Listener, ROUTE_HEADER, Route, To};
+pub use config::{Config, Delivery, Filter, Headers, Listener, ROUTE_HEADER, Route, To};
 pub use stats::Stats;
 
 use crate::child::Child;
@@ -31,6 +31,8 @@ pub struct Gateway {
     /// Its listeners, in the order of the configuration.
     pub listeners: Vec<SocketAddr>,
     access_log: Option<PathBuf>,
+    /// Versions of what it watches.
+    versions: u64,
 }
 
 /// How an Envoy process is run.
@@ -59,6 +61,7 @@ impl Gateway {
         let file = |kind: &str| run.folder.join(format!("{}.{kind}", run.name));
         let (config_file, admin_file, log) = (file("json"), file("admin"), file("log"));
         std::fs::write(&config_file, serde_json::to_string_pretty(&config.to_json())?)?;
+        write_watched(config, 1)?;
         let text = |path: &Path| path.display().to_string();
         let args = [
             ["--config-path", &text(&config_file)],
@@ -83,7 +86,8 @@ impl Gateway {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        let mut gateway = Self { child, admin, listeners: Vec::new(), access_log: config.access_log.clone() };
+        let access_log = config.access_log.clone();
+        let mut gateway = Self { child, admin, listeners: Vec::new(), access_log, versions: 1 };
         let names: Vec<&str> = config.listeners.iter().map(|listener| listener.name.as_str()).collect();
         gateway.listeners = match gateway.ready(&names).await {
             Ok(listeners) => listeners,
@@ -156,6 +160,29 @@ impl Gateway {
         Ok(())
     }
 
+    /// Gives it another configuration of what it watches, and waits until new requests meet that.
+    ///
+    /// # Errors
+    /// It does not take it.
+    pub async fn update(&mut self, config: &Config) -> Result<()> {
+        let taken = |stats: &Stats| match &config.delivery {
+            Delivery::Static => 0,
+            Delivery::Listeners(_) => stats
+                .get("listener_manager.listener_in_place_updated")
+                .saturating_add(stats.get("listener_manager.listener_modified")),
+            Delivery::Filter(_) => stats.sum_of("extension_config_discovery.", ".config_reload"),
+        };
+        let before = taken(&self.stats().await?);
+        self.versions = self.versions.saturating_add(1);
+        write_watched(config, self.versions)?;
+        wait::until_true("Envoy has taken the configuration", READY_WITHIN, || async {
+            let stats = self.stats().await?;
+            let warm = stats.get("listener_manager.total_listeners_warming") == 0;
+            Ok(taken(&stats) > before && warm)
+        })
+        .await
+    }
+
     /// Ends it in order.
     ///
     /// # Errors
@@ -180,4 +207,14 @@ impl Gateway {
         let found: Option<Vec<SocketAddr>> = names.iter().map(port).collect();
         found.with_context(|| format!("Envoy does not list its listeners: {listeners}"))
     }
+}
+
+/// Puts what Envoy watches in its place: by a rename, which is what it watches for.
+fn write_watched(config: &Config, version: u64) -> Result<()> {
+    let Some((file, resources)) = config.watched(version) else {
+        return Ok(());
+    };
+    let next = file.with_extension("next");
+    std::fs::write(&next, serde_json::to_string_pretty(&resources)?)?;
+    std::fs::rename(&next, file).with_context(|| format!("failed to write {}", file.display()))
 }

@@ -29,6 +29,12 @@ impl Stats {
         self.starting(prefix).map(|(_, value)| value).sum()
     }
 
+    /// The sum of all whose name begins and ends so.
+    #[must_use]
+    pub fn sum_of(&self, prefix: &str, suffix: &str) -> i64 {
+        self.starting(prefix).filter(|(name, _)| name.ends_with(suffix)).map(|(_, value)| value).sum()
+    }
+
     /// All whose name begins so.
     pub fn starting<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, i64)> + 'a {
         let own = self.0.iter().filter(move |(name, _)| name.starts_with(prefix));
