@@ -131,8 +131,7 @@ impl Edge {
             taken
         });
         let held = changed.as_ref().is_ok_and(|changed| matches!(changed.result, Taken::Held { .. }));
-        let open = opening.end(shared, held);
-        hold.open = open;
+        hold.open = opening.end(shared, held);
         let changed = match changed {
             Ok(changed) => changed,
             Err(error) => return Next::Refusal(refuse::record(error)),
@@ -188,8 +187,7 @@ impl Edge {
         if held.is_err() {
             opening.note(shared, None);
         }
-        let open = opening.end(shared, true);
-        hold.open = open;
+        hold.open = opening.end(shared, true);
         hold.epoch = held.ok();
         request.shadow = Some(refusal.code);
         request.hold = Some(hold);
