@@ -14,6 +14,7 @@ mod matrix;
 mod observed;
 mod outage;
 mod parked;
+mod recovered;
 mod refusals;
 mod refused;
 mod served;

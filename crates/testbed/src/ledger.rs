@@ -155,6 +155,45 @@ impl Ledger {
         &self.serve.log
     }
 
+    /// The file of its books.
+    ///
+    /// # Errors
+    /// They are not in SQLite.
+    pub fn books(&self) -> Result<PathBuf> {
+        let path = self.serve.store.strip_prefix("sqlite:").context("the books are not in SQLite")?;
+        Ok(PathBuf::from(path))
+    }
+
+    /// Runs a `bursar` command of this ledger; what it printed, where it succeeded.
+    ///
+    /// # Errors
+    /// It failed; the error quotes what it said.
+    pub async fn run(&self, words: &[&str]) -> Result<String> {
+        let mut command = std::process::Command::new(&self.serve.program);
+        command
+            .args(words)
+            .env("BURSAR_LEDGER", format!("http://{}", self.address))
+            .env("BURSAR_ADMIN_TOKEN", &self.serve.admin_token)
+            .env("BURSAR_STORE", &self.serve.store)
+            .stdin(std::process::Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if !output.status.success() {
+            bail!("bursar {words:?}: {}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
+        }
+        Ok(text(&output.stdout))
+    }
+
+    /// Charges from an Envoy's access log what this ledger has not heard of; the command's summary.
+    ///
+    /// # Errors
+    /// It failed, or refused something.
+    pub async fn reconcile(&self, access_log: &Path, flags: &[&str]) -> Result<Value> {
+        let file = access_log.display().to_string();
+        let words = [&["reconcile", "--json", "--access-log", &file], flags].concat();
+        Ok(serde_json::from_str(&self.run(&words).await?)?)
+    }
+
     /// Runs the offline check of its books.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Stack {
     pub link: Option<Link>,
     /// The Envoys.
     pub gateways: Vec<Gateway>,
+    /// Envoys that were killed; their access logs remain.
+    pub killed: Vec<Gateway>,
     /// The administrator's token.
     pub admin_token: String,
     edge_token: String,
@@ -69,6 +71,7 @@ impl Stack {
             ledger,
             link,
             gateways: Vec::new(),
+            killed: Vec::new(),
             admin_token,
             edge_token,
             setup,
@@ -77,12 +80,35 @@ impl Stack {
             vms_created: Vec::new(),
             finished: false,
         };
-        for number in 1..=stack.setup.envoys {
-            let gateway = stack.start_gateway(number).await?;
-            stack.vms_created.push(gateway.stats().await?.vms_created());
-            stack.gateways.push(gateway);
+        for _ in 0..stack.setup.envoys {
+            stack.add_gateway().await?;
         }
         Ok(stack)
+    }
+
+    /// Starts one more Envoy.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn add_gateway(&mut self) -> Result<()> {
+        let number = self.gateways.len() + self.killed.len() + 1;
+        let gateway = self.start_gateway(number).await?;
+        self.vms_created.push(gateway.stats().await?.vms_created());
+        self.gateways.push(gateway);
+        Ok(())
+    }
+
+    /// Kills the first Envoy (`kill -9`).
+    ///
+    /// # Errors
+    /// There is none, or it cannot be waited for.
+    pub fn kill_gateway(&mut self) -> Result<()> {
+        ensure!(!self.gateways.is_empty(), "the stack has no Envoy");
+        let mut gateway = self.gateways.remove(0);
+        self.vms_created.remove(0);
+        gateway.process().kill()?;
+        self.killed.push(gateway);
+        Ok(())
     }
 
     /// The first Envoy.
@@ -218,6 +244,16 @@ impl Stack {
             link.lead_to(self.ledger.address);
         }
         Ok(())
+    }
+
+    /// Starts another ledger with the same tokens and books of its own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn another_ledger(&self) -> Result<Ledger> {
+        let folder = self.folder.join("another");
+        std::fs::create_dir_all(&folder)?;
+        Ledger::start(self.setup.serve(&folder, &self.admin_token, &self.edge_token)?).await
     }
 
     /// Waits until no Envoy has settlements that the ledger has not taken (I6).

@@ -8,6 +8,7 @@ mod command_line;
 mod credits;
 mod edge;
 mod failing;
+mod hostile;
 mod idempotency;
 mod keys;
 mod openapi;

@@ -29,7 +29,7 @@ pub struct Server {
     shutdown: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
     runtime: Runtime,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// An answer.
@@ -63,7 +63,12 @@ impl Server {
             .unwrap();
         });
         drop(context);
-        Self { address, service, shutdown: Some(shutdown), served: Some(served), runtime, _folder: folder }
+        Self { address, service, shutdown: Some(shutdown), served: Some(served), runtime, folder }
+    }
+
+    /// Checks the books while the server runs.
+    pub fn verify(&self) -> ledger::store::Report {
+        ledger::store::verify(&self.folder.path().join("ledger.db")).unwrap()
     }
 
     /// Asks the server to end and waits until it has.

@@ -132,6 +132,12 @@ impl Gateway {
         self.access_log.as_deref().map_or_else(|| Ok(Vec::new()), lines)
     }
 
+    /// The file of the access log, where there is one.
+    #[must_use]
+    pub fn access_log_file(&self) -> Option<&Path> {
+        self.access_log.as_deref()
+    }
+
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
