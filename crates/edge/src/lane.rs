@@ -272,7 +272,10 @@ impl LaneQueue {
     /// Forgets what the ledger has acknowledged.
     pub fn acknowledge(&mut self, last: u64) {
         self.acked = self.acked.max(last.min(self.next.saturating_sub(1)));
-        self.gap = self.gap.filter(|gap| gap.to > self.acked);
+        // By what this ledger says: after a restore it may know less than the one before has acknowledged.
+        let next = last.saturating_add(1);
+        self.gap =
+            self.gap.filter(|gap| gap.to > last).map(|gap| Gap { from: gap.from.max(next), to: gap.to });
         while self.pending.front().is_some_and(|event| event.seq <= self.acked) {
             self.pending.pop_front();
         }
@@ -288,7 +291,7 @@ impl LaneQueue {
     /// The first numbers of a gap that is too wide to be declared at once.
     #[must_use]
     pub fn gap_ahead(&self) -> Option<Gap> {
-        let from = self.gap?.from.max(self.acked.saturating_add(1));
+        let from = self.gap?.from;
         let to = from.saturating_add(wire::SEQ_AHEAD_MAX).saturating_sub(1);
         self.gap.filter(|gap| gap.to > to).map(|_| Gap { from, to })
     }
@@ -512,5 +515,26 @@ mod tests {
         let lanes: Vec<_> = (0..=SLOTS).map(|_| claim(&memory, &keys, NODE, 1, 0).is_some()).collect();
         assert_eq!(lanes.iter().filter(|claimed| **claimed).count(), SLOTS as usize);
         assert_eq!(lanes.last(), Some(&false));
+    }
+
+    #[test]
+    fn what_an_older_ledger_lacks_is_declared_lost_in_steps_that_it_takes() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        lane.next = 3 * wire::SEQ_AHEAD_MAX + 10;
+        lane.acknowledge(lane.next - 1);
+        // The books were restored to where this lane stood at 4.
+        lane.acknowledge(4);
+        lane.expect(5);
+        let mut last = 4;
+        while let Some(step) = lane.gap_ahead() {
+            assert_eq!(step.from, last + 1);
+            assert!(step.to - last <= wire::SEQ_AHEAD_MAX);
+            last = step.to;
+            lane.acknowledge(last);
+        }
+        assert_eq!(lane.gap(), Some(Gap { from: last + 1, to: lane.next - 1 }));
+        lane.acknowledge(lane.next - 1);
+        assert_eq!(lane.gap(), None);
     }
 }

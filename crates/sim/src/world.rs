@@ -228,9 +228,11 @@ impl World {
     fn ledger_answers(&mut self, kind: CallKind, path: &str, body: &[u8]) -> Vec<u8> {
         if path == wire::SYNC_PATH {
             let mut request: wire::SyncRequest = serde_json::from_slice(body).expect("a sync request");
-            if self.generation.is_some() && request.generation == self.generation {
+            if let Some(own) = &self.generation {
                 use book::Tx as _;
-                request.generation = Some(self.book.generation().to_owned());
+                // The book has one name for itself: whoever knew it before knew another ledger.
+                let name = |known: String| if known == *own { self.book.generation() } else { "another" };
+                request.generation = request.generation.map(|known| name(known).to_owned());
             }
             let now = self.book_now();
             let mut response = book::sync::sync(&mut self.book, now, &request).expect("a sync answer");

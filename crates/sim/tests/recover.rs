@@ -233,3 +233,48 @@ fn an_estimate_is_never_charged_above_its_hold() {
     assert_eq!(amount, tariff::Micros(7));
     world.check();
 }
+
+/// The books as they were earlier, under another generation.
+fn restore(world: &mut World, copy: book::memory::Memory) {
+    world.book = copy;
+    world.generation = Some("restored".to_owned());
+}
+
+#[test]
+fn restored_books_get_what_rings_hold_and_the_log_has_the_rest() {
+    for workers in [1, 2] {
+        let mut world = World::new(workers, "hold");
+        world.account("a", "max");
+        let mut all: Vec<Reported> = Vec::new();
+        let mut serve_on = |world: &mut World, worker: usize| {
+            let stream = world.chat(worker, "a", &ask(SONNET, 1_000));
+            all.push(report(&world.answer(stream, 200, &usage(10, 100))));
+        };
+        for worker in (0..workers).cycle().take(6) {
+            serve_on(&mut world, worker);
+            world.pass(1_000);
+        }
+        let copy = world.book.clone();
+        for worker in (0..workers).cycle().take(6) {
+            serve_on(&mut world, worker);
+            world.pass(1_000);
+        }
+        world.pass(2_000);
+        world.ledger = Ledger::Down;
+        for worker in (0..workers).cycle().take(4) {
+            serve_on(&mut world, worker);
+        }
+        restore(&mut world, copy);
+        world.ledger = Ledger::Up;
+        world.pass(6_000);
+        assert_eq!(world.charges("a"), 6 + 4, "{workers} workers: {:?}", world.warnings);
+        serve_on(&mut world, 0);
+        world.pass(3_000);
+        world.check_at_rest();
+        let recovered = all.iter().filter(|reported| charged(&mut world, reported)).count();
+        assert_eq!(recovered, 6, "what was acknowledged by the books that are gone");
+        assert_eq!(world.charges("a"), 17);
+        assert!(all.iter().all(|reported| tell(&mut world, reported, Scope::default()) == Outcome::Known));
+        world.check();
+    }
+}
