@@ -16,6 +16,8 @@ use testbed::{Account, Stack, wait};
 
 /// How long the slow ledger takes.
 const SLOW: Duration = Duration::from_millis(250);
+/// Longer than any client here stays, in milliseconds.
+const NEVER_MS: u64 = 60_000;
 /// 50 tokens of input and 80 of output: 50 x 12.5 + 80 x 100.
 const PRICE: i64 = 8_625;
 
@@ -87,12 +89,14 @@ fn chat(moment: Moment, stream: bool) -> Chat {
     let chat = chat.max_tokens(200).takes(50, 80);
     match moment {
         Moment::Sending | Moment::Waiting(_) | Moment::End => chat,
-        Moment::Thinking => chat.script(|script| script.head_delay_ms = 5_000),
-        Moment::Between(_) => chat.script(|script| (script.chunks, script.chunk_delay_ms) = (Some(8), 100)),
-        Moment::BeforeUsage => chat.script(|script| script.usage_delay_ms = 5_000),
+        Moment::Thinking => chat.script(|script| script.head_delay_ms = NEVER_MS),
+        Moment::Between(_) => chat.script(|script| {
+            (script.chunks, script.chunk_delay_ms, script.usage_delay_ms) = (Some(8), 100, NEVER_MS);
+        }),
+        Moment::BeforeUsage => chat.script(|script| script.usage_delay_ms = NEVER_MS),
         Moment::AfterUsage => chat
             .member("stream_options", json!({"include_usage": true}))
-            .script(|script| script.done_delay_ms = 5_000),
+            .script(|script| script.done_delay_ms = NEVER_MS),
     }
 }
 
@@ -252,7 +256,7 @@ async fn a_client_goes_at_any_moment() -> Result<()> {
 async fn what_is_held_is_seen() -> Result<()> {
     let stack = Ground::ALL[0].setup("held").start().await?;
     let account = funded(&stack, "50").await?;
-    let chat = chat(Moment::BeforeUsage, true).script(|script| script.usage_delay_ms = 60_000);
+    let chat = chat(Moment::BeforeUsage, true);
     let mut session = Session::connect(client(&stack, true)?).await?;
     let reply = session.open(chat.request(&account.key)).await?;
     ensure!(nothing_held(&stack, &[&account]).await.is_err(), "a hold was not seen");
@@ -286,7 +290,7 @@ async fn waiting_on(ground: Ground) -> Result<()> {
                             let client = client(stack, http2)?;
                             let session = Session::connect(client).await?;
                             let moment = Moment::Waiting(*wait);
-                            let chat = chat(moment, true).script(|script| script.head_delay_ms = 5_000);
+                            let chat = chat(moment, true).script(|script| script.head_delay_ms = NEVER_MS);
                             let own = (&chat, account.key.as_str());
                             let left = leave(stack, session, own, (moment, *leaving)).await;
                             // A slow ledger's denial may be faster than the client.

@@ -235,10 +235,10 @@ async fn on(ground: Ground, ledgers: &[Ledger]) -> Result<()> {
     for ledger in ledgers {
         // Accounts are made where the ledger is asked without the line in between.
         stack.fault(ledger.fault()).await?;
-        let mut parts: Vec<Part<'_, Option<Account>>> = Vec::new();
         let (stack, rich) = (&stack, &rich);
-        for case in CASES.iter().filter(|case| case.0 == *ledger) {
-            for http2 in PROTOCOLS {
+        for http2 in PROTOCOLS {
+            let mut parts: Vec<Part<'_, Option<Account>>> = Vec::new();
+            for case in CASES.iter().filter(|case| case.0 == *ledger) {
                 for when in [When::Behind, When::Apart, When::Late] {
                     parts.push(Box::pin(async move {
                         let ended = run(stack, rich, *case, http2, when).await;
@@ -246,8 +246,8 @@ async fn on(ground: Ground, ledgers: &[Ledger]) -> Result<()> {
                     }));
                 }
             }
+            used.extend(together(parts).await?.into_iter().flatten());
         }
-        used.extend(together(parts).await?.into_iter().flatten());
     }
     stack.fault(Fault::None).await?;
     e2e::ground::recovered(&stack).await?;
