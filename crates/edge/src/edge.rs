@@ -252,9 +252,11 @@ impl Edge {
 
     /// Goes on as the node that stands in shared data, where another worker has renewed it.
     pub(crate) fn follow_node(&mut self, shared: &dyn SharedData) {
-        let current = Node::read(shared, &self.keys_in_shared);
-        if self.node.is_some() && current.is_some() && self.node != current {
-            self.node = current;
+        let (Some(own), Some(current)) = (self.node, Node::read(shared, &self.keys_in_shared)) else {
+            return;
+        };
+        self.node = Some(current);
+        if own.id != current.id {
             self.leave_lane();
             // Whichever ledger it is that the node has been renewed for.
             self.ledger.generation = None;

@@ -283,9 +283,10 @@ impl LaneQueue {
 
     /// The ledger expects a number before the oldest event that is left: what lies between is lost.
     pub fn expect(&mut self, expected: u64) {
-        let first = self.pending.front().map_or(self.next, |event| event.seq);
-        self.gap = (expected < first).then(|| Gap { from: expected, to: first.saturating_sub(1) });
         self.acknowledge(expected.saturating_sub(1));
+        let first = self.pending.front().map_or(self.next, |event| event.seq);
+        // Also what was acknowledged once: a ledger that was restored asks for it again.
+        self.gap = (expected < first).then(|| Gap { from: expected, to: first.saturating_sub(1) });
     }
 
     /// The first numbers of a gap that is too wide to be declared at once.
@@ -397,7 +398,7 @@ mod tests {
     use crate::limits::LANE_SILENT_US;
     use crate::testing::Memory;
 
-    const NODE: Node = Node { id: NodeId([7; 16]), generation: 1 };
+    const NODE: Node = Node { id: NodeId([7; 16]), generation: 1, ledger: 0 };
 
     fn setup() -> (Memory, Keys) {
         (Memory::default(), Keys::new("t"))
@@ -507,6 +508,20 @@ mod tests {
         let adopted = adopted(&memory, &keys, LANE_SILENT_US + 1).expect("silent").lane;
         let seqs: Vec<u64> = adopted.pending().map(|event| event.seq).collect();
         assert_eq!(seqs, (acked + 1..=pushed + 1).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_hole_of_a_restored_ledger_is_declared_though_it_was_acknowledged_once() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        for _ in 0..3 {
+            lane.push(&memory, &keys, |_, out| out.push(1)).expect("room");
+        }
+        lane.acknowledge(2);
+        lane.expect(1);
+        assert_eq!(lane.gap(), Some(Gap { from: 1, to: 2 }));
+        lane.acknowledge(3);
+        assert_eq!((lane.gap(), lane.depth()), (None, 0));
     }
 
     #[test]

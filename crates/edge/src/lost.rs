@@ -88,7 +88,11 @@ impl Edge {
     ) -> Option<String> {
         let key = self.keys_in_shared.open(slot, orphan.place);
         let open = orphan.entry.open()?;
-        if orphan.doubtful && !orphan.is_releasing() && !self.was_taken(shared, slot, &open) {
+        // The record of an earlier node generation is gone and its mark with it: what may have been delivered is
+        // settled.
+        let is_known = open.node == self.node(shared).generation;
+        let doubtful = orphan.doubtful && !orphan.is_releasing() && is_known;
+        if doubtful && !self.was_taken(shared, slot, &open) {
             // Its VM ended before the hold was taken: it never went anywhere.
             let _ = shared.set(&key, &[], None);
             return None;

@@ -1,8 +1,12 @@
-//! A stand-in for the host's shared data, with its rules for versions.
+//! A stand-in for the host's shared data, with its rules for versions; and windows into a VM for simulators.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+use crate::edge::Edge;
+use crate::lane::LaneQueue;
+use crate::node::Node;
+use crate::request::Request;
 use crate::shared::{ABSENT, SharedData, Stale};
 
 /// Shared data in memory.
@@ -69,5 +73,73 @@ impl Memory {
     #[must_use]
     pub fn keys(&self) -> usize {
         self.values.borrow().1.len()
+    }
+}
+
+/// What an open request holds, as its VM has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The stream.
+    pub context: u32,
+    /// The request.
+    pub request: String,
+    /// The account.
+    pub account: String,
+    /// The version of the snapshot that it was admitted by.
+    pub version: u64,
+    /// The term that it was admitted under.
+    pub term: u64,
+    /// The node generation of the record that it holds of.
+    pub node: u64,
+    /// That record's epoch; absent where it holds nothing of any.
+    pub epoch: Option<u64>,
+    /// What it was reckoned to cost at most, in micro-credits at base price.
+    pub estimate: i64,
+    /// What it has set aside: less than the estimate where it was clipped.
+    pub held: i64,
+}
+
+impl Edge {
+    /// What the open requests of this VM hold, in the order of their streams.
+    #[must_use]
+    pub fn holdings(&self) -> Vec<Holding> {
+        let holding = |(context, request): (&u32, &Request)| {
+            let (hold, account) = (request.hold.as_ref()?, request.account.as_ref()?);
+            Some(Holding {
+                context: *context,
+                request: request.id.to_string(),
+                account: account.id.to_string(),
+                version: account.version,
+                term: account.term,
+                node: hold.node,
+                epoch: hold.epoch,
+                estimate: hold.credits,
+                held: hold.held_credits(),
+            })
+        };
+        let mut holdings: Vec<_> = {
+            let requests = self.requests.iter().map(|(context, request)| (context, &**request));
+            requests.filter_map(holding).collect()
+        };
+        holdings.sort_unstable_by_key(|holding| holding.context);
+        holdings
+    }
+
+    /// The id of an open request.
+    #[must_use]
+    pub fn request_id(&self, context: u32) -> Option<&str> {
+        self.requests.get(&context).map(|request| &*request.id)
+    }
+
+    /// Settlements of this VM, and of lanes that it adopted, which the ledger has not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> usize {
+        self.lane.iter().chain(&self.adopted).map(LaneQueue::depth).sum()
+    }
+
+    /// The node that this VM belongs to, as it knows it.
+    #[must_use]
+    pub fn node_known(&self) -> Option<Node> {
+        self.node
     }
 }

@@ -9,6 +9,7 @@ use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::queue_of;
 use crate::limits::{PARK_FOR_REPORTS_US, SLOTS, SWAP_TRIES_MUST};
+use crate::node::Ended;
 use crate::record::Record;
 use crate::records::Fate;
 use crate::shared::SharedData;
@@ -132,15 +133,21 @@ impl Edge {
 
     /// Where the ledger has closed this node, or is not the one that its leases are of, they are void.
     fn follow_ledger(&mut self, shared: &dyn SharedData, response: &mut SyncResponse) {
-        let generation = Some(std::mem::take(&mut response.generation));
-        let restored = self.ledger.generation.is_some() && self.ledger.generation != generation;
-        self.ledger.generation = generation;
-        if restored {
-            self.renew_node(shared, "the ledger was restored or promoted");
+        let ledger = std::mem::take(&mut response.generation);
+        let known = self.ledger.generation.replace(ledger.clone());
+        if known.is_none() {
+            // Another worker may have heard of it since this one began.
+            self.follow_node(shared);
+        }
+        let leased_by = known.map_or_else(|| self.node(shared).ledger, |known| tag(&known));
+        if leased_by != 0 && leased_by != tag(&ledger) {
+            self.renew_node(shared, Ended::Restored, &ledger);
             self.forget_ledger(shared);
             self.ledger.catalog = response.catalog;
         } else if !response.node_open {
-            self.renew_node(shared, "the ledger had closed this node");
+            self.renew_node(shared, Ended::Closed, &ledger);
+        } else if self.node(shared).ledger == 0 {
+            self.node = Some(self.node(shared).note_ledger(shared, &self.keys_in_shared, &ledger));
         }
     }
 
@@ -209,13 +216,20 @@ impl Edge {
     }
 
     /// The node's leases are gone: it goes on under a new id.
-    fn renew_node(&mut self, shared: &dyn SharedData, why: &str) {
+    fn renew_node(&mut self, shared: &dyn SharedData, ended: Ended, ledger: &str) {
         let random = self.random();
         let Some(node) = self.node else {
             return;
         };
-        self.node = Some(node.renew(shared, &self.keys_in_shared, random));
-        self.leave_lane();
+        let next = node.renew(shared, &self.keys_in_shared, (ended, ledger), random);
+        self.node = Some(next);
+        if next.id != node.id {
+            self.leave_lane();
+        }
+        let why = match ended {
+            Ended::Closed => "the ledger had closed this node",
+            Ended::Restored => "the ledger was restored or promoted",
+        };
         self.effects.push(Effect::Warn(format!("{why}; this node goes on under a new id")));
     }
 

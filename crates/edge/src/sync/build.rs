@@ -15,6 +15,7 @@ use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::LaneQueue;
 use crate::limits::{AMOUNT_MAX, BATCH_BYTES_MAX, FLIGHT_SLACK_US, SWAP_TRIES};
+use crate::node::Node;
 use crate::record::Record;
 use crate::records::Fate;
 use crate::request::Reason;
@@ -42,7 +43,12 @@ impl Edge {
         self.syncs = self.syncs.saturating_add(1);
         let number = self.syncs;
         let refill_us = now.mono_us.saturating_add(timeout_us);
+        // Another worker may have taken another id for the node while this one had nothing to say.
+        self.follow_node(shared);
         let node = self.node(shared);
+        // A VM that has just begun goes by what its node has leased, and says so.
+        let generation = self.ledger.generation.clone();
+        let generation = generation.or_else(|| Node::read_ledger(shared, &self.keys_in_shared));
         let (batch, events) = self.batch().unzip();
         let lookups: Vec<_> = (0..LOOKUPS_MAX).map_while(|_| self.lookups.wanted.pop_front()).collect();
         let refresh: Vec<Box<str>> = self.refresh.iter().take(REFRESH_MAX).cloned().collect();
@@ -67,7 +73,7 @@ impl Edge {
             node: node.id,
             label: label.to_owned(),
             now: now.wall_ms,
-            generation: self.ledger.generation.clone(),
+            generation,
             cursor: self.ledger.cursor,
             batch,
             lookups: lookups.clone(),
