@@ -29,6 +29,8 @@ enum Cli {
     Up(stack::Up),
     /// Measure what the filter costs.
     Bench(stack::Bench),
+    /// Play seeds: the real edge and ledger cores, with random faults, every step checked.
+    Sim(stack::Sim),
     /// Build the filter for release into target/bursar.wasm.
     Wasm {
         /// The toolchain to build with.
@@ -74,6 +76,7 @@ fn start(ws: &Workspace, cli: Cli) -> Result<bool> {
         Cli::Test(suite) => return Ok(suite.run(ws)),
         Cli::Up(up) => up.start(ws)?,
         Cli::Bench(bench) => bench.start(ws)?,
+        Cli::Sim(sim) => sim.start(ws)?,
         Cli::Wasm { toolchain, trap_for_tests: false } => drop(wasm::build(ws, toolchain)?),
         Cli::Wasm { toolchain, trap_for_tests: true } => drop(wasm::build_trapping(ws, toolchain)?),
         Cli::Tidy => check::tidy(ws)?,

@@ -1,6 +1,6 @@
-//! `up`, `demo`, `bench`: builds what they run, then becomes the program `testbed`.
+//! `up`, `demo`, `bench`: builds what they run, then becomes the program `testbed`; `sim` likewise.
 //!
-//! The testbed takes over the process, so that signals, output and exit status are its own.
+//! The program takes over the process, so that signals, output and exit status are its own.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -79,6 +79,27 @@ pub struct Bench {
     json: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
+}
+
+/// Flags of `sim`.
+#[derive(Debug, Args)]
+pub struct Sim {
+    /// The seeds: `A..B`, or one (which prints what happened, where it fails).
+    #[arg(long, default_value = "0..10000")]
+    seeds: String,
+    /// Further flags for the simulator, after `--` (`-- --help` lists them).
+    #[arg(last = true, value_name = "FLAG")]
+    rest: Vec<OsString>,
+}
+
+impl Sim {
+    /// Plays the seeds and ends with a summary.
+    pub fn start(&self, ws: &Workspace) -> Result<()> {
+        run(ws.cargo().args(["build", "--release", "--package", "sim", "--bins"]))?;
+        let mut sim = Command::new(ws.target.join("release").join("sim"));
+        let failure = sim.args(["--seeds", &self.seeds]).args(&self.rest).exec();
+        Err(Error::new(failure)).context("failed to start the simulator")
+    }
 }
 
 impl Up {

@@ -1,17 +1,21 @@
 //! The real edge core and the real book in one process; time moves only when somebody says so.
 //!
 //! `node` is one Envoy process and `host` what Envoy does with a stream. `world` is one node and its ledger, for
-//! scenario tests; `fleet` is several. Everything is deterministic.
+//! scenario tests, `fleet` several; `cluster` plays them against random faults. Everything is deterministic.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a harness may fail loudly")]
 
+pub mod cluster;
 mod fleet;
 mod host;
 mod node;
+mod random;
+mod shared;
 mod world;
 
 pub use fleet::{Fleet, Line, Outcome, Site};
 pub use host::{Client, Seen};
 pub use node::{Call, Handle, Node};
+pub use shared::Shared;
 pub use world::{Ledger, Tamper, World};
 
 /// A day in 2026, in milliseconds since 1970.

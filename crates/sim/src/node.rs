@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use edge::record::{RECORD_BYTES, Record};
 use edge::shared::{SharedData, Stale};
-use edge::testing::Memory;
 use edge::{CallAnswer, CallKind, Config, Edge, Effect, Now, Waker};
 
 use crate::host::Client;
+use crate::shared::Shared;
 
 /// Rounds of effects after which a node is taken to go round in circles.
 const ROUNDS_MAX: usize = 300;
@@ -33,7 +33,7 @@ pub struct Call {
 /// One Envoy process.
 pub struct Node {
     /// The host's shared data.
-    pub shared: Rc<Memory>,
+    pub shared: Rc<Shared>,
     /// One VM each.
     pub workers: Vec<RefCell<Edge>>,
     /// The plugin's configuration.
@@ -56,7 +56,7 @@ pub struct Node {
 }
 
 /// The host's shared data, as a worker sees it.
-pub struct Handle<'a>(pub &'a Memory);
+pub struct Handle<'a>(pub &'a Shared);
 
 impl SharedData for Handle<'_> {
     fn get(&self, key: &str) -> (Option<Vec<u8>>, Option<u32>) {
@@ -72,7 +72,7 @@ impl Node {
     /// A process of so many workers whose clocks show these times; `seed` is what all its random bits come from.
     pub fn new(workers: usize, config: Rc<Config>, now_us: u64, wall_base_ms: i64, seed: u64) -> Self {
         let mut node = Self {
-            shared: Rc::new(Memory::default()),
+            shared: Rc::new(Shared::default()),
             workers: Vec::new(),
             config,
             now_us,

@@ -110,9 +110,9 @@ impl World {
     /// A worker does something and traps instead of its `calls`-th call of shared data: its VM ends and another
     /// one takes its place. False where it came through with fewer calls.
     pub fn trap(&mut self, worker: usize, calls: usize, act: impl FnOnce(&mut Self)) -> bool {
-        self.shared.fuse.set(Some(calls));
+        self.shared.burn(Some(calls));
         let ended = catch_unwind(AssertUnwindSafe(|| act(self)));
-        self.shared.fuse.set(None);
+        self.shared.burn(None);
         let trapped = ended.is_err_and(|cause| match cause.downcast::<Trap>() {
             Ok(_) => true,
             Err(cause) => resume_unwind(cause),

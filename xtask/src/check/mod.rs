@@ -25,6 +25,9 @@ pub use tidy::tidy;
 /// End-to-end tests that run at a time; each has an Envoy and a ledger of its own.
 const END_TO_END_THREADS: &str = "2";
 
+/// What the simulation plays.
+const SEEDS: &str = "0..10000";
+
 /// Flags of `test`.
 #[derive(Debug, Args)]
 pub struct Suite {
@@ -73,6 +76,7 @@ const CHECKS: [Step; 5] = [
     Step { name: "dependencies", work: dependencies },
 ];
 const UNIT: Step = Step { name: "unit and property tests", work: unit_tests };
+const SIMULATION: Step = Step { name: "simulation", work: simulation };
 /// Steps after the unit tests.
 const DOCUMENTS: Step = Step { name: "documentation", work: documentation };
 const END_TO_END: Step = Step { name: "end-to-end tests", work: end_to_end_tests };
@@ -114,7 +118,7 @@ impl Suite {
         }
         steps.push(&UNIT);
         if self.filter.is_none() && !self.quick {
-            steps.push(&DOCUMENTS);
+            steps.extend([&SIMULATION, &DOCUMENTS]);
         }
         if !self.quick {
             steps.push(&END_TO_END);
@@ -143,6 +147,13 @@ fn clippy(_: &Suite, ws: &Workspace) -> Result<Counts> {
     let mut command = cargo(ws);
     command.args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]);
     logged(&mut command, &ws.log("clippy")).map(|()| Counts::ONE)
+}
+
+/// Plays [`SEEDS`]; what fails is in the log with the command that plays it again.
+fn simulation(_: &Suite, ws: &Workspace) -> Result<Counts> {
+    let mut command = cargo(ws);
+    command.args(["run", "--release", "--package", "sim", "--quiet", "--", "--seeds", SEEDS]);
+    logged(&mut command, &ws.log("simulation")).map(|()| Counts::ONE)
 }
 
 /// Licences, sources and duplicates of the dependencies (`deny.toml`).
