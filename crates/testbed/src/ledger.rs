@@ -15,6 +15,8 @@ use crate::wait;
 
 /// How long the ledger may take to start.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// How long the check of its books may take: large ones take longer than any start.
+const VERIFIED_WITHIN: Duration = Duration::from_secs(300);
 /// Entries asked for in one page.
 const PAGE: usize = 200;
 
@@ -202,7 +204,7 @@ impl Ledger {
         let log = self.serve.log.with_extension("verify");
         let args = ["verify", "--store", &self.serve.store].map(str::to_owned);
         let mut child = Child::start("bursar verify", &self.serve.program, &args, &[], &log)?;
-        match child.ended(READY_WITHIN).await? {
+        match child.ended(VERIFIED_WITHIN).await? {
             Some(status) if status.success() => Ok(()),
             other => bail!("bursar verify: {other:?}\n{}", crate::child::tail(&log)),
         }
