@@ -15,6 +15,8 @@ use testbed::{Account, Stack, wait};
 
 /// How soon things are normal after a fault ends.
 const HEALED_WITHIN: Duration = Duration::from_secs(15);
+/// A ledger that finds a node gone under another id takes its lane once it has closed it.
+const CLOSED_WITHIN: Duration = Duration::from_secs(90);
 
 fn small() -> Chat {
     Chat::new("gpt-5-mini").max_tokens(200).takes(100, 150)
@@ -231,7 +233,7 @@ async fn the_answers_of_another_ledger() -> Result<()> {
     stack.fault(Fault::Refuse).await?;
     stack.fault(Fault::None).await?;
     heals(&stack, &account).await?;
-    stack.settled(HEALED_WITHIN).await?;
+    stack.settled(CLOSED_WITHIN).await?;
     let log = stack.gateway()?.access_log_file().context("a log")?.to_path_buf();
     let summary = stack.ledger.reconcile(&log, &["--unknown-nodes"]).await?;
     eprintln!("recovered: {summary}");
