@@ -143,7 +143,7 @@ impl Edge {
         if let Some(refusal) = closed_to(&key, &account, asked, &model) {
             return Next::Refusal(refusal);
         }
-        if !self.may_admit(now) {
+        if !self.may_admit(now) && !self.may_go_beyond(request, now) {
             return Next::Ledger(Reason::Liveness, Vec::new());
         }
         if !self.has_ring_room(shared, now) {

@@ -10,6 +10,7 @@ use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 
 use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
+use crate::beyond::Beyond;
 use crate::edge::Edge;
 use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
@@ -24,7 +25,7 @@ use crate::time::Now;
 use crate::tokens::{Contact, Refused, Stance};
 
 /// What one look at the record said.
-enum Taken {
+pub(crate) enum Taken {
     Held {
         epoch: u64,
         remaining: Option<i64>,
@@ -98,7 +99,7 @@ impl Edge {
         model: Rc<Priced>,
         now: Now,
     ) -> Next {
-        let stance = self.stance(now);
+        let (stance, may_admit) = (self.stance(now), self.may_admit(now));
         let Some(mut hold) = planned(request, key, account, Rc::clone(&model)) else {
             return Next::Refusal(refuse::unknown_model(&model.name));
         };
@@ -124,6 +125,10 @@ impl Edge {
         let needs = hold.needs();
         let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
             bring_up_to_date(record, account);
+            if !may_admit {
+                // The ledger may have closed the node: its leases are not to be taken from.
+                return Taken::Short;
+            }
             let taken = take(record, &policy, &rates, &needs, stance);
             if matches!(taken, Taken::Held { .. }) {
                 opening.note(shared, Some(record));
@@ -156,7 +161,10 @@ impl Edge {
             }
             Taken::Short => match self.verdict(shared, request, account, &hold, now) {
                 Some(refusal) => self.refused(shared, request, hold, refusal, now),
-                None => Next::Ledger(Reason::Refill, hold.wanted()),
+                None => match self.hold_beyond(shared, request, account, hold, &rates, now) {
+                    Beyond::Decided(next) => next,
+                    Beyond::AskLedger(hold) => Next::Ledger(Reason::Refill, hold.wanted()),
+                },
             },
             Taken::NoTokens => Next::Ledger(Reason::Tokens, hold.wanted()),
             Taken::Stale => Next::Ledger(Reason::Liveness, Vec::new()),
@@ -164,7 +172,7 @@ impl Edge {
     }
 
     /// A refusal, or in shadow mode a hold that is not covered.
-    fn refused(
+    pub(crate) fn refused(
         &mut self,
         shared: &dyn SharedData,
         request: &mut Request,
@@ -212,7 +220,7 @@ impl Edge {
     }
 
     /// What rates are taken by.
-    fn stance(&self, now: Now) -> Stance {
+    pub(crate) fn stance(&self, now: Now) -> Stance {
         let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
         let contact = match (silent_us < RATE_ALONE_MS.saturating_mul(1_000), self.ledger.failures) {
             (true, _) => Contact::Fresh,
@@ -255,7 +263,7 @@ impl Edge {
 
 impl Hold {
     /// What it takes of the record.
-    fn needs(&self) -> Vec<Need> {
+    pub(crate) fn needs(&self) -> Vec<Need> {
         self.takes.iter().map(|take| Need { tag: take.tag, amount: take.amount }).collect()
     }
 
@@ -376,7 +384,7 @@ fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need],
 }
 
 /// Takes one token of each rate, or none of any.
-fn take_rates(record: &mut Record, rates: &[&Rate], stance: Stance) -> Result<(), Taken> {
+pub(crate) fn take_rates(record: &mut Record, rates: &[&Rate], stance: Stance) -> Result<(), Taken> {
     let before = (record.rates, record.tokens);
     for rate in rates {
         if let Err(refused) = record.take_token(rate, stance) {

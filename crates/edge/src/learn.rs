@@ -57,8 +57,7 @@ impl Edge {
         if self.may_admit(now) {
             return;
         }
-        let live = shared.get(&self.keys_in_shared.live()).0.and_then(|value| value.try_into().ok());
-        let live_us = live.map_or(0, u64::from_le_bytes);
+        let live_us = self.last_answer(shared);
         if live_us > self.ledger.answered_us
             && now.mono_us.saturating_sub(live_us) < NODE_ADMITS_MS.saturating_mul(1_000)
         {
@@ -68,6 +67,12 @@ impl Edge {
             self.ledger.cursor = None;
             self.ledger.answered_us = live_us;
         }
+    }
+
+    /// When the last call that was answered to any worker of the node had been sent, in microseconds; 0 = never.
+    pub(crate) fn last_answer(&self, shared: &dyn SharedData) -> u64 {
+        let live = shared.get(&self.keys_in_shared.live()).0.and_then(|value| value.try_into().ok());
+        live.map_or(0, u64::from_le_bytes)
     }
 
     /// A worker that has read nothing of the change feed must read on from the oldest thing that it took over.

@@ -13,6 +13,7 @@
 pub mod account;
 mod admit;
 pub mod answer;
+mod beyond;
 pub mod bounded;
 pub mod config;
 pub mod credential;

@@ -27,6 +27,8 @@ pub const ENTRIES_PER_SHARD: usize = 8;
 pub const SHARD_BYTES_MAX: usize = 16_384;
 /// Tries of one compare-and-swap before the request is refused as overloaded.
 pub const SWAP_TRIES: usize = 256;
+/// No call of any worker was answered for so long: an outage, in microseconds. Above the time between two calls.
+pub const OUTAGE_US: u64 = 1_250_000;
 /// Tries of one compare-and-swap where the outcome must not be lost (settling, grants).
 pub const SWAP_TRIES_MUST: usize = 16_384;
 

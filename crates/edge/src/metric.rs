@@ -74,6 +74,8 @@ pub struct Metrics {
     pub rejected: i64,
     /// Requests of VMs that ended before them.
     pub lost: i64,
+    /// Micro-credits held beyond leases while the ledger could not be reached.
+    pub beyond: i64,
     gauges: Gauges,
 }
 
@@ -150,6 +152,7 @@ impl Metrics {
         add("bursar.ledger_calls.result.ok".to_owned(), false, take(&mut self.calls_ok));
         add("bursar.ledger_calls.result.failed".to_owned(), false, take(&mut self.calls_failed));
         add("bursar.lost".to_owned(), false, take(&mut self.lost));
+        add("bursar.fail_open_microcredits".to_owned(), false, take(&mut self.beyond));
         add("bursar.unmetered_responses".to_owned(), false, take(&mut self.unmetered));
         add("bursar.rejected_events".to_owned(), false, take(&mut self.rejected));
         let names = ["bursar.ring_depth", "bursar.parked", "bursar.open_requests"];

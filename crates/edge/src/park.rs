@@ -146,7 +146,7 @@ impl Edge {
     }
 
     /// Whether asking is pointless for now: calls fail, and the next try is not due.
-    fn ledger_is_down(&self, now: Now) -> bool {
+    pub(crate) fn ledger_is_down(&self, now: Now) -> bool {
         self.ledger.failures >= 2 && now.mono_us < self.clock.retry_after
     }
 
@@ -165,7 +165,8 @@ impl Edge {
                 continue;
             };
             if request.wait.is_some() {
-                let progress = match waited_out(&request, now) {
+                let waited_out = waited_out(&request, now).filter(|_| !self.may_go_beyond(&request, now));
+                let progress = match waited_out {
                     Some(refusal) => Progress::Refuse(refusal),
                     None => self.advance(shared, context, &mut request, now),
                 };

@@ -18,9 +18,11 @@ pub const RATES: usize = tariff::policy::RATES_MAX;
 /// Bytes of one encoded record.
 pub const RECORD_BYTES: usize =
     ACCOUNT_BYTES + 8 * HEADER_WORDS + 8 * (2 + TOKEN_WORDS) * RATES + 8 * CELL_WORDS * CELLS;
-const HEADER_WORDS: usize = 13;
+const HEADER_WORDS: usize = 15;
 const TOKEN_WORDS: usize = 3;
 const CELL_WORDS: usize = 9;
+/// How long it is remembered what an account at rest was admitted in an outage, in microseconds.
+const BEYOND_KEPT_US: u64 = 3_600_000_000;
 /// Horizon of the mean use, in microseconds (protocol: EWMA 30 s).
 const FLOW_US: u64 = 30_000_000;
 
@@ -48,6 +50,9 @@ pub struct Record {
     /// One bit per worker slot, turned over by each hold and settlement of that slot's lane: whether the last
     /// operation of a VM that ended in its midst was carried out.
     pub marks: u64,
+    /// What was admitted beyond the lease in one outage of the ledger: when a call was last answered before it, in
+    /// microseconds, and what holds came to.
+    pub beyond: (u64, i64),
     /// True: near zero; what a request leaves over goes back at once.
     pub exact: bool,
     /// Rises whenever the ledger says who else takes tokens of its rates; 0 = it has not said.
@@ -178,6 +183,7 @@ impl Record {
             refill_us: 0,
             waiting: 0,
             marks: 0,
+            beyond: (0, 0),
             exact: false,
             turn: 0,
             mode: RateMode::Unknown,
@@ -289,6 +295,26 @@ impl Record {
         self.marks = if mark { self.marks | slot_bit(slot) } else { self.marks & !slot_bit(slot) };
     }
 
+    /// Holds what the lease does not cover, up to a sum for each outage of the ledger; false where that is spent,
+    /// and nothing was changed.
+    pub fn hold_beyond(
+        &mut self,
+        needs: &[Need],
+        credits: i64,
+        allowance: i64,
+        since_us: u64,
+        now_us: u64,
+    ) -> bool {
+        let before = if self.beyond.0 == since_us { self.beyond.1 } else { 0 };
+        let after = before.saturating_add(credits);
+        if after > allowance {
+            return false;
+        }
+        self.beyond = (since_us, after);
+        self.hold(needs, now_us);
+        true
+    }
+
     /// A remembered denial that speaks about one of the needs.
     #[must_use]
     pub fn denied(&self, needs: &[Need], now_us: u64) -> Option<Denied> {
@@ -303,6 +329,8 @@ impl Record {
         self.open == 0
             && !held
             && self.refill_us <= now_us
+            // What it may still admit in this outage is known here alone.
+            && (self.beyond.1 == 0 || now_us.saturating_sub(self.touched_us) >= BEYOND_KEPT_US)
             && self.rates.iter().all(|(_, full)| *full <= now_us)
     }
 }
@@ -383,6 +411,8 @@ impl Record {
         word(self.refill_us);
         word(self.waiting);
         word(self.marks);
+        word(self.beyond.0);
+        word(self.beyond.1.cast_unsigned());
         // Most records use one bucket: the others are neither written nor read word by word.
         let used = self.cells.iter().rposition(|cell| cell.tag != 0).map_or(0, |last| last.saturating_add(1));
         word(u64::try_from(used).unwrap_or_default());
@@ -436,6 +466,7 @@ impl Record {
             _ => None,
         };
         let (refill_us, waiting, marks) = (word()?, word()?, word()?);
+        let beyond = (word()?, word()?.cast_signed());
         let used = usize::try_from(word()?).ok().filter(|used| *used <= CELLS)?;
         let turn = word()?;
         let mut rates = [(0, 0); RATES];
@@ -475,6 +506,7 @@ impl Record {
             refill_us,
             waiting,
             marks,
+            beyond,
             exact,
             turn,
             mode,

@@ -114,6 +114,9 @@ pub struct Plan {
     pub enforce: bool,
     /// Upper bound for the output tokens of one request.
     pub max_tokens: Option<u64>,
+    /// What a node may admit of an account beyond its lease while the ledger cannot be reached, in each outage.
+    #[serde(default)]
+    pub fail_open: Option<Micros>,
 }
 
 /// Credits that come with each cycle.

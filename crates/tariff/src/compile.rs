@@ -32,6 +32,7 @@ impl Catalog {
             classes: self.classes(),
             gates: self.closed(plan),
             max_tokens: plan.max_tokens,
+            fail_open: plan.fail_open,
             forward: Vec::new(),
             bypass_rates: false,
             help: Help {

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::meter::Meter;
+use crate::money::Micros;
 
 /// The most buckets that an account's record holds.
 pub const BUCKETS_MAX: usize = 8;
@@ -30,6 +31,10 @@ pub struct Policy {
     /// Upper bound for the output tokens that a request may ask for; requests that ask for more, or
     /// for no bound, are sent upstream with this one.
     pub max_tokens: Option<u64>,
+    /// What holds may come to beyond the lease while the ledger cannot be reached, on each node and in each
+    /// outage; absent = nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_open: Option<Micros>,
     /// Headers to send upstream: name, value.
     pub forward: Vec<(String, String)>,
     /// True: rates are not enforced (P10).

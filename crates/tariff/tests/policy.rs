@@ -36,6 +36,7 @@ fn plan(name: &str, price_usd: Option<i64>, granted: i64) -> Plan {
         request_limits: [].into(),
         enforce: true,
         max_tokens: None,
+        fail_open: None,
     }
 }
 

@@ -53,6 +53,7 @@ fn what_is_left_out_has_its_default() {
         request_limits: [].into(),
         enforce: true,
         max_tokens: None,
+        fail_open: None,
     };
     assert_eq!(catalog.plans, [expected]);
     assert_eq!(catalog.exhaustion.admission, Admission::Clip);

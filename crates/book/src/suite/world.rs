@@ -172,6 +172,7 @@ fn plan(name: &str, usd: i64, included: i64, factor: &str, keys: Option<u64>) ->
         request_limits: [].into(),
         enforce: true,
         max_tokens: None,
+        fail_open: None,
     }
 }
 

@@ -307,6 +307,8 @@ impl Edge {
             let policy = self.policy(&account);
             self.end_refill(shared, &account, refill_us, |record| {
                 let epoch = record.epoch;
+                // The ledger answers: the next outage has an allowance of its own.
+                record.beyond = (0, 0);
                 if let (Some(told), Some(policy)) = (told.filter(|told| told.lease == epoch), &policy) {
                     record.hear_rates(told, policy.leased_rates(), now.mono_us);
                 }

@@ -88,6 +88,9 @@ fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
         request_limits: merged(lineage, |draft| draft.request_limits.clone()).into_iter().collect(),
         enforce: nearest(lineage, |draft| draft.enforce).unwrap_or(true),
         max_tokens: nearest(lineage, |draft| draft.max_tokens).flatten(),
+        fail_open: nearest(lineage, |draft| draft.fail_open)
+            .flatten()
+            .filter(|credits| *credits > Micros::ZERO),
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) struct Draft {
     pub(super) request_limits: BTreeMap<String, Option<u64>>,
     pub(super) enforce: Option<bool>,
     pub(super) max_tokens: Option<Option<u64>>,
+    pub(super) fail_open: Option<Option<Micros>>,
 }
 
 /// The plan that another one builds on, and where that is said.
@@ -53,7 +54,7 @@ pub(super) struct Parent {
     pub(super) path: String,
 }
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "extends",
     "title",
     "public",
@@ -68,6 +69,7 @@ const FIELDS: [&str; 14] = [
     "request_limits",
     "enforce",
     "max_tokens",
+    "fail_open",
 ];
 
 /// Reads one plan. There is always a draft, so that others may still refer to it.
@@ -104,6 +106,7 @@ pub(super) fn draft(entry: &Entry, context: &Context<'_>, report: &mut Report) -
         max_tokens: fields
             .get("max_tokens")
             .and_then(|node| node.or_null(|node| node.whole(1..=OUTPUT_TOKENS_MAX, report))),
+        fail_open: fields.get("fail_open").and_then(|node| node.or_null(|node| fail_open(node, report))),
         ..nameless
     }
 }
@@ -127,6 +130,12 @@ fn factor(node: &Node, report: &mut Report) -> Option<Ratio> {
         return None;
     }
     Some(factor)
+}
+
+/// What a node admits while the ledger cannot be reached; 0 is as much as not to say it.
+fn fail_open(node: &Node, report: &mut Report) -> Option<Micros> {
+    let fields = Fields::of(node, &["credits"], report)?;
+    fields.require("credits", report)?.amount(report)
 }
 
 fn rates(node: &Node, context: &Context<'_>, report: &mut Report) -> Option<Vec<PlanRate>> {
