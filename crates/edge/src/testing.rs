@@ -69,6 +69,14 @@ impl Memory {
         begins.map(|(_, (value, _))| value.clone()).collect()
     }
 
+    /// The keys that begin so, with their values.
+    #[must_use]
+    pub fn entries(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        let values = self.values.borrow();
+        let begins = values.1.iter().filter(|(key, _)| key.starts_with(prefix));
+        begins.map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+    }
+
     /// The number of keys ever set.
     #[must_use]
     pub fn keys(&self) -> usize {

@@ -47,6 +47,18 @@ impl Shared {
         self.memory.values(prefix)
     }
 
+    /// The keys that begin so, with their values.
+    pub fn entries(&self, prefix: &str) -> Stored {
+        self.memory.entries(prefix)
+    }
+
+    /// Empties the keys that begin so, unwatched.
+    pub fn erase(&self, prefix: &str) {
+        for (key, _) in self.entries(prefix) {
+            let _ = self.memory.set(&key, &[], None);
+        }
+    }
+
     /// The number of keys ever set.
     pub fn keys(&self) -> usize {
         self.memory.keys()

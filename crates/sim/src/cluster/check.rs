@@ -16,9 +16,9 @@ use super::report::{Broken, ensure};
 use super::site::Reported;
 use super::traffic::{Due, Fate, Run, body};
 
-/// How long a request may stay undecided once it is there whole, in microseconds: a look-up, then credits, then
-/// reports of others (1 s, 1 s, 1.5 s), and the tick that ends it.
-const UNDECIDED_US: u64 = 4_500_000;
+/// How long a request may stay undecided once it is there whole, in microseconds: it waits for a look-up, for
+/// credits, for reports or tokens of others, and for the tick that ends it.
+const UNDECIDED_US: u64 = 6_000_000;
 
 impl Cluster {
     /// Reads the journal and checks what it says of requests; gives the accounts that changed.

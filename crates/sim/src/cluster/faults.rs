@@ -90,6 +90,7 @@ impl Cluster {
         site.orphans.extend(orphans);
         // In the ended VM's place stands one that nobody knows of: nothing ticks or wakes it unless it is a worker's.
         site.node.replace_vm(vm);
+        self.ledger.tamper.vm_ended(&site.node);
         site.admitted.retain(|(of, _), _| *of != vm);
         self.end_runs(node, Some(vm), &fate);
         self.touch(node);

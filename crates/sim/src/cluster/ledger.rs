@@ -12,6 +12,7 @@ use wire::{AccountStatus, SyncRequest, SyncResponse};
 
 use super::market;
 use super::report::{Broken, ensure};
+use super::tamper::{self, Tamper};
 use crate::BEGIN_MS;
 
 /// The longest stretch between two looks at the clock that counts as uptime, in microseconds (the engine's rule).
@@ -38,28 +39,6 @@ pub struct Ledger {
     up_us: u64,
     looked_us: u64,
     grants: u64,
-}
-
-/// A way in which a ledger could be wrong; the simulator must see each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tamper {
-    /// It is right.
-    #[default]
-    Nothing,
-    /// It acknowledges batches that it has not applied.
-    AcknowledgesUnapplied,
-    /// It applies batches twice, as though they were other requests.
-    AppliesTwice,
-    /// It forgets which numbers it has applied, and which requests.
-    ForgetsNumbers,
-    /// It states twice what it has granted.
-    GrantsDouble,
-    /// It tells closed nodes that they are open.
-    HidesClosure,
-    /// It lets clips run beside one another.
-    ClipsAgain,
-    /// It takes one token more than was used.
-    MiscountsUsage,
 }
 
 impl Ledger {
@@ -125,9 +104,9 @@ impl Ledger {
 
     fn sync(&mut self, now: Now, request: &mut SyncRequest) -> Result<SyncResponse, Broken> {
         let refused = |error| Broken::new("host", format!("the ledger refuses a call of the edge: {error}"));
-        let ahead = super::tamper::before(self, now, request);
+        let ahead = tamper::before(self, now, request);
         let mut response = book::sync::sync(&mut self.book, now, request).map_err(refused)?;
-        super::tamper::after(self.tamper, ahead, &mut response);
+        tamper::after(self.tamper, ahead, &mut response);
         Ok(response)
     }
 

@@ -28,10 +28,10 @@ use schedule::Step;
 use site::Site;
 use traffic::{Fate, Run};
 
-pub use ledger::Tamper;
 pub use report::{Broken, Counts, Trace};
 pub use run::{Failure, explain, play, seed};
 pub use schedule::{FAULTS, Schedule};
+pub use tamper::Tamper;
 
 use crate::random::Random;
 

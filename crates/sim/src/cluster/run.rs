@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Cluster;
-use super::ledger::Tamper;
 use super::report::{Broken, Counts, Trace};
 use super::schedule::Schedule;
+use super::tamper::Tamper;
 
 /// Runs that shrinking may cost.
 const SHRINK_RUNS: usize = 400;

@@ -1,10 +1,85 @@
-//! Broken ledgers, one way each: what they would do to a call and its answer. The simulator is worth something if
-//! it sees them all.
+//! Ways to be wrong, one each: what broken code would do to a call, an answer, a ring, a record. The simulator is
+//! worth something if it sees them all.
 
 use book::Now;
+use edge::SharedData as _;
+use edge::record::{RECORD_BYTES, Record};
 use wire::{Ack, SyncRequest, SyncResponse, VerdictKind};
 
-use super::ledger::{Ledger, Tamper};
+use super::ledger::Ledger;
+use crate::Handle;
+use crate::node::Node;
+
+/// A way to be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tamper {
+    /// All is right.
+    #[default]
+    Nothing,
+    /// The ledger acknowledges batches that it has not applied.
+    AcknowledgesUnapplied,
+    /// The ledger applies batches twice, as though they were other requests.
+    AppliesTwice,
+    /// The ledger applies the requests of batches once more where they are sent again: it forgets both numbers
+    /// and requests.
+    ForgetsNumbers,
+    /// The ledger states twice what it has granted.
+    GrantsDouble,
+    /// The ledger tells closed nodes that they are open.
+    HidesClosure,
+    /// The ledger gives every request that it refuses a clip.
+    ClipsAll,
+    /// Usage grows a digit on its way.
+    MiscountsUsage,
+    /// An event of a batch that cannot be read ends the batch.
+    StopsAtBadEvents,
+    /// A VM that ends takes its ring with it.
+    LosesRings,
+    /// A request that ends leaves a part of its hold behind.
+    LeaksHolds,
+    /// A settlement is forgotten before it is sent.
+    ForgetsSettlements,
+}
+
+impl Tamper {
+    /// All ways but the right one.
+    pub const WRONG: [Self; 11] = [
+        Self::AcknowledgesUnapplied,
+        Self::AppliesTwice,
+        Self::ForgetsNumbers,
+        Self::GrantsDouble,
+        Self::HidesClosure,
+        Self::ClipsAll,
+        Self::MiscountsUsage,
+        Self::StopsAtBadEvents,
+        Self::LosesRings,
+        Self::LeaksHolds,
+        Self::ForgetsSettlements,
+    ];
+
+    /// What becomes of the ring places of a VM that has ended.
+    pub fn vm_ended(self, node: &Node) {
+        if self == Self::LosesRings {
+            node.shared.erase("t/1/ring/");
+        }
+    }
+
+    /// What becomes of the records when a request has ended.
+    pub fn request_ended(self, node: &Node) {
+        if self != Self::LeaksHolds {
+            return;
+        }
+        for (key, value) in node.shared.entries("t/1/acct/") {
+            let leak = |bytes: &[u8]| {
+                let mut record = Record::decode(bytes).expect("a record");
+                record.cells[0].held += i64::from(record.cells[0].used > 0);
+                record.encode()
+            };
+            let leaked: Vec<u8> = value.chunks_exact(RECORD_BYTES).flat_map(leak).collect();
+            let _ = Handle(&node.shared).set(&key, &leaked, None);
+        }
+    }
+}
 
 /// Changes a call before the book sees it; gives the acknowledgement to state in place of the book's.
 pub fn before(ledger: &mut Ledger, now: Now, request: &mut SyncRequest) -> Option<Ack> {
@@ -28,13 +103,37 @@ pub fn before(ledger: &mut Ledger, now: Now, request: &mut SyncRequest) -> Optio
             let _ = book::sync::sync(&mut ledger.book, now, &again);
         }
         Tamper::ForgetsNumbers => {
-            let batch = request.batch.as_mut()?;
-            batch.lane.incarnation += 1_000 * (1 + (now.wall % 1_000) as u32);
-            let mut lane = batch.lane;
-            lane.incarnation %= 1_000;
-            let last = batch.first + batch.events.len() as u64 - 1;
-            batch.gap = (batch.first > 1).then(|| wire::Gap { from: 1, to: batch.first - 1 });
+            let mut again = request.clone();
+            (again.wants, again.returns) = (Vec::new(), Vec::new());
+            let lane = again.batch.as_ref()?.lane;
+            let known = book::Tx::lane(&mut ledger.book, lane).map_or(0, |state| state.last);
+            let batch = again.batch.as_mut()?;
+            batch.lane.incarnation += 1_000;
+            let sent_again = usize::try_from((known + 1).saturating_sub(batch.first)).unwrap_or(0);
+            batch.events.truncate(sent_again);
+            for event in &mut batch.events {
+                let text = event.get().replace("\"request\":\"req_", "\"request\":\"again_");
+                *event = serde_json::value::RawValue::from_string(text).expect("an event");
+            }
+            let _ = book::sync::sync(&mut ledger.book, now, &again);
+        }
+        Tamper::StopsAtBadEvents => {
+            // As though the second one could not be read.
+            let batch = request.batch.as_mut().filter(|batch| batch.events.len() > 1)?;
+            batch.events.truncate(1);
+            let last = request.batch.as_ref().map_or(0, |batch| batch.first + 1);
+            let lane = request.batch.as_ref()?.lane;
             return Some(Ack { lane, last, expected: None, rejected: Vec::new() });
+        }
+        Tamper::ForgetsSettlements => {
+            let batch = request.batch.as_mut().filter(|batch| batch.first % 4 == 1)?;
+            let text = format!(
+                "{{\"seq\":{},\"body\":{{\"lease_closed\":{{\"account\":\"acct0\",\"lease\":1,\"used\":[]}}}}}}",
+                batch.first
+            );
+            if let Some(event) = batch.events.first_mut() {
+                *event = serde_json::value::RawValue::from_string(text).expect("an event");
+            }
         }
         Tamper::MiscountsUsage => {
             for event in &mut request.batch.as_mut()?.events {
@@ -42,7 +141,12 @@ pub fn before(ledger: &mut Ledger, now: Now, request: &mut SyncRequest) -> Optio
                 *event = serde_json::value::RawValue::from_string(text).expect("an event");
             }
         }
-        Tamper::Nothing | Tamper::GrantsDouble | Tamper::HidesClosure | Tamper::ClipsAgain => {}
+        Tamper::Nothing
+        | Tamper::GrantsDouble
+        | Tamper::HidesClosure
+        | Tamper::ClipsAll
+        | Tamper::LosesRings
+        | Tamper::LeaksHolds => {}
     }
     None
 }
@@ -57,17 +161,14 @@ pub fn after(tamper: Tamper, ack: Option<Ack>, response: &mut SyncResponse) {
             }
         }
         Tamper::HidesClosure => response.node_open = true,
-        Tamper::ClipsAgain => {
+        Tamper::ClipsAll => {
             for verdict in &mut response.verdicts {
-                if let VerdictKind::Clip(clip) = &mut verdict.kind {
-                    clip.need = tariff::Micros(clip.need.get() + 1);
+                if let VerdictKind::Deny(denial) = &verdict.kind {
+                    let bucket = denial.bucket.clone();
+                    verdict.kind = VerdictKind::Clip(wire::Need { bucket, need: tariff::Micros(1) });
                 }
             }
         }
-        Tamper::Nothing
-        | Tamper::AcknowledgesUnapplied
-        | Tamper::AppliesTwice
-        | Tamper::ForgetsNumbers
-        | Tamper::MiscountsUsage => {}
+        _ => {}
     }
 }

@@ -221,6 +221,7 @@ impl Cluster {
         let Some(site) = self.sites[node].as_mut() else { return };
         let line = site.node.log(own.stream, origin);
         (own.fate, own.ended_us) = (Fate::Logged, self.now_us);
+        self.ledger.tamper.request_ended(&site.node);
         self.trace.note(self.now_us, || format!("run {run} is logged ({origin:?}): {line}"));
     }
 
