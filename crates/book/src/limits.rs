@@ -45,6 +45,9 @@ pub const RECALL_MS: i64 = 500;
 /// How long a node must have been alone with an account's rates before it refills them by itself again, in
 /// milliseconds.
 pub const RATE_SOLE_AFTER_MS: i64 = 30_000;
+/// How long nodes keep leased tokens that they do not use where more than half of the bucket is there, in
+/// milliseconds.
+pub const RATE_KEEP_MS: u64 = 20_000;
 /// How long rates are remembered that nobody asks for, in milliseconds.
 pub const RATE_FORGOTTEN_MS: i64 = 600_000;
 /// Nodes that tokens of one account's rates are leased to at a time; others wait.

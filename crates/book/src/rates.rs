@@ -17,7 +17,7 @@ use wire::id::names_bucket;
 use wire::{NODE_OPEN_MS, NodeId, RateGrant, RateLine, RateMode, RateState, RateTokens};
 
 use self::level::Level;
-use crate::limits::{RATE_FORGOTTEN_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS};
+use crate::limits::{RATE_FORGOTTEN_MS, RATE_KEEP_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS};
 
 /// Who takes tokens of an account's rates.
 #[derive(Clone, Debug, Default)]
@@ -295,7 +295,10 @@ impl Rates {
             let retry_in_ms = if short { level.retry_in_ms(at.up_us, half) } else { 0 };
             lines.push(RateTokens { rate: level.rate.to_string(), full_in_us: 0, granted, retry_in_ms });
         }
-        decided(self.turn, RateMode::Leased, lines)
+        // What is not missed elsewhere need not be asked for again so soon.
+        let plenty = self.levels.iter().all(|level| level.tokens(at.up_us, half) >= level.burst.div_ceil(2));
+        let keep_ms = if plenty { RATE_KEEP_MS } else { 0 };
+        RateGrant { keep_ms, ..decided(self.turn, RateMode::Leased, lines) }
     }
 
     /// The asker among the users; nothing where it is not the record that is known, or where there is no room.
@@ -391,7 +394,7 @@ impl Line {
 
 /// What an asker is told; whom it is told is for the caller to fill in.
 const fn decided(turn: u64, mode: RateMode, lines: Vec<RateTokens>) -> RateGrant {
-    RateGrant { account: String::new(), lease: 0, turn, mode, wait_ms: 0, lines }
+    RateGrant { account: String::new(), lease: 0, turn, mode, wait_ms: 0, keep_ms: 0, lines }
 }
 
 /// What an asker is told while another node must be heard.

@@ -48,8 +48,9 @@ pub struct Edge {
     pub(crate) low: HashSet<Box<str>>,
     /// How records stand with their rates, to be told with the next sync.
     pub(crate) rate_reports: Vec<RateReport>,
-    /// Accounts that the ledger has leased tokens of rates of: given back when they rest.
-    pub(crate) leased: HashSet<Box<str>>,
+    /// Accounts that the ledger has leased tokens of rates of: given back when they have rested for so many
+    /// microseconds.
+    pub(crate) leased: HashMap<Box<str>, u64>,
     /// Leases given back, to be told with the next sync.
     pub(crate) returns: Vec<Return>,
     pub(crate) flight: Option<Flight>,
@@ -163,7 +164,7 @@ impl Edge {
             hasty: false,
             low: HashSet::new(),
             rate_reports: Vec::new(),
-            leased: HashSet::new(),
+            leased: HashMap::new(),
             returns: Vec::new(),
             flight: None,
             catalog_flight: None,

@@ -92,7 +92,8 @@ pub const LEASE_IDLE_US: u64 = 300_000_000;
 pub const FLIGHT_SLACK_US: u64 = 500_000;
 /// The largest amount of one hold or use, in micro-units: the ledger believes no larger one.
 pub const AMOUNT_MAX: i64 = 1 << 53;
-/// Leased tokens of rates that are not used for this long are given back, in microseconds.
+/// Leased tokens of rates that are not used for this long are given back, in microseconds, unless the ledger says
+/// that they are not missed elsewhere.
 pub const TOKENS_IDLE_US: u64 = 2_000_000;
 /// Accounts whose leased tokens a VM watches, and reports of rates that wait for a call. Beyond, the ledger
 /// counts tokens as used, and a node as one that refills by itself, for longer than it need.

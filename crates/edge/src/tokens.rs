@@ -304,7 +304,7 @@ mod tests {
 
     fn grant(turn: u64, mode: RateMode, granted: u64, full_in_us: u64, retry_in_ms: u64) -> RateGrant {
         let line = RateTokens { rate: "rpm".to_owned(), full_in_us, granted, retry_in_ms };
-        RateGrant { account: "a".to_owned(), lease: 1, turn, mode, wait_ms: 0, lines: vec![line] }
+        RateGrant { account: "a".to_owned(), lease: 1, turn, mode, wait_ms: 0, keep_ms: 0, lines: vec![line] }
     }
 
     fn told(turn: u64, mode: RateMode, granted: u64) -> Record {

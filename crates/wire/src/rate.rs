@@ -80,6 +80,9 @@ pub struct RateGrant {
     /// Another node must be heard first: ask again after this many milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub wait_ms: u64,
+    /// Leased tokens that are not used for this long are given back, in milliseconds; 0 = 2,000.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub keep_ms: u64,
     /// The account's rates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<RateTokens>,

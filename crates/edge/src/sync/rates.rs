@@ -44,7 +44,8 @@ impl Edge {
     /// Notes what is left to do after the ledger has spoken of an account's rates.
     pub(super) fn note_rates(&mut self, told: &RateGrant, now: Now) {
         if told.mode == RateMode::Leased && self.leased.len() < RATES_WATCHED {
-            self.leased.insert(told.account.as_str().into());
+            let keep_us = told.keep_ms.saturating_mul(1_000).max(TOKENS_IDLE_US);
+            self.leased.insert(told.account.as_str().into(), keep_us);
         }
         if told.wait_ms == 0 {
             return;
@@ -70,9 +71,9 @@ impl Edge {
             return;
         }
         let node = self.node(shared).generation;
-        for account in std::mem::take(&mut self.leased) {
+        for (account, keep_us) in std::mem::take(&mut self.leased) {
             let changed = self.records.change(shared, &account, node, SWAP_TRIES, |record| {
-                let rests = now.mono_us.saturating_sub(record.touched_us) >= TOKENS_IDLE_US;
+                let rests = now.mono_us.saturating_sub(record.touched_us) >= keep_us;
                 if record.mode == RateMode::Leased && !rests {
                     return (None, Fate::Leave);
                 }
@@ -86,7 +87,7 @@ impl Edge {
                 }
                 Ok(Some(None)) | Err(RecordError::Missing) => {}
                 Ok(None) | Err(RecordError::Full | RecordError::Contended) => {
-                    self.leased.insert(account);
+                    self.leased.insert(account, keep_us);
                 }
             }
         }
