@@ -8,6 +8,7 @@ mod changes;
 mod clients;
 mod disconnect;
 mod example;
+mod fleet;
 mod gone;
 mod hosts;
 mod matrix;

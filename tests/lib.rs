@@ -21,6 +21,11 @@ const FURTHER_PLANS: &str = "
     title: Tight
     rates:
       - { id: rpm, max: 1, per: minute }
+  minute:
+    title: Sixty a minute
+    grants: { included: 1000 }
+    rates:
+      - { id: rpm, max: 60, per: minute }
   crowd:
     title: Crowd
     grants: { included: 10 }

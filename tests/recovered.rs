@@ -216,7 +216,7 @@ async fn the_answers_of_another_ledger() -> Result<()> {
     })
     .await?;
     let other = stack.another_ledger().await?;
-    let link = stack.link.as_ref().context("a link")?;
+    let link = stack.links.first().context("a link")?;
     link.lead_to(other.address);
     stack.fault(Fault::Refuse).await?;
     ensure!(load(&stack, &account, 2, 10).await?.ended().await? > 0, "leases serve");
@@ -228,7 +228,7 @@ async fn the_answers_of_another_ledger() -> Result<()> {
         Ok(true)
     })
     .await?;
-    let link = stack.link.as_ref().context("a link")?;
+    let link = stack.links.first().context("a link")?;
     link.lead_to(stack.ledger.address);
     stack.fault(Fault::Refuse).await?;
     stack.fault(Fault::None).await?;

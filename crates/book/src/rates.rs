@@ -228,7 +228,8 @@ impl Rates {
             let stated = state.lines.iter().find(|line| *line.rate == *rate.id);
             level.full_us = match (state.mode, stated) {
                 (RateMode::Sole, Some(line)) => {
-                    at.up_us.saturating_add(i64::try_from(line.full_in_us).unwrap_or(i64::MAX))
+                    let owed = i64::try_from(line.full_in_us).unwrap_or(i64::MAX);
+                    at.up_us.saturating_add(owed.min(level.depth_us()))
                 }
                 (RateMode::Leased, _) => at.up_us.saturating_add(level.depth_us()),
                 _ if at.inherited => at.began_us.saturating_add(level.depth_us()),

@@ -1,7 +1,7 @@
 //! Every bound of the edge in one place, with what it bounds.
 //!
 //! Per worker VM: keys 32,768 x ~0.2 KB = 6.5 MB, accounts 8,192 x ~0.5 KB = 4 MB, the ring's unsent events
-//! 8,192 x ~0.5 KB = 4 MB at worst. Per Envoy process (shared data): records 4,096 x 4 KB = 16 MB, rings
+//! 8,192 x ~0.5 KB = 4 MB at worst. Per Envoy process (shared data): records 4,096 x 4.5 KB = 18 MB, rings
 //! 64 x 8,192 x ~0.5 KB and open requests 64 x 4,096 x ~0.3 KB, of which only the slots of living workers are
 //! ever filled, and of open requests only as many as there were at once.
 //! Keys and accounts are set by the configuration; `tables` derives the rest.

@@ -247,7 +247,17 @@ impl Record {
             if std::mem::replace(&mut self.handed_over, false) {
                 self.rates = Default::default();
             }
+            self.forget_others(grant);
             grant.lines.iter().for_each(|line| self.lease_tokens(line, now_us));
+        }
+    }
+
+    /// Rates that the plan no longer has make room.
+    fn forget_others(&mut self, grant: &RateGrant) {
+        for (rate, tokens) in self.rates.iter_mut().zip(&mut self.tokens) {
+            if !grant.lines.iter().any(|line| tag(&line.rate) == rate.0) {
+                (*rate, *tokens) = Default::default();
+            }
         }
     }
 
@@ -381,6 +391,22 @@ mod tests {
             Err(Refused::Ask),
             "no token of its own any more"
         );
+    }
+
+    #[test]
+    fn another_plan_s_rates_take_the_place_of_those_before() {
+        let mut record = told(9, RateMode::Leased, 3);
+        for plan in ["a", "b"] {
+            let ids = (0..4).map(|n| format!("{plan}{n}"));
+            let lines = ids.map(|rate| RateTokens { rate, granted: 1, ..RateTokens::default() }).collect();
+            record.hear_rates(
+                &RateGrant { lines, ..grant(9, RateMode::Leased, 0, 0, 0) },
+                std::iter::empty(),
+                1_000,
+            );
+            let last = Rate { id: format!("{plan}3"), ..rpm(60, 60) };
+            assert_eq!(record.take_token(&last, stance(Contact::Fresh, 2_000)), Ok(()), "{plan}");
+        }
     }
 
     #[test]

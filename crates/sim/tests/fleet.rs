@@ -1,5 +1,6 @@
 //! Credits of one account on several nodes (protocol §5): the last one can be spent from whichever node, and no
 //! more than the stated bound beyond it.
+#![expect(clippy::expect_used, reason = "tests may fail loudly")]
 
 use sim::{CATALOG, Fleet, Line, ask};
 

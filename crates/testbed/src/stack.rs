@@ -27,8 +27,8 @@ pub struct Stack {
     pub mock: Mock,
     /// The ledger.
     pub ledger: Ledger,
-    /// The line between Envoy and ledger.
-    pub link: Option<Link>,
+    /// Each Envoy's line to the ledger, where there are lines.
+    pub links: Vec<Link>,
     /// The Envoys.
     pub gateways: Vec<Gateway>,
     /// Envoys that were killed; their access logs remain.
@@ -65,11 +65,10 @@ impl Stack {
         let (admin_token, edge_token) = (token()?, token()?);
         let serve = setup.serve(&folder, &admin_token, &edge_token)?;
         let (mock, ledger) = (Mock::start().await?, Ledger::start(serve).await?);
-        let link = if setup.link { Some(Link::start(ledger.address).await?) } else { None };
         let mut stack = Self {
             mock,
             ledger,
-            link,
+            links: Vec::new(),
             gateways: Vec::new(),
             killed: Vec::new(),
             admin_token,
@@ -86,11 +85,14 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Starts one more Envoy.
+    /// Starts one more Envoy; it comes last.
     ///
     /// # Errors
     /// It does not start.
     pub async fn add_gateway(&mut self) -> Result<()> {
+        if self.setup.link {
+            self.links.push(Link::start(self.ledger.address).await?);
+        }
         let number = self.gateways.len() + self.killed.len() + 1;
         let gateway = self.start_gateway(number).await?;
         self.vms_created.push(gateway.stats().await?.vms_created());
@@ -98,7 +100,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Kills the first Envoy (`kill -9`).
+    /// Kills the first Envoy (`kill -9`); the others move up.
     ///
     /// # Errors
     /// There is none, or it cannot be waited for.
@@ -106,9 +108,19 @@ impl Stack {
         ensure!(!self.gateways.is_empty(), "the stack has no Envoy");
         let mut gateway = self.gateways.remove(0);
         self.vms_created.remove(0);
+        self.links.drain(..self.links.len().min(1));
         gateway.process().kill()?;
         self.killed.push(gateway);
         Ok(())
+    }
+
+    /// A client of an Envoy's listener with the filter; counted from 0.
+    ///
+    /// # Errors
+    /// There is no such Envoy.
+    pub fn client_of(&self, envoy: usize) -> Result<Client> {
+        let gateway = self.gateways.get(envoy).context("no such Envoy")?;
+        Ok(Client::http1(gateway.listeners.first().copied().context("Envoy has no listener")?))
     }
 
     /// The first Envoy.
@@ -218,12 +230,24 @@ impl Stack {
         self.client()?.open(chat.request(&account.key)).await
     }
 
-    /// Makes the line between Envoy and ledger bad, or good again.
+    /// Makes the lines between Envoys and ledger bad, or good again.
     ///
     /// # Errors
-    /// The stack was made without a line.
+    /// The stack was made without lines.
     pub async fn fault(&mut self, fault: Fault) -> Result<()> {
-        self.link.as_mut().context("the stack has no link")?.set(fault).await
+        ensure!(!self.links.is_empty(), "the stack has no link");
+        for link in &mut self.links {
+            link.set(fault.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for one Envoy's line; counted from 0.
+    ///
+    /// # Errors
+    /// There is no such line.
+    pub async fn fault_of(&mut self, envoy: usize, fault: Fault) -> Result<()> {
+        self.links.get_mut(envoy).context("no such link")?.set(fault).await
     }
 
     /// Kills the ledger (`kill -9`).
@@ -240,7 +264,7 @@ impl Stack {
     /// It does not start.
     pub async fn restart_ledger(&mut self) -> Result<()> {
         self.ledger.restart().await?;
-        if let Some(link) = &self.link {
+        for link in &self.links {
             link.lead_to(self.ledger.address);
         }
         Ok(())
@@ -333,7 +357,7 @@ impl Stack {
     pub async fn update(&mut self, setup: Setup) -> Result<()> {
         self.setup = setup;
         for number in 1..=self.gateways.len() {
-            let config = self.gateway_config(number)?;
+            let config = self.gateway_config(number, self.links.get(number.saturating_sub(1)))?;
             if let Some(gateway) = self.gateways.get_mut(number.saturating_sub(1)) {
                 gateway.update(&config).await?;
             }
@@ -341,14 +365,14 @@ impl Stack {
         Ok(())
     }
 
-    fn gateway_config(&self, number: usize) -> Result<Config> {
+    fn gateway_config(&self, number: usize, link: Option<&Link>) -> Result<Config> {
         let setup = &self.setup;
         let name = format!("envoy-{number}");
         let upstream = setup.upstream.unwrap_or(self.mock.address);
         let watched = self.folder.join(format!("{name}.watched.json"));
         Ok(Config {
             listeners: setup.listeners(number, &self.edge_token, upstream)?,
-            ledger: self.link.as_ref().map_or(self.ledger.address, |link| link.address),
+            ledger: link.map_or(self.ledger.address, |link| link.address),
             admin_port: setup.ports.map_or(0, |ports| ports.admin),
             access_log: setup.access_log.then(|| self.folder.join(format!("{name}.access"))),
             delivery: match setup.updates {
@@ -362,7 +386,7 @@ impl Stack {
     async fn start_gateway(&self, number: usize) -> Result<Gateway> {
         let setup = &self.setup;
         let name = format!("envoy-{number}");
-        let config = self.gateway_config(number)?;
+        let config = self.gateway_config(number, self.links.last())?;
         let program = if setup.old_envoy { setup.tools.envoy_old()? } else { setup.tools.envoy()? };
         let run = Run {
             program,
