@@ -63,3 +63,41 @@ impl Fleet {
         accounts.map(|(account, turn)| Withdrawal { account: account.to_string(), turn: *turn })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: NodeId = NodeId([1; 16]);
+    const OTHER: NodeId = NodeId([2; 16]);
+
+    fn told(fleet: &Fleet, node: NodeId) -> Vec<(String, u64)> {
+        fleet.withdrawn(node).map(|withdrawal| (withdrawal.account, withdrawal.turn)).collect()
+    }
+
+    #[test]
+    fn withdrawals_are_said_until_they_are_answered() {
+        let mut fleet = Fleet::default();
+        let account = |name| AccountId::parse(name).unwrap();
+        fleet.withdraw(ONE, account("acme"), 7);
+        fleet.withdraw(ONE, account("bolt"), 8);
+        fleet.withdraw(ONE, account("acme"), 9);
+        assert_eq!(told(&fleet, ONE), [("acme".to_owned(), 9), ("bolt".to_owned(), 8)]);
+        assert_eq!(told(&fleet, OTHER), []);
+        fleet.heard(OTHER, "acme");
+        fleet.heard(ONE, "acme");
+        assert_eq!(told(&fleet, ONE), [("bolt".to_owned(), 8)]);
+        fleet.forget(ONE);
+        assert_eq!(told(&fleet, ONE), []);
+    }
+
+    #[test]
+    fn nodes_of_before_the_start_count_until_they_are_closed() {
+        let mut fleet = Fleet::new([ONE].into());
+        assert!(fleet.has_inherited(OTHER) && !fleet.has_inherited(ONE));
+        fleet.forget(ONE);
+        assert!(!fleet.has_inherited(OTHER));
+        let first = Now { wall: 5, up: 3 };
+        assert_eq!([fleet.began(first), fleet.began(Now { wall: 9, up: 9 })], [first; 2]);
+    }
+}

@@ -83,6 +83,7 @@ macro_rules! suite {
         $crate::suite!(@tests $make; answers:
             snapshots_go_to_those_who_lack_them,
             without_clips_what_is_short_is_refused,
+            a_clip_ends_with_its_node,
             a_key_is_one_of_a_kind_by_id_and_by_digest,
             the_feed_tells_what_changed_and_no_more,
         );
@@ -98,6 +99,7 @@ macro_rules! suite {
             calls_at_the_bounds_are_answered,
             names_of_grants_and_keys_have_bounds,
             late_settlements_find_the_nearest_term,
+            a_rest_is_caught_up_with_to_a_bound,
             requests_began_by_the_ledgers_clock,
             incidents_keep_the_beginning_of_what_was_refused,
             recalls_keep_their_distance,

@@ -179,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn lanes_are_written_as_logs_have_them() {
+        let lane = Lane { node: NodeId([0xAB; 16]), slot: 3, incarnation: 12 };
+        let text = format!("{}/3/12", "ab".repeat(16));
+        assert_eq!((lane.to_string(), Lane::parse(&text)), (text.clone(), Some(lane)));
+        for other in
+            [format!("{text}/"), format!("{text}/1"), text.replace("/12", ""), text.replace("/3", "/-3")]
+        {
+            assert_eq!(Lane::parse(&other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn tags_are_fnv_1a() {
         assert_eq!(tag(""), 0xCBF2_9CE4_8422_2325);
         assert_eq!(tag("a"), 0xAF63_DC4C_8601_EC8C);

@@ -46,6 +46,23 @@ pub fn without_clips_what_is_short_is_refused<S: Subject>(make: impl FnOnce(Cata
     assert!(world.account().clip.is_none());
 }
 
+/// The one request below its need is forgotten with its node, and with no other (I9).
+pub fn a_clip_ends_with_its_node<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(2, "p1");
+    let (worker, other) = (Worker::new(1), Worker::new(2));
+    world.send(other.call(world.now));
+    let half = wire::NODE_OPEN_MS as i64 / 2;
+    world.pass_up(half);
+    let answer = world.send(worker.want(world.now, BLANK, &[("r1", 5 * CREDIT)]));
+    assert!(matches!(answer.verdicts[0].kind, VerdictKind::Clip(_)));
+    world.pass_up(half);
+    assert!(!world.send(other.call(world.now)).node_open, "the other one is closed");
+    assert!(world.account().clip.is_some_and(|clip| clip.request == "r1"));
+    world.pass_up(half);
+    assert_eq!((world.account().clip, world.account().capacity()), (None, credits(2)));
+}
+
 pub fn a_key_is_one_of_a_kind_by_id_and_by_digest<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::new(make, "topup_only");
     world.call(Command::CreateKey(key("k1", 1))).unwrap();

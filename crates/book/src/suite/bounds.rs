@@ -11,7 +11,9 @@ use crate::command::grant::NewGrant;
 use crate::command::key::NewKey;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
-use crate::limits::{AMOUNT_MAX, LEASES_MAX, LOTS_MAX, LOTS_SPENT_KEPT, RECALL_MS, TERMS_KEPT, TOTAL_MAX};
+use crate::limits::{
+    AMOUNT_MAX, CYCLES_ROLLED_MAX, LEASES_MAX, LOTS_MAX, LOTS_SPENT_KEPT, RECALL_MS, TERMS_KEPT, TOTAL_MAX,
+};
 
 fn grant<S: Subject>(
     world: &mut World<S>,
@@ -313,6 +315,19 @@ pub fn late_settlements_find_the_nearest_term<S: Subject>(make: impl FnOnce(Cata
         world.charge(&mut worker, settle);
         assert_eq!((world.account().totals.charged.get() - before) * 100, plan_pays * CREDIT, "{term}");
         assert_eq!(world.subject.incidents().len(), incidents, "{term}");
+    }
+}
+
+/// After a long rest each missed cycle is granted and ends, up to a bound; beyond it the one that runs.
+pub fn a_rest_is_caught_up_with_to_a_bound<S: Subject>(make: impl Fn(Catalog) -> S) {
+    let rolled = CYCLES_ROLLED_MAX + 1;
+    for (cycles, granted) in [(rolled, rolled + 1), (rolled + 1, 2)] {
+        let mut world = World::new(&make, "starter");
+        let to = super::days::after(world.now.wall, Period::MONTH, cycles);
+        world.pass(to - world.now.wall);
+        let account = world.account();
+        assert_eq!(account.totals.granted, credits(500 * granted as i64), "{cycles}");
+        assert_eq!((account.remaining(), account.cycle.unwrap().number), (credits(500), cycles));
     }
 }
 

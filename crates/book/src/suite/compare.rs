@@ -17,6 +17,11 @@ pub fn check<S: Subject>(storm: &mut Storm<S>) {
     let journal = storm.subject.journal();
     for entry in &journal[storm.journal_read..] {
         assert_eq!(crate::posting::balance(entry), 0, "{entry:?}");
+        if let EntryKind::Charge(charge) = &entry.kind {
+            assert!(charge.slices.iter().all(|slice| slice.amount > Micros::ZERO), "{entry:?}");
+            let paid: i64 = charge.slices.iter().map(|slice| slice.amount.get()).sum();
+            assert_eq!(charge.amount.get(), paid + charge.debt.get(), "rule 9");
+        }
     }
     storm.journal_read = journal.len();
     for id in ACCOUNTS {
