@@ -71,6 +71,65 @@ fn a_second_node_waits_for_the_first_and_goes_on_from_its_state() {
 }
 
 #[test]
+fn the_only_node_stays_it_until_its_record_is_gone() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    let turn = rates.ask(at(0), (node(1), 1), &fresh(1), &plan).grant.turn;
+    rates.report(SECOND, node(1), &RateState { turn, mode: RateMode::Sole, lines: Vec::new() });
+    let mut beside = rates.clone();
+    assert!(beside.ask(at(SECOND), (node(2), 1), &fresh(1), &plan).withdrawn.is_some());
+    rates.report(SECOND, node(1), &RateState { turn, mode: RateMode::Unknown, lines: Vec::new() });
+    let second = rates.ask(at(SECOND), (node(2), 1), &fresh(1), &plan);
+    assert_eq!((second.withdrawn, second.grant.mode), (None, RateMode::Sole));
+}
+
+#[test]
+fn another_record_of_the_only_node_begins_a_turn() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    let turn = rates.ask(at(0), (node(1), 1), &fresh(1), &plan).grant.turn;
+    let sole = |turn| RateState { turn, mode: RateMode::Sole, lines: Vec::new() };
+    let same = rates.ask(at(SECOND), (node(1), 2), &sole(turn), &plan);
+    assert_eq!(same.grant.turn, turn, "it goes on where it says so");
+    let other = rates.ask(at(SECOND), (node(1), 3), &sole(turn - 1), &plan);
+    assert!(other.grant.turn > turn, "what it says of an earlier turn is old");
+}
+
+#[test]
+fn an_older_record_of_a_node_gets_no_tokens() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    rates.ask(at(0), (node(1), 1), &fresh(0), &plan);
+    let (_, turn) = rates.ask(at(0), (node(2), 5), &fresh(1), &plan).withdrawn.expect("told");
+    rates.report(0, node(1), &RateState { turn, mode: RateMode::Leased, lines: Vec::new() });
+    let first = rates.ask(at(0), (node(2), 5), &fresh(1), &plan);
+    let granted = tokens(&first).granted;
+    assert!(granted > 0);
+    let older = rates.ask(at(0), (node(2), 4), &fresh(1), &plan);
+    assert_eq!((older.grant.mode, older.grant.wait_ms), (RateMode::Unknown, WAIT_MS));
+    let later = rates.ask(at(0), (node(2), 6), &fresh(1), &plan);
+    assert_eq!(later.grant.mode, RateMode::Leased);
+    assert!(tokens(&later).granted <= granted, "counted anew");
+}
+
+#[test]
+fn rates_are_forgotten_when_nobody_could_take_more_for_it() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    let all = |_| true;
+    let none = |_| false;
+    assert!(!rates.is_needed(0, all), "nothing has been decided");
+    rates.ask(at(0), (node(1), 1), &fresh(1), &plan);
+    let late = RATE_FORGOTTEN_MS * 1_000;
+    assert!(rates.is_needed(late, all), "a node refills by itself");
+    assert!(!rates.is_needed(0, none), "it is closed");
+    let (_, turn) = rates.ask(at(0), (node(2), 1), &fresh(1), &plan).withdrawn.expect("told");
+    rates.report(0, node(1), &RateState { turn, mode: RateMode::Leased, lines: Vec::new() });
+    assert!(rates.is_needed(late - 1, none), "tokens of this turn may be out");
+    assert!(!rates.is_needed(late, all), "nobody has asked for long");
+    let mut used = rates;
+    used.holder = Holder::Nobody;
+    used.users.push(User { node: node(3), epoch: 1, since_us: 0, seen_us: 0, lines: Vec::new() });
+    assert!(used.is_needed(late - 1, all) && !used.is_needed(late - 1, none) && !used.is_needed(late, all));
+}
+
+#[test]
 fn an_old_or_foreign_answer_ends_no_wait() {
     let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
     let first = rates.ask(at(0), (node(1), 1), &fresh(1), &plan).grant.turn;

@@ -246,6 +246,7 @@ impl<S: Subject> Storm<S> {
         };
         let is_open = self.nodes.entry(request.node).or_insert(Some(self.now.up)).is_some();
         assert_eq!(answer.node_open, is_open);
+        assert_eq!((answer.v, answer.catalog), (wire::VERSION, self.catalogs.len() as u64));
         if is_open {
             self.nodes.insert(request.node, Some(self.now.up));
         }
