@@ -5,6 +5,7 @@ use wire::{Change, DenialCode, Digest, SyncRequest, VerdictKind};
 
 use super::world::{ACCOUNT, BLANK, CREDIT, Command, Stands, Subject, Worker, World, credits, settled};
 use crate::command::key::NewKey;
+use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
 
 fn key(id: &str, digest: u8) -> NewKey {
@@ -61,6 +62,32 @@ pub fn a_clip_ends_with_its_node<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     assert!(world.account().clip.is_some_and(|clip| clip.request == "r1"));
     world.pass_up(half);
     assert_eq!((world.account().clip, world.account().capacity()), (None, credits(2)));
+}
+
+/// A settlement takes from its lane's node, unless that is closed and only the caller has such a lease.
+pub fn takes_are_of_the_lanes_node_or_its_heirs<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(100, "p1");
+    let (old, heir) = (Worker::new(1), Worker::new(2));
+    world.send(old.call(world.now));
+    world.pass_up(wire::NODE_OPEN_MS as i64);
+    let mut holders = Vec::new();
+    for (number, lease) in [(1, 0), (2, 1)] {
+        if lease > 0 {
+            world.send(heir.want(world.now, BLANK, &[("r9", 10 * CREDIT)]));
+        }
+        let mut settle = world.use_of(&format!("r{number}"), credits(1));
+        settle.lease = 1;
+        let call = SyncRequest { node: heir.lane.node, ..old.batch(world.now, number, &[settled(settle)]) };
+        assert_eq!(world.send(call).ack.unwrap().rejected, []);
+        let charges = world.subject.journal().into_iter().filter_map(|entry| match entry.kind {
+            EntryKind::Charge(charge) => Some(charge.holder),
+            _ => None,
+        });
+        holders.extend(charges.last());
+    }
+    assert_eq!(holders, [old.lane.node, heir.lane.node]);
+    assert_eq!(world.account().outstanding("credits"), credits(9));
 }
 
 pub fn a_key_is_one_of_a_kind_by_id_and_by_digest<S: Subject>(make: impl FnOnce(Catalog) -> S) {

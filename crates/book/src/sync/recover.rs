@@ -91,3 +91,91 @@ pub fn recover(tx: &mut impl Tx, now: Now, reported: &Reported, scope: Scope) ->
     touch(tx, account.as_str(), now)?;
     Ok(Outcome::Charged { entry: Some(entry), amount, debt })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::suite::world::{BLANK, CREDIT, Stands, Worker, World, credits, settled};
+
+    const CHANGE: Scope = Scope { unknown_nodes: false, preview: false };
+
+    fn charged(outcome: Outcome) -> (bool, Micros, Micros) {
+        match outcome {
+            Outcome::Charged { entry, amount, debt } => (entry.is_some(), amount, debt),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    /// An account with two credits, a node that holds both, and a request of five that only the log knows.
+    fn lost() -> (World<Memory>, Worker, Reported) {
+        let mut world = World::new(Memory::new, "topup_only");
+        world.top_up(2, "p1");
+        let worker = Worker::new(1);
+        world.send(worker.want(world.now, Stands { ask: CREDIT, ..BLANK }, &[("r1", 2 * CREDIT)]));
+        let settle = world.use_of("r1", credits(5));
+        let reported = Reported { place: Some((worker.lane, 1)), settle };
+        (world, worker, reported)
+    }
+
+    #[test]
+    fn a_preview_says_what_would_be_and_changes_nothing() {
+        let (mut world, _, reported) = lost();
+        let before = (world.account(), world.subject.journal.len());
+        let scope = Scope { preview: true, ..CHANGE };
+        let outcome = recover(&mut world.subject, world.now, &reported, scope).unwrap();
+        assert_eq!(charged(outcome), (false, credits(5), credits(3)));
+        assert_eq!((world.account(), world.subject.journal.len()), before);
+        let outcome = recover(&mut world.subject, world.now, &reported, CHANGE).unwrap();
+        assert_eq!(charged(outcome), (true, credits(5), credits(3)));
+    }
+
+    #[test]
+    fn whoever_tells_first_is_charged_and_the_event_settles_its_lease() {
+        let (mut world, mut worker, reported) = lost();
+        recover(&mut world.subject, world.now, &reported, CHANGE).unwrap();
+        assert_eq!(recover(&mut world.subject, world.now, &reported, CHANGE).unwrap(), Outcome::Known);
+        assert_eq!(world.account().outstanding("credits"), credits(2), "its event may yet come");
+        let ack = world.deliver(&mut worker, vec![settled(reported.settle)]);
+        assert_eq!(ack.rejected[0].code, "duplicate_request");
+        let account = world.account();
+        assert_eq!((account.totals.charged, account.outstanding("credits")), (credits(5), Micros::ZERO));
+    }
+
+    #[test]
+    fn where_the_event_can_no_longer_come_the_lease_is_settled_at_once() {
+        let (mut world, worker, reported) = lost();
+        world.send(worker.gap(world.now, 1, 1, &[]));
+        recover(&mut world.subject, world.now, &reported, CHANGE).unwrap();
+        assert_eq!(world.account().outstanding("credits"), Micros::ZERO);
+    }
+
+    #[test]
+    fn places_that_cannot_be_are_refused() {
+        let (mut world, worker, reported) = lost();
+        let at = |node: u8, seq| {
+            let lane = Lane { node: NodeId([node; 16]), ..worker.lane };
+            Reported { place: Some((lane, seq)), ..reported.clone() }
+        };
+        let mut tell =
+            |reported: &Reported, scope| recover(&mut world.subject, world.now, reported, scope).unwrap();
+        assert_eq!(tell(&at(1, SEQ_AHEAD_MAX + 1), CHANGE), Outcome::Refused("seq_ahead"));
+        assert_eq!(tell(&at(7, 1), CHANGE), Outcome::Refused("unknown_node"));
+        let mut unsound = at(1, 1);
+        unsound.settle.takes[0].used = Micros(-1);
+        assert_eq!(tell(&unsound, CHANGE), Outcome::Refused("invalid"));
+        let mut nobody = at(1, 1);
+        nobody.settle.account = "nobody".to_owned();
+        assert_eq!(tell(&nobody, CHANGE), Outcome::Refused("unknown_account"));
+        assert!(charged(tell(&at(1, SEQ_AHEAD_MAX), CHANGE)).0, "as far ahead as lanes may be");
+        let mut placeless = Reported { place: None, ..reported.clone() };
+        placeless.settle.request = "r2".to_owned();
+        assert!(charged(tell(&placeless, CHANGE)).0, "one that never had a place");
+        let mut stranger = at(7, 1);
+        stranger.settle.request = "r3".to_owned();
+        assert!(
+            charged(tell(&stranger, Scope { unknown_nodes: true, ..CHANGE })).0,
+            "where the books are older"
+        );
+    }
+}
