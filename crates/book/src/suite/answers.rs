@@ -90,6 +90,19 @@ pub fn takes_are_of_the_lanes_node_or_its_heirs<S: Subject>(make: impl FnOnce(Ca
     assert_eq!(world.account().outstanding("credits"), credits(9));
 }
 
+/// Nodes that have nothing left of an account do not lower what others are leased ahead.
+pub fn nodes_with_nothing_left_do_not_share<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(100, "p1");
+    let (mut one, other) = (Worker::new(1), Worker::new(2));
+    world.send(one.want(world.now, BLANK, &[("r1", 20 * CREDIT)]));
+    let settle = world.use_of("r1", credits(20));
+    world.charge(&mut one, settle);
+    assert_eq!(world.account().leases.len(), 1, "its record is still open");
+    let answer = world.send(other.want(world.now, Stands { ask: 90 * CREDIT, ..BLANK }, &[]));
+    assert_eq!(answer.grants[0].granted, credits(40), "half of what is left");
+}
+
 pub fn a_key_is_one_of_a_kind_by_id_and_by_digest<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::new(make, "topup_only");
     world.call(Command::CreateKey(key("k1", 1))).unwrap();
