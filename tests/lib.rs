@@ -29,6 +29,9 @@ const FURTHER_PLANS: &str = "
   crowd:
     title: Crowd
     grants: { included: 10 }
+  trusted:
+    title: Trusted
+    fail_open: { credits: 6 }
   watched:
     title: Watched
     enforce: false

@@ -64,6 +64,41 @@ async fn a_killed_ledger() -> Result<()> {
     Ok(())
 }
 
+/// A plan that fails open: so much beyond the lease and no more, all of it charged when the ledger is back.
+#[tokio::test]
+async fn a_plan_that_fails_open() -> Result<()> {
+    for headers in [Headers::Hold, Headers::Stream] {
+        let mut stack = setup("fail-open").headers(headers).start().await?;
+        let account = stack.account("trusted").await?;
+        stack.top_up(&account, "800").await?;
+        leased(&stack, &account).await?;
+        stack.fault(Fault::Refuse).await?;
+        // The first that its lease does not cover may still be refused: it takes a moment to know an outage.
+        let mut refused = 0;
+        for _ in 0..REQUESTS_MAX {
+            let answer = stack.chat(&account, costly()).await?;
+            if answer.status != 200 {
+                openai_refusal(&answer, 503, "ledger_unavailable")?;
+                refused += 1;
+            }
+            if refused == 4 {
+                break;
+            }
+        }
+        ensure!(refused == 4, "{headers:?}: it is not bounded");
+        let beyond = wait::until("the metric is flushed", HEALED_WITHIN, || async {
+            let held = stack.gateway()?.stats().await?.get("wasmcustom.bursar.fail_open_microcredits");
+            Ok((held > 0).then_some(held))
+        })
+        .await?;
+        ensure!(beyond <= 6_000_000, "{headers:?}: {beyond} were held beyond the lease");
+        stack.fault(Fault::None).await?;
+        heals(&stack, &account).await?;
+        stack.finish().await?;
+    }
+    Ok(())
+}
+
 /// For each fault: leases serve, then 503, also for those who were never seen; afterwards all is as before.
 async fn bad_line<const N: usize>(name: &str, faults: [Fault; N]) -> Result<()> {
     let mut stack = stack(name).await?;

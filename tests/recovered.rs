@@ -81,6 +81,14 @@ async fn heals(stack: &Stack, account: &Account) -> Result<()> {
     .await
 }
 
+/// Sends a request and waits until access log and journal have it.
+async fn charged(stack: &Stack, account: &Account) -> Result<()> {
+    let chat = small();
+    let tag = chat.tag.clone();
+    stack.chat(account, chat).await?.expect(200)?;
+    e2e::charge(stack, account, &tag).await.map(drop)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_envoy_killed_under_load_with_settlements_on_board() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
@@ -170,8 +178,7 @@ async fn books_restored_from_an_older_copy() -> Result<()> {
     for by_hand in [true, false] {
         let mut stack = setup("restored").start().await?;
         let account = funded(&stack, "800").await?;
-        still_serves(&stack, &account).await?;
-        stack.settled(Duration::from_secs(5)).await?;
+        charged(&stack, &account).await?;
         // A cold copy: what is in the write-ahead log is in it.
         stack.ledger.stop().await?;
         let copy = stack.folder().join("copy.sqlite");
@@ -182,22 +189,26 @@ async fn books_restored_from_an_older_copy() -> Result<()> {
         // Delivered, acknowledged and forgotten by the rings; then some that are still in them.
         heals(&stack, &account).await?;
         ensure!(load(&stack, &account, 4, 60).await?.ended().await? == 60, "all are served");
-        stack.settled(Duration::from_secs(5)).await?;
+        testbed::reconcile::reconcile(&stack).await?;
         stack.fault(Fault::Refuse).await?;
         let late = load(&stack, &account, 2, 10).await?.ended().await?;
         restore(&mut stack, &copy, by_hand).await?;
         stack.fault(Fault::None).await?;
         ensure!(stack.ledger.run(&["generation", "show"]).await? != before, "the generation is renewed");
         heals(&stack, &account).await?;
-        stack.settled(HEALED_WITHIN).await?;
-
-        let log = stack.gateway()?.access_log_file().context("a log")?.to_path_buf();
-        let summary = wait::until("all is recovered", HEALED_WITHIN, || async {
-            let summary = stack.ledger.reconcile(&log, &["--unknown-nodes"]).await?;
-            Ok(Some(summary))
+        charged(&stack, &account).await?;
+        wait::until_true("the rings have sent what they held", HEALED_WITHIN, || async {
+            let entries = stack.api().entries(&account.id).await?;
+            let charges = entries.iter().filter(|entry| entry.kind == "charge").count();
+            ensure!(charges >= 1 + late + 2, "{charges} charges");
+            Ok(true)
         })
         .await?;
+
+        let log = stack.gateway()?.access_log_file().context("a log")?.to_path_buf();
+        let summary = stack.ledger.reconcile(&log, &["--unknown-nodes"]).await?;
         ensure!(number(&summary, "posted") >= 60, "{summary}");
+        ensure!(number(&summary, "known") as usize >= late, "{summary}");
         eprintln!("renewed by hand: {by_hand}, {late} served while cut off, recovered: {summary}");
         ensure!(number(&stack.ledger.reconcile(&log, &[]).await?, "posted") == 0, "twice is once");
         stack.finish().await?;
