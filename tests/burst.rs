@@ -1,9 +1,8 @@
 //! Many at once against little money.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::{funded, openai_refusal, setup, stack, still_serves};
 use serde_json::Value;
 use testbed::gateway::Headers;
@@ -28,17 +27,7 @@ async fn two_hundred_streams_against_credits_for_ten() -> Result<()> {
                 tokio::spawn(async move { client.send(request).await })
             })
             .collect();
-        let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
-        for stream in streams {
-            let answer = stream.await??;
-            *counts.entry(answer.status).or_default() += 1;
-            match answer.status {
-                200 => ensure!(answer.events().last().map(String::as_str) == Some("[DONE]")),
-                402 => drop(openai_refusal(&answer, 402, "insufficient_credits")?),
-                503 => drop(openai_refusal(&answer, 503, "overloaded")?),
-                other => anyhow::bail!("{headers:?}: {other} {}", answer.text()),
-            }
-        }
+        let counts = e2e::stream_counts(streams).await.with_context(|| format!("{headers:?}"))?;
         let served = counts.get(&200).copied().unwrap_or(0);
         ensure!((9..=10).contains(&served), "{headers:?}: {counts:?}");
         let sums = testbed::reconcile::reconcile(&stack).await?;

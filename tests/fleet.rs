@@ -1,6 +1,5 @@
 //! Three Envoys of two workers each on one ledger: one account's credits and rates are shared by all.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -76,17 +75,7 @@ async fn two_hundred_streams_over_three_envoys_against_credits_for_ten() -> Resu
             Ok(tokio::spawn(async move { client.send(request).await }))
         })
         .collect::<Result<_>>()?;
-    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
-    for stream in streams {
-        let answer = stream.await??;
-        *counts.entry(answer.status).or_default() += 1;
-        match answer.status {
-            200 => ensure!(answer.events().last().map(String::as_str) == Some("[DONE]")),
-            402 => drop(openai_refusal(&answer, 402, "insufficient_credits")?),
-            503 => drop(openai_refusal(&answer, 503, "overloaded")?),
-            other => anyhow::bail!("{other} {}", answer.text()),
-        }
-    }
+    let counts = e2e::stream_counts(streams).await?;
     let served = counts.get(&200).copied().unwrap_or(0);
     ensure!((9..=10).contains(&served), "{counts:?}");
     let sums = testbed::reconcile::reconcile(&stack).await?;

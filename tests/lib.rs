@@ -2,6 +2,8 @@
 
 pub mod ground;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testbed::http::Answer;
@@ -104,6 +106,28 @@ pub fn openai_refusal(answer: &Answer, status: u16, code: &str) -> Result<Value>
     }
     ensure!(body.pointer("/error/code").and_then(Value::as_str) == Some(code), "error code: {body}");
     Ok(body)
+}
+
+/// Waits for streams that were begun at once against little money: how many were told which status. Those that
+/// are served end whole, the others are refused as documented.
+///
+/// # Errors
+/// One is neither.
+pub async fn stream_counts(
+    streams: Vec<tokio::task::JoinHandle<Result<Answer>>>,
+) -> Result<BTreeMap<u16, usize>> {
+    let mut counts = BTreeMap::new();
+    for stream in streams {
+        let answer = stream.await??;
+        *counts.entry(answer.status).or_default() += 1;
+        match answer.status {
+            200 => ensure!(answer.events().last().map(String::as_str) == Some("[DONE]")),
+            402 => drop(openai_refusal(&answer, 402, "insufficient_credits")?),
+            503 => drop(openai_refusal(&answer, 503, "overloaded")?),
+            other => anyhow::bail!("{other} {}", answer.text()),
+        }
+    }
+    Ok(counts)
 }
 
 /// Sends a good request and checks that it is served: what is done after every bad one.
