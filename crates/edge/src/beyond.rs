@@ -58,7 +58,7 @@ impl Edge {
             return Beyond::AskLedger(hold);
         };
         // The outage goes by when any worker was last answered: all of them share its allowance.
-        let since_us = self.last_answer(shared);
+        let (since_us, _) = self.last_answer(shared);
         if now.mono_us.saturating_sub(since_us) < OUTAGE_US {
             return Beyond::AskLedger(hold);
         }

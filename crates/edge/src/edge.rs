@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
 use tariff::EdgeCatalog;
+use wire::id::tag;
 use wire::{Digest, RateReport, Return};
 
 use crate::account::{Accounts, KeyTable};
@@ -257,10 +258,14 @@ impl Edge {
             return;
         };
         self.node = Some(current);
-        if own.id != current.id {
-            self.leave_lane();
-            // Whichever ledger it is that the node has been renewed for.
-            self.ledger.generation = None;
+        if own.id == current.id {
+            return;
+        }
+        self.leave_lane();
+        // Whichever ledger it is that the node has been renewed for.
+        let learnt_from = self.ledger.generation.take().map_or(own.ledger, |ledger| tag(&ledger));
+        if learnt_from != current.ledger {
+            self.forget_ledger(shared);
         }
     }
 
@@ -270,7 +275,10 @@ impl Edge {
         self.keys.clear();
         self.accounts.clear();
         self.catalogs.clear();
+        // What is on its way may be the other ledger's, under a number that this one gives again.
+        self.catalog_flight = None;
         self.ledger.catalog = 0;
+        self.ledger.cursor = None;
         // Whatever another worker stores meanwhile is of the ledger that answers.
         let _ = shared.set(&self.keys_in_shared.catalog(), &[], None);
     }

@@ -333,10 +333,8 @@ impl LaneQueue {
 }
 
 impl Header {
-    const BYTES: usize = 16 + 3 * 4 + 2 * 8 + 1 + 3 * 8;
-
     fn encode(self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(Self::BYTES);
+        let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&self.node.0);
         out.extend_from_slice(&self.incarnation.to_le_bytes());
         out.extend_from_slice(&self.adoptions.to_le_bytes());
@@ -379,7 +377,9 @@ fn place_of(seq: u64) -> u64 {
 }
 
 /// Bytes of a ring place before its event: incarnation, number, last settlement's operation, mark.
-const PLACE_HEAD_BYTES: usize = 4 + 8 + 8 + 1;
+pub(crate) const PLACE_HEAD_BYTES: usize = 4 + 8 + 8 + 1;
+/// Bytes of a slot's header.
+pub(crate) const HEADER_BYTES: usize = 16 + 3 * 4 + 2 * 8 + 1 + 3 * 8;
 
 /// The event of a ring place, if it is that of that number, and what the lane had done when it was written.
 fn event_of(place: &[u8], incarnation: u32, seq: u64) -> Option<(Stamp, &[u8])> {

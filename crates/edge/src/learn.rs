@@ -57,7 +57,7 @@ impl Edge {
         if self.may_admit(now) {
             return;
         }
-        let live_us = self.last_answer(shared);
+        let (live_us, rates_since) = self.last_answer(shared);
         if live_us > self.ledger.answered_us
             && now.mono_us.saturating_sub(live_us) < NODE_ADMITS_MS.saturating_mul(1_000)
         {
@@ -66,13 +66,24 @@ impl Edge {
             self.accounts.clear();
             self.ledger.cursor = None;
             self.ledger.answered_us = live_us;
+            // Turns that the others know to be void are void here too.
+            self.ledger.rates_since = rates_since;
         }
     }
 
-    /// When the last call that was answered to any worker of the node had been sent, in microseconds; 0 = never.
-    pub(crate) fn last_answer(&self, shared: &dyn SharedData) -> u64 {
-        let live = shared.get(&self.keys_in_shared.live()).0.and_then(|value| value.try_into().ok());
-        live.map_or(0, u64::from_le_bytes)
+    /// When the last call that was answered to any worker of the node had been sent, in microseconds (0 = never),
+    /// and since when the ledger has counted rates, by that answer.
+    pub(crate) fn last_answer(&self, shared: &dyn SharedData) -> (u64, u64) {
+        let live = shared.get(&self.keys_in_shared.live()).0.unwrap_or_default();
+        let mut words = live.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        (words.next().unwrap_or(0), words.next().unwrap_or(0))
+    }
+
+    /// Tells the node's other workers of an answer. Where one's word is later, it stays: each reads the latest
+    /// that it finds.
+    pub(crate) fn note_answer(&self, shared: &dyn SharedData) {
+        let words = [self.ledger.answered_us, self.ledger.rates_since].map(u64::to_le_bytes);
+        let _ = shared.set(&self.keys_in_shared.live(), words.as_flattened(), None);
     }
 
     /// A worker that has read nothing of the change feed must read on from the oldest thing that it took over.

@@ -137,11 +137,8 @@ impl Edge {
                 self.refresh.extend(request.key.as_ref().map(|key| Box::<str>::from(&*key.account)));
                 true
             }
-            Reason::Catalog(version) => {
-                self.ledger.catalog = self.ledger.catalog.max(version);
-                true
-            }
-            Reason::Liveness | Reason::Refill | Reason::Tokens | Reason::Edit => true,
+            // Calls for catalogs look for it themselves.
+            Reason::Catalog(_) | Reason::Liveness | Reason::Refill | Reason::Tokens | Reason::Edit => true,
         }
     }
 

@@ -21,8 +21,9 @@ pub struct Stale;
 /// key and never hands this one out.
 pub const ABSENT: u32 = u32::MAX;
 
-/// Version of the layout of everything stored under the keys below; part of each key.
-const LAYOUT: u32 = 1;
+/// Version of the layout of everything stored under the keys below; part of each key. Raised with every change of
+/// what a value's bytes mean: VMs of two versions of the module run beside each other in one process.
+pub const LAYOUT: u32 = 2;
 
 /// Names of the keys, under the configured prefix.
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ impl Keys {
         self.numbered("snap", shard, None)
     }
 
-    /// When the node last heard from the ledger.
+    /// When the node last heard from the ledger, and since when that has counted rates.
     #[must_use]
     pub fn live(&self) -> String {
         format!("{}/live", self.prefix)
@@ -108,5 +109,18 @@ impl Keys {
             key.push_str(digits.format(number));
         }
         key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::{HEADER_BYTES, PLACE_HEAD_BYTES};
+    use crate::record::RECORD_BYTES;
+
+    #[test]
+    fn a_layout_of_other_sizes_has_another_number() {
+        let sizes = (LAYOUT, RECORD_BYTES, HEADER_BYTES, PLACE_HEAD_BYTES);
+        assert_eq!(sizes, (2, 920, 69, 21), "raise the layout with whatever is stored");
     }
 }

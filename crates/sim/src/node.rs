@@ -188,7 +188,7 @@ impl Node {
 
     /// Every account record in shared data.
     pub fn records(&self) -> Vec<Record> {
-        let values = self.shared.values("t/1/acct/");
+        let values = self.shared.values("t/2/acct/");
         let decode = |value: &Vec<u8>| {
             value.chunks_exact(RECORD_BYTES).map(|bytes| Record::decode(bytes).expect("record")).collect()
         };

@@ -655,6 +655,40 @@ fn after_a_restore_the_ledger_s_word_counts_and_requests_go_on() {
     world.check_at_rest();
 }
 
+#[test]
+fn every_worker_forgets_what_another_ledger_has_told() {
+    for mode in BOTH {
+        let mut world = World::new(3, mode);
+        world.account("a", "starter");
+        for worker in 0..3 {
+            serve(&mut world, worker, "a");
+        }
+        world.pass(2_000);
+        let backup = world.book.clone();
+        let now = world.book_now();
+        book::command::plan::switch(&mut world.book, now, "a", "max", false).expect("a switch");
+        world.pass(2_000);
+        for worker in 0..3 {
+            let stream = world.chat(worker, "a", &ask("early-preview", 10));
+            assert!(forwarded(&world, stream), "{mode}, worker {worker}: the plan opens it");
+            world.answer(stream, 200, &usage(1, 1));
+        }
+        world.pass(2_000);
+        world.book = backup;
+        world.generation = Some("restored".to_owned());
+        world.pass(3_000);
+        for worker in 0..3 {
+            let stream = world.chat(worker, "a", &ask("early-preview", 10));
+            world.pass(300);
+            let (status, body) = reply(&world, stream);
+            assert_eq!(
+                status, 402,
+                "{mode}, worker {worker}: the books that count know of no switch: {body}"
+            );
+        }
+    }
+}
+
 // === calls ===
 
 #[test]

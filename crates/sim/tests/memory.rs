@@ -36,7 +36,7 @@ fn serve(world: &mut World, worker: usize, account: &str) {
 
 /// The number of values, and the longest.
 fn values(world: &World, kind: &str) -> (usize, usize) {
-    let values = world.node.shared.values(&format!("t/1/{kind}/"));
+    let values = world.node.shared.values(&format!("t/2/{kind}/"));
     (values.len(), values.iter().map(Vec::len).max().unwrap_or(0))
 }
 

@@ -261,6 +261,24 @@ fn a_node_that_leased_serves_what_it_holds_while_it_is_cut_off() {
 }
 
 #[test]
+fn a_worker_that_begins_after_a_restart_knows_which_turns_are_void() {
+    let mut fleet = Fleet::new(1, 2, &catalog(60));
+    fleet.account("a", "starter");
+    fleet.search(0, 0, "a");
+    fleet.pass(2_000);
+    let turn = fleet.sites[0].node.record("a").turn;
+    fleet.pass(2_000);
+    fleet.restart_ledger();
+    fleet.pass(2_000);
+    assert_eq!(fleet.sites[0].node.record("a").turn, turn, "nobody has asked since");
+    fleet.search(0, 1, "a");
+    assert_eq!(fleet.count(200), 1, "no token is taken by what the ledger has forgotten");
+    fleet.pass(1_000);
+    assert_eq!(fleet.count(200), 2, "{:?}", fleet.outcomes);
+    assert!(fleet.sites[0].node.record("a").turn > turn);
+}
+
+#[test]
 fn a_ledger_that_restarts_lets_no_more_through() {
     for nodes in [1, 3] {
         let mut fleet = Fleet::new(nodes, 2, &catalog(60));

@@ -123,14 +123,14 @@ fn no_key_is_left_and_the_slot_serves_again() {
         let stream = world.chat(0, "a", &ask(MODEL, 100));
         assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{:?}", world.warnings);
     }
-    let keys = world.shared.values("t/1/open/").len();
+    let keys = world.shared.values("t/2/open/").len();
     assert!(keys <= 3 + 4, "{keys} for three requests at once on one slot, and one each on others");
     for _ in 0..20 {
         world.replace_vm(0);
         world.pass(HEALED_MS);
         world.chat(0, "a", &ask(MODEL, 100));
     }
-    assert_eq!(world.shared.values("t/1/open/").len(), keys);
+    assert_eq!(world.shared.values("t/2/open/").len(), keys);
     assert_eq!(lost(&world), 42);
 }
 

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
-use wire::{Ack, Change, Grant, RateGrant, SyncResponse, Verdict, VerdictKind};
+use wire::{Ack, Change, Grant, NodeId, RateGrant, SyncResponse, Verdict, VerdictKind};
 
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
@@ -52,7 +52,11 @@ impl Edge {
                 }
             }
             CallKind::Catalog(version) => {
-                self.catalog_flight = self.catalog_flight.filter(|flight| flight.version != version);
+                // Another worker may have heard of another ledger: versions are each ledger's own.
+                self.follow_node(shared);
+                if self.catalog_flight.take_if(|flight| flight.version == version).is_none() {
+                    return;
+                }
                 let parsed = good.and_then(|answer| serde_json::from_slice::<EdgeCatalog>(answer.body).ok());
                 let right = parsed.filter(|catalog| catalog.version == version);
                 if let (Some(catalog), Some(answer)) = (right, good) {
@@ -109,42 +113,39 @@ impl Edge {
         self.ledger.failures = 0;
         self.clock.retry_after = 0;
         self.ledger.answered_us = flight.sent_us;
-        if response.catalog > self.ledger.catalog {
-            // Terms of a further version; before the first answer nothing is known that could be old.
-            if self.ledger.catalog > 0 {
-                self.refresh.extend(self.accounts.ids());
-                self.hasty = true;
-            }
-            self.ledger.catalog = response.catalog;
-        }
         if let Some(ack) = response.ack.take() {
             self.acknowledge(shared, &ack, now);
         }
-        self.follow_ledger(shared, &mut response);
+        self.follow_ledger(shared, &mut response, flight.node);
+        if response.catalog > self.ledger.catalog {
+            // Terms of a further version: what is known was told before.
+            self.refresh.extend(self.accounts.ids());
+            self.hasty |= !self.refresh.is_empty();
+            self.ledger.catalog = response.catalog;
+        }
         self.ledger.rates_since = response.rates_since;
         self.hear_withdrawn(shared, &response.withdrawn, now);
-        // After the node's id: who reads that the node is live reads the id next. Where another worker's word is
-        // later, it stays: each reads the latest that it finds.
-        let _ = shared.set(&self.keys_in_shared.live(), &flight.sent_us.to_le_bytes(), None);
+        // After the node's id: who reads that the node is live reads the id next.
+        self.note_answer(shared);
         self.learn(shared, &mut response, now);
         response.verdicts.into_iter().for_each(|verdict| self.hear(shared, verdict, now));
         self.grant(shared, flight.wants, flight.refill_us, (&response.grants, &response.rates), now);
     }
 
-    /// Where the ledger has closed this node, or is not the one that its leases are of, they are void.
-    fn follow_ledger(&mut self, shared: &dyn SharedData, response: &mut SyncResponse) {
+    /// Where the ledger has closed this node, or is not the one that its leases are of, they are void; `asked_as`
+    /// is whom the call was from.
+    fn follow_ledger(&mut self, shared: &dyn SharedData, response: &mut SyncResponse, asked_as: NodeId) {
         let ledger = std::mem::take(&mut response.generation);
-        let known = self.ledger.generation.replace(ledger.clone());
-        if known.is_none() {
+        if self.ledger.generation.is_none() {
             // Another worker may have heard of it since this one began.
             self.follow_node(shared);
         }
+        let known = self.ledger.generation.replace(ledger.clone());
         let leased_by = known.map_or_else(|| self.node(shared).ledger, |known| tag(&known));
         if leased_by != 0 && leased_by != tag(&ledger) {
             self.renew_node(shared, Ended::Restored, &ledger);
             self.forget_ledger(shared);
-            self.ledger.catalog = response.catalog;
-        } else if !response.node_open {
+        } else if !response.node_open && self.node(shared).id == asked_as {
             self.renew_node(shared, Ended::Closed, &ledger);
         } else if self.node(shared).ledger == 0 {
             self.node = Some(self.node(shared).note_ledger(shared, &self.keys_in_shared, &ledger));

@@ -90,8 +90,19 @@ impl Edge {
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
         let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
         let sent_us = now.mono_us;
-        self.flight =
-            Some(Flight { number, sent_us, refill_us, until_us, lookups, refresh, wants, returns, rates });
+        let node = node.id;
+        self.flight = Some(Flight {
+            number,
+            node,
+            sent_us,
+            refill_us,
+            until_us,
+            lookups,
+            refresh,
+            wants,
+            returns,
+            rates,
+        });
         self.clock.last_sync = now.mono_us;
         self.effects.push(Effect::Call {
             kind: CallKind::Sync(number),

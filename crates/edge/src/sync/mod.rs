@@ -11,13 +11,15 @@ mod rates;
 pub use apply::CallAnswer;
 pub use beat::Waker;
 pub(crate) use build::bucket_name;
-use wire::{Digest, RateReport, Return};
+use wire::{Digest, NodeId, RateReport, Return};
 
 /// The sync that is on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Flight {
     /// Its number.
     pub number: u64,
+    /// The node that it was sent as.
+    pub node: NodeId,
     /// When it was sent, in microseconds.
     pub sent_us: u64,
     /// Until when the accounts of `wants` wait for it, in microseconds: their records' deadline.

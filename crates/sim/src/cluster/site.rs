@@ -106,7 +106,7 @@ impl Site {
     pub fn look(&mut self) -> Result<Vec<String>, Broken> {
         let mut changed = Vec::new();
         for (key, value) in self.node.shared.take_watched() {
-            if let Some(place) = key.strip_prefix("t/1/ring/") {
+            if let Some(place) = key.strip_prefix("t/2/ring/") {
                 self.note_event(place, &value)?;
                 continue;
             }
@@ -136,7 +136,7 @@ impl Site {
     fn note_event(&mut self, place: &str, value: &[u8]) -> Result<(), Broken> {
         let unreadable = || Broken::new("host", format!("a ring place that cannot be read: {place}"));
         let slot: u32 = place.split('/').next().and_then(|slot| slot.parse().ok()).ok_or_else(unreadable)?;
-        let header = Handle(&self.node.shared).get(&format!("t/1/slot/{slot}")).0.ok_or_else(unreadable)?;
+        let header = Handle(&self.node.shared).get(&format!("t/2/slot/{slot}")).0.ok_or_else(unreadable)?;
         let (node, _) = header.split_first_chunk::<16>().ok_or_else(unreadable)?;
         let (incarnation, rest) = value.split_first_chunk::<4>().ok_or_else(unreadable)?;
         let (seq, bytes) = rest.split_first_chunk::<8>().ok_or_else(unreadable)?;

@@ -60,7 +60,7 @@ impl Tamper {
     /// What becomes of the ring places of a VM that has ended.
     pub fn vm_ended(self, node: &Node) {
         if self == Self::LosesRings {
-            node.shared.erase("t/1/ring/");
+            node.shared.erase("t/2/ring/");
         }
     }
 
@@ -69,7 +69,7 @@ impl Tamper {
         if self != Self::LeaksHolds {
             return;
         }
-        for (key, value) in node.shared.entries("t/1/acct/") {
+        for (key, value) in node.shared.entries("t/2/acct/") {
             let leak = |bytes: &[u8]| {
                 let mut record = Record::decode(bytes).expect("a record");
                 record.cells[0].held += i64::from(record.cells[0].used > 0);
