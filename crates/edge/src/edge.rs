@@ -261,10 +261,11 @@ impl Edge {
         if own.id == current.id {
             return;
         }
-        self.leave_lane();
         // Whichever ledger it is that the node has been renewed for.
         let learnt_from = self.ledger.generation.take().map_or(own.ledger, |ledger| tag(&ledger));
-        if learnt_from != current.ledger {
+        let is_other = learnt_from != current.ledger;
+        self.leave_lane(is_other);
+        if is_other {
             self.forget_ledger(shared);
         }
     }
@@ -283,10 +284,11 @@ impl Edge {
         let _ = shared.set(&self.keys_in_shared.catalog(), &[], None);
     }
 
-    /// Events already numbered keep their lane; the next ones get another.
-    pub(crate) fn leave_lane(&mut self) {
+    /// Events already numbered keep their lane, and so do those of requests that are open; the next ones get
+    /// another. `strange`: the ledger that answers may not know the lane's node.
+    pub(crate) fn leave_lane(&mut self, strange: bool) {
         if let Some(mut lane) = self.lane.take() {
-            lane.adopted = true;
+            (lane.adopted, lane.strange) = (true, strange);
             self.adopted.push_back(lane);
         }
     }

@@ -338,12 +338,14 @@ fn clip(request: &mut Request, hold: &mut Hold) {
     }
 }
 
-/// A snapshot of a higher version lifts denials and states its own.
+/// A snapshot of a higher version lifts denials and states its own, and its rates get their places.
 fn bring_up_to_date(record: &mut Record, account: &Account) {
     if record.version >= account.version {
         return;
     }
     record.version = account.version;
+    let rates: Vec<u64> = account.policy.policy.rates.iter().map(|rate| tag(&rate.id)).collect();
+    record.reserve_rates(&rates);
     record.denial = account.deny.first().map(|denial| denied_until(denial, u64::MAX));
 }
 

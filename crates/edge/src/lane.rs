@@ -80,6 +80,8 @@ pub struct LaneQueue {
     op: u64,
     /// The number of its last settlement among those.
     settled: u64,
+    /// True: its node is of another ledger than the one that answers, which may refuse its events.
+    pub strange: bool,
     /// True: another VM has taken it. What is pending is still sent: numbers make that harmless.
     foreign: bool,
 }
@@ -91,6 +93,8 @@ pub enum RingError {
     Full,
     /// Larger than a ring place.
     TooLarge,
+    /// All slots are taken: the VM has no lane.
+    NoLane,
 }
 
 /// Claims a free slot for a VM; `None` where all are taken.
@@ -152,6 +156,7 @@ impl LaneQueue {
             told: header.told,
             op: 0,
             settled: 0,
+            strange: false,
             foreign: false,
         }
     }
@@ -177,8 +182,13 @@ impl LaneQueue {
     /// Whether nothing is left to do for a lane whose VM is gone.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let nothing_open = self.foreign || (self.open.is_empty() && self.orphans.is_empty());
-        self.adopted && self.pending.is_empty() && nothing_open
+        self.is_ending() && self.pending.is_empty()
+    }
+
+    /// Whether no further event will be put into it.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.adopted && (self.foreign || (self.open.is_empty() && self.orphans.is_empty()))
     }
 
     /// Another VM has taken the lane, with what was open in it; gives what the host's gauges held of it.

@@ -32,7 +32,8 @@ pub const OUTAGE_US: u64 = 1_250_000;
 /// Tries of one compare-and-swap where the outcome must not be lost (settling, grants).
 pub const SWAP_TRIES_MUST: usize = 16_384;
 
-/// Worker slots in shared data.
+/// Worker slots in shared data: one bit each of a record's marks. A worker that was renewed or swapped while requests
+/// were open has two for a while, so an Envoy may have half as many workers.
 pub const SLOTS: u32 = 64;
 /// Events in one lane's ring.
 pub const RING: u64 = 8_192;

@@ -89,7 +89,8 @@ impl Edge {
         let key = self.keys_in_shared.open(slot, orphan.place);
         let open = orphan.entry.open()?;
         // The record of an earlier node generation is gone and its mark with it: what may have been delivered is
-        // settled.
+        // settled. Another worker may have renewed the node while this one had nothing to say.
+        self.follow_node(shared);
         let is_known = open.node == self.node(shared).generation;
         let doubtful = orphan.doubtful && !orphan.is_releasing() && is_known;
         if doubtful && !self.was_taken(shared, slot, &open) {

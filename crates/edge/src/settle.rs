@@ -1,6 +1,7 @@
 //! Settlement: once per request, when its stream is logged. What was used replaces what was held, in the
 //! record, in the lane's ring, and in the access log.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use tariff::{Meter, Micros, Usage};
@@ -11,9 +12,10 @@ use wire::{Event, EventBody, LeaseClosed, Outcome, UsageSource, UsageStatus, Use
 use crate::edge::Edge;
 use crate::effect::Effect;
 use crate::freeze::{self, Bill, Place};
-use crate::lane::RingError;
+use crate::lane::{LaneQueue, RingError};
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
+use crate::open::OpenPlace;
 use crate::record::Record;
 use crate::records::{Fate, Records};
 use crate::request::{Hold, Request, Stage};
@@ -167,11 +169,11 @@ impl Edge {
         self.lane(shared, now);
         let (mut event, mut pushed) = (Some(event), None);
         let keys = &self.keys_in_shared;
+        let mut lane = settling_lane(&mut self.lane, &mut self.adopted, hold.open);
         let held = request.account.as_ref().zip(hold.epoch);
         let settled = held.and_then(|(account, epoch)| {
-            let lane = &mut self.lane;
             settle_record(&self.records, shared, (&account.id, hold.node, epoch), takes, now, |record| {
-                if let Some(lane) = lane {
+                if let Some(lane) = &mut lane {
                     let mark = record.next_mark(lane.lane.slot);
                     if let Some(event) = event.take() {
                         pushed = Some(lane.push_settlement(shared, keys, Some(mark), event));
@@ -181,11 +183,12 @@ impl Edge {
                 true
             })
         });
-        let place = match (pushed, event) {
-            (Some(pushed), _) => self.note_pushed(pushed),
-            (None, Some(event)) => self.push_settlement(shared, event, now),
-            (None, None) => None,
-        };
+        let kept = lane.ok_or(RingError::NoLane).and_then(|lane| {
+            let push = |event| lane.push_settlement(shared, keys, None, event);
+            let seq = pushed.or_else(|| event.map(push)).unwrap_or(Err(RingError::NoLane));
+            seq.map(|seq| Kept::of(lane, seq))
+        });
+        let place = self.note_kept(kept);
         if let Some(open) = hold.open {
             let own = self.lane.iter_mut().chain(&mut self.adopted).find(|lane| lane.has(open));
             if let Some(lane) = own {
@@ -221,20 +224,22 @@ impl Edge {
         event: impl FnOnce(u64, &mut Vec<u8>),
         now: Now,
     ) -> Option<Place> {
-        self.lane(shared, now)?;
-        let pushed = self.lane.as_mut()?.push_settlement(shared, &self.keys_in_shared, None, event);
-        self.note_pushed(pushed)
+        self.lane(shared, now);
+        let keys = &self.keys_in_shared;
+        let kept =
+            self.lane.as_mut().ok_or(RingError::NoLane).and_then(|lane| {
+                lane.push_settlement(shared, keys, None, event).map(|seq| Kept::of(lane, seq))
+            });
+        self.note_kept(kept)
     }
 
-    fn note_pushed(&mut self, pushed: Result<u64, RingError>) -> Option<Place> {
-        let lane = self.lane.as_ref()?;
-        let name = Rc::clone(&lane.name);
-        match pushed {
-            Ok(seq) => {
-                if lane.depth() >= EAGER_EVENTS && self.flight.is_none() {
+    fn note_kept(&mut self, kept: Result<Kept, RingError>) -> Option<Place> {
+        match kept {
+            Ok(kept) => {
+                if kept.depth >= EAGER_EVENTS && self.flight.is_none() {
                     self.effects.push(Effect::Wake { queue: self.queue() });
                 }
-                Some((name, seq))
+                Some(kept.place)
             }
             Err(error) => {
                 self.metrics.rejected = self.metrics.rejected.saturating_add(1);
@@ -277,11 +282,47 @@ impl Edge {
             // An event of strings and integers always serialises, and a vector takes it.
             let _ = serde_json::to_writer(out, &event(seq));
         };
-        let pushed = self.lane.as_mut().map(|lane| lane.push(shared, &self.keys_in_shared, event));
-        if pushed.and_then(|pushed| self.note_pushed(pushed)).is_none() {
+        let keys = &self.keys_in_shared;
+        let kept = self
+            .lane
+            .as_mut()
+            .ok_or(RingError::NoLane)
+            .and_then(|lane| lane.push(shared, keys, event).map(|seq| Kept::of(lane, seq)));
+        if self.note_kept(kept).is_none() {
             // The ledger takes the lease home when the node closes; until then it counts as leased.
             self.effects.push(Effect::Warn("the end of a lease could not be reported".to_owned()));
         }
+    }
+}
+
+/// An event that is in a ring.
+struct Kept {
+    place: Place,
+    /// How many events of its lane are not acknowledged.
+    depth: usize,
+}
+
+impl Kept {
+    fn of(lane: &LaneQueue, seq: u64) -> Self {
+        Self { place: (Rc::clone(&lane.name), seq), depth: lane.depth() }
+    }
+}
+
+/// The lane that a settlement goes into: that of its hold, so that whoever adopts it finds both, also after this VM
+/// has left it. One of a node that the ledger may not know is taken only where there is no other.
+fn settling_lane<'a>(
+    own: &'a mut Option<LaneQueue>,
+    left: &'a mut VecDeque<LaneQueue>,
+    open: Option<OpenPlace>,
+) -> Option<&'a mut LaneQueue> {
+    let has_other = own.as_ref().is_some_and(|own| !own.is_full());
+    let fits = |lane: &LaneQueue| {
+        let is_of_hold = open.is_some_and(|open| lane.has(open)) && !lane.is_foreign();
+        is_of_hold && !lane.is_full() && !(lane.strange && has_other)
+    };
+    match left.iter().position(fits) {
+        Some(at) => left.get_mut(at),
+        None => own.as_mut(),
     }
 }
 

@@ -247,24 +247,32 @@ impl Record {
             if std::mem::replace(&mut self.handed_over, false) {
                 self.rates = Default::default();
             }
-            self.forget_others(grant);
+            let tags: Vec<u64> = grant.lines.iter().map(|line| tag(&line.rate)).collect();
+            self.reserve_rates(&tags);
             grant.lines.iter().for_each(|line| self.lease_tokens(line, now_us));
         }
     }
 
-    /// Rates that the plan no longer has make room.
-    fn forget_others(&mut self, grant: &RateGrant) {
-        for (rate, tokens) in self.rates.iter_mut().zip(&mut self.tokens) {
-            if !grant.lines.iter().any(|line| tag(&line.rate) == rate.0) {
-                (*rate, *tokens) = Default::default();
+    /// Gives a plan's rates their places. Those of an earlier plan keep theirs as far as there is room, as it may
+    /// come back; beyond, the one that is full first goes first.
+    pub fn reserve_rates(&mut self, tags: &[u64]) {
+        for own in tags {
+            if self.rate_place(*own).is_some() {
+                continue;
+            }
+            let places = self.rates.iter().enumerate().filter(|(_, (other, _))| !tags.contains(other));
+            let Some((at, _)) = places.min_by_key(|(_, (other, until_us))| (*other != 0, *until_us)) else {
+                return;
+            };
+            if let (Some(rate), Some(tokens)) = (self.rates.get_mut(at), self.tokens.get_mut(at)) {
+                (*rate, *tokens) = ((*own, 0), Tokens::default());
             }
         }
     }
 
     fn lease_tokens(&mut self, line: &wire::RateTokens, now_us: u64) {
         let own = tag(&line.rate);
-        let free_place = || self.rates.iter().position(|(other, _)| *other == 0);
-        let Some(at) = self.rate_place(own).or_else(free_place) else { return };
+        let Some(at) = self.rate_place(own) else { return };
         if let (Some(rate), Some(tokens)) = (self.rates.get_mut(at), self.tokens.get_mut(at)) {
             *rate = (own, now_us.saturating_add(line.retry_in_ms.saturating_mul(1_000)));
             // Cumulative: an answer that was overtaken changes nothing.
@@ -365,6 +373,23 @@ mod tests {
         record.hear_rates(&grant(9, RateMode::Leased, 3, 0, 7), std::iter::empty(), 2_000);
         assert_eq!(record.take_token(&rpm(60, 60), at(3_000)), Err(Refused::Wait { retry_us: 6_000 }));
         assert_eq!(record.take_token(&rpm(60, 60), at(9_000)), Err(Refused::Ask));
+    }
+
+    #[test]
+    fn rates_of_an_earlier_plan_give_their_places_to_the_next_one_s() {
+        let named = |n: usize| Rate { id: format!("r{n}"), ..rpm(60, 60) };
+        let lines = |from: usize| {
+            let line = |n| RateTokens { rate: named(n).id, full_in_us: 0, granted: 3, retry_in_ms: 9_000 };
+            (from..from + 4).map(line).collect()
+        };
+        let mut record = Record::new("a", 1, 1_000);
+        for from in [0, 4] {
+            let told = RateGrant { lines: lines(from), ..grant(9, RateMode::Leased, 0, 0, 0) };
+            record.hear_rates(&told, std::iter::empty(), 1_000);
+            for rate in (from..from + 4).map(named) {
+                assert_eq!(passed(&mut record, &rate, stance(Contact::Fresh, 2_000)), 3, "{}", rate.id);
+            }
+        }
     }
 
     #[test]

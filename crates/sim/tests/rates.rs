@@ -261,6 +261,28 @@ fn a_node_that_leased_serves_what_it_holds_while_it_is_cut_off() {
 }
 
 #[test]
+fn another_plan_s_rates_are_enforced_at_once() {
+    let rates = |of: &str| {
+        let one = |n| format!("- {{ id: {of}{n}, max: 2, per: hour }}");
+        (0..4).map(one).collect::<Vec<_>>().join("\n      ")
+    };
+    let source = CATALOG.replacen("- { id: rpm, max: 15, per: minute }", &rates("before"), 1);
+    let pro = source.split_once("\n  pro:").expect("a plan").1;
+    let after = pro.replacen("- { id: rpm, max: 40, per: minute }", &rates("after"), 1);
+    let mut fleet = Fleet::new(1, 1, &source.replace(pro, &after));
+    fleet.account("a", "starter");
+    (0..3).for_each(|_| fleet.search(0, 0, "a"));
+    fleet.pass(2_000);
+    assert_eq!((fleet.count(200), fleet.count(429)), (2, 1), "{:?}", fleet.outcomes);
+    let now = fleet.book_now();
+    book::command::plan::switch(&mut fleet.book, now, "a", "pro", false).expect("a switch");
+    fleet.pass(3_000);
+    (0..6).for_each(|_| fleet.search(0, 0, "a"));
+    fleet.pass(2_000);
+    assert_eq!((fleet.count(200), fleet.count(429)), (4, 5), "{:?}", fleet.outcomes);
+}
+
+#[test]
 fn a_worker_that_begins_after_a_restart_knows_which_turns_are_void() {
     let mut fleet = Fleet::new(1, 2, &catalog(60));
     fleet.account("a", "starter");

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use book::EntryKind;
+use edge::shared::SharedData;
 use sim::{Ledger, Seen, World, ask, config, usage};
 use wire::Outcome;
 
@@ -287,4 +288,59 @@ fn a_process_that_stood_still_adopts_nothing() {
     world.pass(2_000);
     assert_eq!(lost(&world), 0, "{:?}", world.warnings);
     world.check_at_rest();
+}
+
+/// A node that the ledger has closed and that goes on under a new id, with a request of before under way on
+/// worker 0; `prepare` comes before the ledger answers again.
+fn renewed(prepare: impl FnOnce(&World)) -> (World, usize) {
+    let mut world = warm("hold", sim::CATALOG, 1);
+    let open = world.streams.len() - 1;
+    world.ledger = Ledger::Down;
+    world.pass(70_000);
+    prepare(&world);
+    world.ledger = Ledger::Up;
+    world.pass(2_500);
+    assert!(world.warnings.iter().any(|text| text.contains("had closed this node")), "{:?}", world.warnings);
+    (world, open)
+}
+
+#[test]
+fn where_no_slot_is_free_a_settlement_goes_where_its_hold_is() {
+    let (mut world, open) = renewed(|world| {
+        let (header, _) = world.shared.get("t/2/slot/0");
+        let header = header.expect("worker 0's");
+        for slot in 3..64 {
+            world.shared.set(&format!("t/2/slot/{slot}"), &header, None).expect("set");
+        }
+    });
+    let before = world.charged("a");
+    let line = world.answer(open, 200, &usage(30, 40));
+    assert!(line.contains("\"charge\""), "{line}");
+    world.pass(HEALED_MS);
+    assert_eq!(world.charged("a") - before, price(30, 40), "{:?}", world.warnings);
+    world.check_at_rest();
+}
+
+#[test]
+fn wherever_a_vm_ends_what_it_has_settled_of_an_earlier_node_stays_settled() {
+    for calls in 0.. {
+        let (mut world, open) = renewed(|_| {});
+        // It has a lane of the next node as well.
+        let next = world.chat(0, "a", &ask(MODEL, 100));
+        world.answer(next, 200, &usage(1, 1));
+        world.pass(1_000);
+        let (settled, charged) = (world.charges("a"), world.charged("a"));
+        let written = world.shared.entries("t/2/ring/");
+        if !world.trap(0, calls, |world| drop(world.answer(open, 200, &usage(30, 40)))) {
+            assert!(calls > 2, "the fuse burns");
+            break;
+        }
+        let in_ring = world.shared.entries("t/2/ring/") != written;
+        world.pass(2 * HEALED_MS);
+        assert_eq!(world.charges("a") - settled, 1, "{calls}: {:?}", world.warnings);
+        let price = if in_ring { price(30, 40) } else { estimate() };
+        assert_eq!(world.charged("a") - charged, price, "{calls}");
+        assert_eq!(world.book.counters.disputed, 0, "{calls}: {:?}", world.warnings);
+        world.check_at_rest();
+    }
 }

@@ -225,7 +225,7 @@ impl Edge {
         let next = node.renew(shared, &self.keys_in_shared, (ended, ledger), random);
         self.node = Some(next);
         if next.id != node.id {
-            self.leave_lane();
+            self.leave_lane(ended == Ended::Restored);
         }
         let why = match ended {
             Ended::Closed => "the ledger had closed this node",

@@ -138,7 +138,7 @@ impl Edge {
             events.extend_from_slice(event.bytes());
         }
         let batch =
-            Batch { lane: lane.lane, first, events: Vec::new(), gap: lane.gap(), close: lane.adopted };
+            Batch { lane: lane.lane, first, events: Vec::new(), gap: lane.gap(), close: lane.is_ending() };
         Some((batch, events))
     }
 
