@@ -1,7 +1,8 @@
 //! What answers carry beside grants: snapshots for those who lack them, verdicts, the change feed.
 
-use tariff::{Admission, Catalog, Micros};
-use wire::{Change, DenialCode, Digest, SyncRequest, VerdictKind};
+use tariff::catalog::PlanRate;
+use tariff::{Admission, Catalog, Meter, Micros};
+use wire::{Change, DenialCode, Digest, RateLine, RateMode, RateReport, RateState, SyncRequest, VerdictKind};
 
 use super::world::{ACCOUNT, BLANK, CREDIT, Command, Stands, Subject, Worker, World, credits, settled};
 use crate::command::key::NewKey;
@@ -101,6 +102,50 @@ pub fn nodes_with_nothing_left_do_not_share<S: Subject>(make: impl FnOnce(Catalo
     assert_eq!(world.account().leases.len(), 1, "its record is still open");
     let answer = world.send(other.want(world.now, Stands { ask: 90 * CREDIT, ..BLANK }, &[]));
     assert_eq!(answer.grants[0].granted, credits(40), "half of what is left");
+}
+
+/// What a second node gets of a rate, through whole calls: the first is told to stop, says how it stands, and
+/// from there on tokens come at the rate's own pace (protocol §6).
+pub fn a_rate_passes_from_one_node_to_two<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let rated = |mut catalog: Catalog| {
+        let (id, models) = ("rpm".to_owned(), vec!["*".to_owned()]);
+        let (amount, per_ms, scope) = (60, 60_000, tariff::Scope::Account);
+        let rate = PlanRate { id, meter: Meter::Requests, models, amount, per_ms, burst: 60, scope };
+        catalog.plans[0].rates.push(rate);
+        make(catalog)
+    };
+    let mut world = World::new(rated, "topup_only");
+    let (one, other) = (Worker::new(1), Worker::new(2));
+    let ask = |worker: &Worker, now, state: &RateState| {
+        let mut call = worker.want(now, BLANK, &[]);
+        call.wants[0].rates = Some(state.clone());
+        call
+    };
+    let line =
+        |need, full_in_us| RateLine { rate: "rpm".to_owned(), need, full_in_us, ..RateLine::default() };
+    let blank = RateState { lines: vec![line(1, 0)], ..RateState::default() };
+    let first = world.send(ask(&one, world.now, &blank)).rates.remove(0);
+    assert_eq!((first.mode, first.lease, &*first.account), (RateMode::Sole, 1, ACCOUNT));
+    let waiting = world.send(ask(&other, world.now, &blank)).rates.remove(0);
+    assert!(waiting.wait_ms > 0);
+    let told = world.send(one.call(world.now)).withdrawn;
+    assert_eq!(told.len(), 1);
+    // 58 of 60 are taken: two are left, and one more comes with every second.
+    let turn = told[0].turn;
+    let state = RateState { turn, mode: RateMode::Leased, lines: vec![line(0, 58_000_000)] };
+    let report = RateReport { account: ACCOUNT.to_owned(), lease: 1, state };
+    let answer = world.send(SyncRequest { rates: vec![report], ..one.call(world.now) });
+    assert_eq!(answer.withdrawn, [], "it has answered");
+    let leased =
+        |granted: &wire::RateGrant| (granted.mode, granted.lines[0].granted, granted.lines[0].retry_in_ms);
+    let eager = RateState { lines: vec![line(5, 0)], ..RateState::default() };
+    let got = world.send(ask(&other, world.now, &eager)).rates.remove(0);
+    assert_eq!(leased(&got), (RateMode::Leased, 2, 1_000));
+    world.now.up += 1_000;
+    let used = RateLine { used: 2, ..line(5, 0) };
+    let state = RateState { turn, mode: RateMode::Leased, lines: vec![used] };
+    let got = world.send(ask(&other, world.now, &state)).rates.remove(0);
+    assert_eq!(leased(&got), (RateMode::Leased, 3, 1_000));
 }
 
 pub fn a_key_is_one_of_a_kind_by_id_and_by_digest<S: Subject>(make: impl FnOnce(Catalog) -> S) {
