@@ -85,6 +85,7 @@ macro_rules! suite {
             without_clips_what_is_short_is_refused,
             a_clip_ends_with_its_node,
             a_rate_passes_from_one_node_to_two,
+            after_a_restart_nobody_refills_too_early,
             nodes_with_nothing_left_do_not_share,
             takes_are_of_the_lanes_node_or_its_heirs,
             a_key_is_one_of_a_kind_by_id_and_by_digest,

@@ -8,6 +8,7 @@ use super::world::{ACCOUNT, BLANK, CREDIT, Command, Stands, Subject, Worker, Wor
 use crate::command::key::NewKey;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
+use crate::tx::Now;
 
 fn key(id: &str, digest: u8) -> NewKey {
     let (account, id) = (ACCOUNT.to_owned(), id.to_owned());
@@ -104,23 +105,41 @@ pub fn nodes_with_nothing_left_do_not_share<S: Subject>(make: impl FnOnce(Catalo
     assert_eq!(answer.grants[0].granted, credits(40), "half of what is left");
 }
 
+/// The catalog with 60 requests per minute on the plan without credits.
+fn rated(mut catalog: Catalog) -> Catalog {
+    let (id, models) = ("rpm".to_owned(), vec!["*".to_owned()]);
+    let (amount, per_ms, scope) = (60, 60_000, tariff::Scope::Account);
+    let rate = PlanRate { id, meter: Meter::Requests, models, amount, per_ms, burst: 60, scope };
+    catalog.plans[0].rates.push(rate);
+    catalog
+}
+
+fn ask(worker: &Worker, now: Now, state: &RateState) -> SyncRequest {
+    let mut call = worker.want(now, BLANK, &[]);
+    call.wants[0].rates = Some(state.clone());
+    call
+}
+
+/// Nodes of before a restart may be refilling: who knows nothing waits until they could have said so.
+pub fn after_a_restart_nobody_refills_too_early<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(|catalog| make(rated(catalog)), "topup_only");
+    let (one, other) = (Worker::new(1), Worker::new(2));
+    world.send(one.call(world.now));
+    world.crash();
+    let mut modes = Vec::new();
+    for up in [0, wire::RATE_SILENT_MS as i64 - 1, wire::RATE_SILENT_MS as i64] {
+        world.now.up = up;
+        let told = world.send(ask(&other, world.now, &RateState::default())).rates.remove(0);
+        modes.push((told.mode, told.wait_ms > 0));
+    }
+    assert_eq!(modes, [(RateMode::Unknown, true), (RateMode::Unknown, true), (RateMode::Sole, false)]);
+}
+
 /// What a second node gets of a rate, through whole calls: the first is told to stop, says how it stands, and
 /// from there on tokens come at the rate's own pace (protocol §6).
 pub fn a_rate_passes_from_one_node_to_two<S: Subject>(make: impl FnOnce(Catalog) -> S) {
-    let rated = |mut catalog: Catalog| {
-        let (id, models) = ("rpm".to_owned(), vec!["*".to_owned()]);
-        let (amount, per_ms, scope) = (60, 60_000, tariff::Scope::Account);
-        let rate = PlanRate { id, meter: Meter::Requests, models, amount, per_ms, burst: 60, scope };
-        catalog.plans[0].rates.push(rate);
-        make(catalog)
-    };
-    let mut world = World::new(rated, "topup_only");
+    let mut world = World::new(|catalog| make(rated(catalog)), "topup_only");
     let (one, other) = (Worker::new(1), Worker::new(2));
-    let ask = |worker: &Worker, now, state: &RateState| {
-        let mut call = worker.want(now, BLANK, &[]);
-        call.wants[0].rates = Some(state.clone());
-        call
-    };
     let line =
         |need, full_in_us| RateLine { rate: "rpm".to_owned(), need, full_in_us, ..RateLine::default() };
     let blank = RateState { lines: vec![line(1, 0)], ..RateState::default() };
