@@ -48,12 +48,14 @@ pub const RATE_SOLE_AFTER_MS: i64 = 30_000;
 /// How long nodes keep leased tokens that they do not use where more than half of the bucket is there, in
 /// milliseconds.
 pub const RATE_KEEP_MS: u64 = 20_000;
+/// How long others wait for a node's answer to a withdrawal while it calls, in milliseconds.
+pub const RATE_ANSWER_MS: i64 = 10_000;
 /// How long rates are remembered that nobody asks for, in milliseconds.
 pub const RATE_FORGOTTEN_MS: i64 = 600_000;
 /// Nodes that tokens of one account's rates are leased to at a time; others wait.
 pub const RATE_USERS_MAX: usize = 256;
-/// Withdrawals in one answer; the rest comes with the next ones.
-pub const WITHDRAWALS_PER_ANSWER: usize = 4_096;
+/// Withdrawals in one answer: as many as one call can reply to; the rest comes with the next ones.
+pub const WITHDRAWALS_PER_ANSWER: usize = wire::RATE_REPORTS_MAX;
 /// Length of account ids, in bytes.
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.

@@ -17,7 +17,9 @@ use wire::id::names_bucket;
 use wire::{NODE_OPEN_MS, NodeId, RateGrant, RateLine, RateMode, RateState, RateTokens};
 
 use self::level::Level;
-use crate::limits::{RATE_FORGOTTEN_MS, RATE_KEEP_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS};
+use crate::limits::{
+    RATE_ANSWER_MS, RATE_FORGOTTEN_MS, RATE_KEEP_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS,
+};
 
 /// Who takes tokens of an account's rates.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +42,7 @@ enum Holder {
     /// One node, by itself.
     Sole { node: NodeId, epoch: u64 },
     /// The ledger, as soon as that node has answered. True: it has fallen silent, and keeps half.
-    Withdrawn { node: NodeId, half: bool },
+    Withdrawn { node: NodeId, half: bool, since_us: i64 },
     /// The ledger.
     Shared,
 }
@@ -150,10 +152,13 @@ impl Rates {
         }
         self.clip(up_us);
         match self.holder {
-            Holder::Withdrawn { node: waited, half } if waited == node && state.mode != RateMode::Sole => {
+            Holder::Withdrawn { node: waited, half, .. }
+                if waited == node && state.mode != RateMode::Sole =>
+            {
                 for level in &mut self.levels {
                     let stated = state.lines.iter().find(|line| names_bucket(&line.rate, &level.rate));
                     let owed = stated.map_or(0, |line| i64::try_from(line.full_in_us).unwrap_or(i64::MAX));
+                    let owed = owed.min(level.depth_us());
                     let own = if half { level.full_us.saturating_sub(up_us).max(0) } else { 0 };
                     level.full_us = up_us.saturating_add(own.saturating_add(owed).min(level.depth_us()));
                 }
@@ -202,7 +207,7 @@ impl Rates {
                 self.be_sole(at)
             }
             Holder::Sole { node: sole, .. } => {
-                self.begin_turn(at, Holder::Withdrawn { node: sole, half: false });
+                self.begin_turn(at, Holder::Withdrawn { node: sole, half: false, since_us: at.up_us });
                 withdrawn = Some((sole, self.turn));
                 self.lease_if_silent(at, (node, epoch), state)
             }
@@ -255,14 +260,17 @@ impl Rates {
     }
 
     fn lease_if_silent(&mut self, at: Moment, asker: (NodeId, u64), state: &RateState) -> RateGrant {
-        let Holder::Withdrawn { node, half } = self.holder else { return wait() };
-        if !half && at.silent {
+        let Holder::Withdrawn { node, half, since_us } = self.holder else { return wait() };
+        // One that calls and never answers must not starve the others either.
+        let waited_us = at.up_us.saturating_sub(since_us);
+        let silent = at.silent || waited_us >= RATE_ANSWER_MS.saturating_mul(1_000);
+        if !half && silent {
             for level in &mut self.levels {
                 level.full_us = at.up_us;
             }
-            self.holder = Holder::Withdrawn { node, half: true };
+            self.holder = Holder::Withdrawn { node, half: true, since_us };
         }
-        if half || at.silent { self.lease(at, asker, state) } else { wait() }
+        if half || silent { self.lease(at, asker, state) } else { wait() }
     }
 
     /// Leases tokens, or hands the rates over to the only node that still uses them.

@@ -159,6 +159,27 @@ fn a_silent_node_leaves_half_and_a_closed_one_all() {
 }
 
 #[test]
+fn a_node_that_calls_but_never_answers_starves_nobody() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    rates.ask(at(0), (node(1), 1), &fresh(1), &plan);
+    rates.ask(at(SECOND), (node(2), 1), &fresh(1), &plan);
+    let early = rates.ask(at(10 * SECOND), (node(2), 1), &fresh(60), &plan);
+    assert_eq!(early.grant.wait_ms, WAIT_MS);
+    let half = rates.ask(at(11 * SECOND), (node(2), 1), &fresh(60), &plan);
+    assert_eq!((half.grant.mode, tokens(&half).granted), (RateMode::Leased, 30));
+    assert!(rates.waits_for(node(1)), "its answer is still due");
+}
+
+#[test]
+fn what_a_node_owes_is_bounded_by_its_bucket() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 60));
+    let line = RateLine { full_in_us: u64::MAX, ..line(0) };
+    let sole = RateState { turn: 7, mode: RateMode::Sole, lines: vec![line] };
+    let told = rates.ask(at(0), (node(1), 1), &sole, &plan);
+    assert_eq!(tokens(&told).full_in_us, 60_000_000);
+}
+
+#[test]
 fn what_comes_back_can_be_leased_again_once() {
     let (mut rates, plan) = (Rates::default(), plan(1, 60_000, 1));
     rates.ask(at(0), (node(1), 1), &fresh(0), &plan);

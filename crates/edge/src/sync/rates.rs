@@ -23,6 +23,12 @@ impl Edge {
     pub(super) fn hear_withdrawn(&mut self, shared: &dyn SharedData, withdrawn: &[Withdrawal], now: Now) {
         let node = self.node(shared).generation;
         for told in withdrawn {
+            // Said again before the reply could be sent.
+            let replied =
+                |report: &RateReport| report.account == told.account && report.state.turn == told.turn;
+            if self.rate_reports.iter().any(replied) {
+                continue;
+            }
             let changed = self.records.change(shared, &told.account, node, SWAP_TRIES_MUST, |record| {
                 record.withdraw(told.turn);
                 ((record.epoch, record.rate_report(now.mono_us)), Fate::Store)
