@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use tariff::{Micros, Usage};
-use wire::{Outcome, UsageSource, UsageStatus};
+use wire::{NodeId, Outcome, UsageSource, UsageStatus};
 
 use crate::json::Writer;
 use crate::metric::Ended;
@@ -63,7 +63,7 @@ pub(crate) fn line(
     request: &Request,
     ended: Ended,
     bill: Option<(&Hold, &Bill, &[u8])>,
-    place: Option<Place>,
+    place: Option<Result<Place, NodeId>>,
 ) -> String {
     let mut line = Vec::with_capacity(LINE_ROOM);
     let mut json = Writer::new(&mut line);
@@ -92,8 +92,15 @@ pub(crate) fn line(
     if let Some(account) = &request.account {
         json.raw(r#","term":"#).number(account.term);
     }
-    if let Some((lane, seq)) = place {
-        json.raw(r#","lane":"#).text(&lane).raw(r#","seq":"#).number(seq);
+    match place {
+        Some(Ok((lane, seq))) => {
+            json.raw(r#","lane":"#).text(&lane).raw(r#","seq":"#).number(seq);
+        }
+        // Without room in the ring: the ledger charges only what a node that it knows has served.
+        Some(Err(node)) => {
+            json.raw(r#","node":"#).text(&node.to_string());
+        }
+        None => {}
     }
     json.raw("}");
     // Every piece of it came from a `str`.

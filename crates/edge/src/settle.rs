@@ -152,7 +152,8 @@ impl Edge {
         if let Some(account) = account {
             self.after_settlement(shared, &account.id, hold.node, settled, now);
         }
-        freeze::line(request, ended, Some((hold, &bill, &members)), account.and(place))
+        let place = account.map(|_| place.ok_or_else(|| self.node(shared).id));
+        freeze::line(request, ended, Some((hold, &bill, &members)), place)
     }
 
     /// Brings a settlement into the ring, then into the record, then takes it out of the table of open requests:

@@ -133,6 +133,8 @@ pub const IDEMPOTENCY_KEPT_HOURS: i64 = 24;
 
 /// The most reports of one reconciliation.
 pub const REPORTS_MAX: usize = 500;
+/// The largest body of a reconciliation, in bytes: so many reports of up to 8 KiB.
+pub const RECONCILIATION_BYTES_MAX: usize = 4 << 20;
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,7 +65,7 @@ fn a_line_says_all_that_its_event_says() {
                 (settle.request == own.settle.request).then_some((*lane, event.seq, *settle))
             });
             let (lane, seq, settle) = found.expect("its event was sent");
-            assert_eq!(own, Reported { place: Some((lane, seq)), settle });
+            assert_eq!(own, Reported { node: lane.node, place: Some((lane, seq)), settle });
         }
     }
 }
@@ -201,8 +201,9 @@ fn what_names_nobody_is_refused_and_changes_nothing() {
     let stranger = wire::Lane { node: wire::NodeId([9; 16]), ..lane };
     for (reported, reason) in [
         (with(&|r| r.settle.account = "nobody".to_owned()), "unknown_account"),
-        (with(&|r| r.place = Some((stranger, 1))), "unknown_node"),
-        (with(&|r| r.place = Some((lane, u64::MAX))), "seq_ahead"),
+        (with(&|r| (r.node, r.place) = (stranger.node, Some((stranger, 1)))), "unknown_node"),
+        (with(&|r| (r.node, r.place) = (stranger.node, None)), "unknown_node"),
+        (with(&|r| r.settle.key = "another".to_owned()), "unknown_key"),
         (with(&|r| r.settle.request = String::new()), "invalid"),
         (with(&|r| r.settle.takes[0].held = tariff::Micros(-1)), "invalid"),
         (with(&|r| r.settle.takes[0].used = tariff::Micros(i64::MAX)), "invalid"),
@@ -213,7 +214,7 @@ fn what_names_nobody_is_refused_and_changes_nothing() {
         }
     }
     assert_eq!(world.book.journal.len(), entries);
-    let unknown = with(&|r| r.place = Some((stranger, 1)));
+    let unknown = with(&|r| (r.node, r.place) = (stranger.node, Some((stranger, 1))));
     let scope = Scope { unknown_nodes: true, ..Scope::default() };
     assert!(matches!(tell(&mut world, &unknown, scope), Outcome::Charged { .. }));
     let unplaced = with(&|r| (r.place, r.settle.request) = (None, "unplaced".to_owned()));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tariff::Usage;
 
 use crate::event::{Outcome, Settle, Take, UsageSource, UsageStatus};
-use crate::id::Lane;
+use crate::id::{Lane, NodeId};
 
 /// One report. Members that the filter writes for people alone (`plan`, `charge`, `code`) are not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Report {
     /// The node's wall clock when it began, in milliseconds since 1970.
     #[serde(default)]
     pub at: i64,
+    /// The node; absent where the lane names it.
+    #[serde(default)]
+    pub node: Option<NodeId>,
     /// The lane that its settlement went to, as `node/slot/incarnation`; absent = the ring had no room for it.
     #[serde(default)]
     pub lane: Option<String>,
@@ -72,6 +75,8 @@ pub enum ReportError {
 /// A settlement as a report tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported {
+    /// The node that served it.
+    pub node: NodeId,
     /// Lane and number; absent = the ring had no room for it.
     pub place: Option<(Lane, u64)>,
     /// What the lane's event says too.
@@ -105,7 +110,9 @@ impl Report {
         if place.is_some_and(|(_, seq)| seq == 0) {
             return Err(ReportError::Missing("seq"));
         }
+        let node = place.map(|(lane, _)| lane.node).or(self.node).ok_or_else(missing("node"))?;
         Ok(Some(Reported {
+            node,
             place,
             settle: Settle {
                 request: self.request,
@@ -180,7 +187,10 @@ mod tests {
             assert!(SETTLED.contains(cut));
             assert_eq!(read(&SETTLED.replace(cut, "")), Err(error), "{cut}");
         }
-        let unplaced = SETTLED.replace("\"lane\":\"07070707070707070707070707070707/1/2\",", "");
-        assert_eq!(read(&unplaced).unwrap().unwrap().place, None);
+        let lane = "\"lane\":\"07070707070707070707070707070707/1/2\"";
+        let unplaced = SETTLED.replace(lane, "\"node\":\"07070707070707070707070707070707\"");
+        let unplaced = read(&unplaced).unwrap().unwrap();
+        assert_eq!((unplaced.place, unplaced.node.0), (None, [7; 16]));
+        assert_eq!(read(&SETTLED.replace(lane, "\"x\":1")), Err(ReportError::Missing("node")));
     }
 }

@@ -4,7 +4,7 @@
 //! accounts with its leases alone.
 
 use tariff::Micros;
-use wire::{Lane, NodeId, Reported, SEQ_AHEAD_MAX};
+use wire::{Lane, NodeId, Reported};
 
 use super::settle::{self, Caller};
 use crate::command::touch;
@@ -15,7 +15,7 @@ use crate::tx::{LaneState, Now, Tx};
 /// What may be recovered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Also requests of nodes that these books do not know: after a restore to before they began.
+    /// Also requests of nodes and keys that these books do not know: after a restore to before they were made.
     pub unknown_nodes: bool,
     /// Change nothing, say what would be.
     pub preview: bool,
@@ -62,22 +62,22 @@ pub fn recover(tx: &mut impl Tx, now: Now, reported: &Reported, scope: Scope) ->
     if tx.is_charged(&settle.account, &settle.request)? {
         return Ok(Outcome::Known);
     }
-    let is_known = reported.place.is_none() || tx.node(lane.node)?.is_some();
-    if !is_known && !scope.unknown_nodes {
+    if !scope.unknown_nodes && tx.node(reported.node)?.is_none() {
         return Ok(Outcome::Refused("unknown_node"));
     }
-    let LaneState { last, .. } = tx.lane(lane)?;
-    if seq > last.saturating_add(SEQ_AHEAD_MAX) {
-        return Ok(Outcome::Refused("seq_ahead"));
+    if !scope.unknown_nodes && tx.key_by_id(account.as_str(), &settle.key)?.is_none() {
+        return Ok(Outcome::Refused("unknown_key"));
     }
-    let caller = Caller { node: lane.node, clock: now.wall };
+    // However far ahead: nothing moves the lane here, and restored books may lack any number of its events.
+    let LaneState { last, .. } = tx.lane(lane)?;
+    let caller = Caller { node: reported.node, clock: now.wall };
     if scope.preview {
         return Ok(match settle::preview(tx, settle)? {
             Some((amount, debt)) => Outcome::Charged { entry: None, amount, debt },
             None => Outcome::Refused("unknown_term"),
         });
     }
-    let Some(mut charge) = settle::charge(tx, now, caller, (lane, seq), lane.node, settle)? else {
+    let Some(mut charge) = settle::charge(tx, now, caller, (lane, seq), reported.node, settle)? else {
         return Ok(Outcome::Refused("unknown_term"));
     };
     charge.recovered = true;
@@ -96,6 +96,8 @@ pub fn recover(tx: &mut impl Tx, now: Now, reported: &Reported, scope: Scope) ->
 mod tests {
     use super::*;
     use crate::memory::Memory;
+    use wire::SEQ_AHEAD_MAX;
+
     use crate::suite::world::{BLANK, CREDIT, Stands, Worker, World, credits, settled};
 
     const CHANGE: Scope = Scope { unknown_nodes: false, preview: false };
@@ -114,7 +116,16 @@ mod tests {
         let worker = Worker::new(1);
         world.send(worker.want(world.now, Stands { ask: CREDIT, ..BLANK }, &[("r1", 2 * CREDIT)]));
         let settle = world.use_of("r1", credits(5));
-        let reported = Reported { place: Some((worker.lane, 1)), settle };
+        let key = crate::command::key::NewKey {
+            account: settle.account.clone(),
+            id: settle.key.clone(),
+            digest: wire::Digest([7; 32]),
+            name: None,
+            models: None,
+            expires_at: None,
+        };
+        crate::command::key::create(&mut world.subject, world.now, &key).unwrap();
+        let reported = Reported { node: worker.lane.node, place: Some((worker.lane, 1)), settle };
         (world, worker, reported)
     }
 
@@ -155,11 +166,10 @@ mod tests {
         let (mut world, worker, reported) = lost();
         let at = |node: u8, seq| {
             let lane = Lane { node: NodeId([node; 16]), ..worker.lane };
-            Reported { place: Some((lane, seq)), ..reported.clone() }
+            Reported { node: lane.node, place: Some((lane, seq)), ..reported.clone() }
         };
         let mut tell =
             |reported: &Reported, scope| recover(&mut world.subject, world.now, reported, scope).unwrap();
-        assert_eq!(tell(&at(1, SEQ_AHEAD_MAX + 1), CHANGE), Outcome::Refused("seq_ahead"));
         assert_eq!(tell(&at(7, 1), CHANGE), Outcome::Refused("unknown_node"));
         let mut unsound = at(1, 1);
         unsound.settle.takes[0].used = Micros(-1);
@@ -167,7 +177,13 @@ mod tests {
         let mut nobody = at(1, 1);
         nobody.settle.account = "nobody".to_owned();
         assert_eq!(tell(&nobody, CHANGE), Outcome::Refused("unknown_account"));
-        assert!(charged(tell(&at(1, SEQ_AHEAD_MAX), CHANGE)).0, "as far ahead as lanes may be");
+        let mut keyless = at(1, 1);
+        keyless.settle.key = "key_of_another".to_owned();
+        assert_eq!(tell(&keyless, CHANGE), Outcome::Refused("unknown_key"));
+        let placeless = Reported { place: None, ..at(7, 1) };
+        assert_eq!(tell(&placeless, CHANGE), Outcome::Refused("unknown_node"));
+        let far = at(1, SEQ_AHEAD_MAX + 2);
+        assert!(charged(tell(&far, CHANGE)).0, "the books were restored to long before");
         let mut placeless = Reported { place: None, ..reported.clone() };
         placeless.settle.request = "r2".to_owned();
         assert!(charged(tell(&placeless, CHANGE)).0, "one that never had a place");

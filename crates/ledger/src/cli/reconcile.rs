@@ -10,28 +10,38 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tariff::Micros;
 
-use super::access_log::{Line, Lines};
+use super::access_log::{Line, Lines, REPORT_BYTES_MAX, Site};
 use super::client::{Answer, Client, ClientArgs};
 use super::failure::{Failure, Outcome};
 use super::print;
 use crate::dto::{Credits, ReconcileResult, Reconciled, ReconciledReport};
+use crate::service::RECONCILIATION_BYTES_MAX;
 
 /// Charge from Envoy's access log what the ledger never heard of.
 ///
 /// For what `kill -9` of an Envoy took with it, and for what a restore of the ledger took back. Every request
 /// is charged once, whoever tells of it first: it may be run again, and while Envoys serve. Lines without a
-/// report of the filter are passed over; a line that is cut off is counted.
+/// report of the filter are passed over; a line that is cut off is counted. Lines may stand in the wrappings of
+/// Docker (json-file) and of Kubernetes (CRI).
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Reconcile {
     /// The access log; `-` = standard input
     #[arg(long, value_name = "FILE")]
     access_log: PathBuf,
+    /// JSON log: the member that holds `%FILTER_STATE(wasm.bursar:PLAIN)%`; within objects with dots (`a.b`),
+    /// empty = the line itself. Nothing else in a line is read
+    #[arg(long, value_name = "NAME", default_value = "bursar")]
+    member: String,
+    /// Text log: what stands right before `%FILTER_STATE(wasm.bursar:PLAIN)%`. Its last occurrence counts: safe
+    /// where nothing that a client may write (user agent, path, headers) is logged after it
+    #[arg(long, value_name = "TEXT", conflicts_with = "member", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    mark: Option<String>,
     /// Change nothing, say what would be charged
     #[arg(long)]
     dry_run: bool,
-    /// Also charge requests of Envoys that these books have never heard of: after a restore to a copy from
-    /// before they began
+    /// Also charge requests of Envoys and keys that these books have never heard of: after a restore to a copy
+    /// from before they were made
     #[arg(long)]
     unknown_nodes: bool,
     #[command(flatten)]
@@ -47,13 +57,17 @@ Examples:
   Rotated logs:
     zcat /var/log/envoy/access.log.*.gz | bursar reconcile --access-log -
 
+  A text log with `bursar=%FILTER_STATE(wasm.bursar:PLAIN)%` at the end of its format:
+    bursar reconcile --access-log access.log --mark ' bursar='
+
   After the ledger was restored from a copy:
     bursar reconcile --access-log access.log --unknown-nodes
 
 Exit status: 0 done, 1 something was refused or failed, 2 bad input.";
 
-/// Reports of one call.
+/// Reports of one call: at their longest they fit into its body.
 const REPORTS_PER_CALL: usize = 200;
+const _: () = assert!(REPORTS_PER_CALL * (REPORT_BYTES_MAX + 1) < RECONCILIATION_BYTES_MAX - 1_024);
 /// Lines between two words of progress.
 const PROGRESS_LINES: u64 = 100_000;
 /// The most refused requests that are named.
@@ -101,9 +115,10 @@ impl Reconcile {
     pub fn run(self) -> Outcome {
         let client = self.client.client()?;
         let mut summary = Summary { dry_run: self.dry_run, ..Summary::default() };
+        let site = self.mark.clone().map_or_else(|| Site::member(&self.member), Site::Mark);
         let outcome = match self.access_log.as_os_str() == "-" {
-            true => self.charge(&client, &mut Lines::new(io::stdin().lock()), &mut summary),
-            false => self.charge(&client, &mut Lines::new(open(&self.access_log)?), &mut summary),
+            true => self.charge(&client, &mut Lines::new(io::stdin().lock(), site), &mut summary),
+            false => self.charge(&client, &mut Lines::new(open(&self.access_log)?, site), &mut summary),
         };
         if self.client.json {
             print::json(&summary)?;
@@ -112,6 +127,10 @@ impl Reconcile {
         }
         outcome?;
         match summary.refused {
+            0 if summary.unreadable > 0 && summary.reports == 0 => Err(Failure::Refused(format!(
+                "bursar: no report found, {} lines cannot be read: see --member and --mark",
+                summary.unreadable
+            ))),
             0 => Ok(()),
             refused => Err(Failure::Refused(format!("bursar: {refused} reports were refused"))),
         }

@@ -13,10 +13,10 @@ pub struct Reconciliation {
     /// The filter's reports, as they stand in Envoy's access log (filter state `wasm.bursar`); at most 500.
     #[schema(value_type = Vec<Object>, max_items = 500)]
     pub reports: Vec<Box<RawValue>>,
-    /// Change nothing, say what would be.
+    /// Change nothing, say what would be: each report is reckoned by itself, as if it were the only one.
     #[serde(default)]
     pub dry_run: bool,
-    /// Also charge requests of nodes that these books do not know: after a restore to before they began.
+    /// Also charge requests of nodes and keys that these books do not know: after a restore to before they were made.
     #[serde(default)]
     pub unknown_nodes: bool,
 }
@@ -36,7 +36,7 @@ pub struct ReconciledReport {
     pub request_id: Option<String>,
     /// What became of it.
     pub result: ReconcileResult,
-    /// Why, where it was refused (`unknown_account`, `unknown_node`, `invalid` …), or what cannot be read.
+    /// Why, where it was refused (`unknown_account`, `unknown_node`, `unknown_key`, `invalid` …), or what cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The entry, where it was charged.

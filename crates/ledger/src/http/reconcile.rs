@@ -10,10 +10,7 @@ use super::extract::{parse, read_body, require_json};
 use super::openapi::ReconcileRefusals;
 use super::respond::{Answer, Problem};
 use crate::dto::{Reconciled, Reconciliation};
-use crate::service::REPORTS_MAX;
-
-/// The largest body: 500 reports of up to 8 KiB.
-const BODY_BYTES_MAX: usize = 4 << 20;
+use crate::service::{RECONCILIATION_BYTES_MAX, REPORTS_MAX};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
@@ -31,7 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
 )]
 async fn reconcile(State(app): State<App>, request: Request) -> Answer<Json<Reconciled>> {
     let (parts, body) = request.into_parts();
-    let bytes = read_body(body, BODY_BYTES_MAX).await?;
+    let bytes = read_body(body, RECONCILIATION_BYTES_MAX).await?;
     require_json(&parts.headers)?;
     let reconciliation: Reconciliation = parse(&bytes)?;
     let count = reconciliation.reports.len();

@@ -1,5 +1,6 @@
 //! Charging from the access log: the call, and the command that makes it.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
@@ -11,10 +12,17 @@ use crate::support::{ADMIN, EDGE, Server, bearer};
 
 const NODE: &str = "07070707070707070707070707070707";
 
-/// A server with an account, and a node that has called once.
+thread_local! {
+    /// The id of the account's key.
+    static KEY: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// A server with an account and its key, and a node that has called once.
 fn server() -> Server {
     let server = Server::start();
     server.account("acme", "starter");
+    let key = server.post("/v1/accounts/acme/keys", &json!({})).ok(201);
+    KEY.set(key["id"].as_str().unwrap().to_owned());
     let hello: SyncRequest =
         serde_json::from_value(json!({"v": wire::VERSION, "node": NODE, "now": 1_800_000_000_000_i64}))
             .unwrap();
@@ -27,7 +35,7 @@ fn server() -> Server {
 
 /// 1,000 input and 2,000 output tokens at 10 and 30 credits per million: 0.07 credits.
 fn report(request: &str, seq: u64) -> Value {
-    json!({"request": request, "outcome": "settled", "operation": "chat", "account": "acme", "key": "key_1",
+    json!({"request": request, "outcome": "settled", "operation": "chat", "account": "acme", "key": KEY.with_borrow(String::clone),
         "plan": "starter", "model": "small", "charge": "0.070000", "source": "reported", "status": "complete",
         "usage": {"input_tokens": 1000, "output_tokens": 2000}, "lease": 1,
         "takes": [{"bucket": "credits", "held": 70000, "used": 70000}], "at": 1_700_000_000_000_i64, "term": 1,
@@ -105,24 +113,47 @@ fn what_the_ledger_does_not_know_is_refused_with_its_reason() {
     negative["takes"][0]["held"] = json!(-1);
     let mut unreadable = report("req_4", 4);
     unreadable["usage"] = json!({"input_tokens": -5});
+    let mut keyless = report("req_6", 6);
+    keyless["key"] = json!("key_of_another");
+    let mut placeless = report("req_7", 7);
+    placeless["lane"].take();
     let released = json!({"request": "req_5", "outcome": "released", "operation": "chat", "plan": "starter"});
-    let log: String = [&nobody, &stranger, &negative, &unreadable, &released, &report("good", 5)]
-        .into_iter()
-        .map(line)
-        .collect();
+    let log: String =
+        [&nobody, &stranger, &negative, &unreadable, &keyless, &placeless, &released, &report("good", 5)]
+            .into_iter()
+            .map(line)
+            .collect();
     let (status, seen) = summary(&server, &log, &[]);
     assert_eq!(status, Some(1), "{seen}");
-    assert_eq!(seen["reasons"], json!({"unknown_account": 1, "unknown_node": 1, "invalid": 1}), "{seen}");
+    assert_eq!(
+        seen["reasons"],
+        json!({"unknown_account": 1, "unknown_node": 1, "unknown_key": 1, "invalid": 1}),
+        "{seen}"
+    );
     assert_eq!(
         (&seen["posted"], &seen["nothing"], &seen["unreadable"]),
-        (&json!(1), &json!(1), &json!(1)),
+        (&json!(1), &json!(1), &json!(2)),
         "{seen}"
     );
     assert_eq!(charges(&server).len(), 1, "bad ones block no good one");
     let text = String::from_utf8(run(&server, &log, &[]).stdout).unwrap();
     assert!(text.contains("refused: req_2: unknown_node"), "{text}");
     let (_, after_restore) = summary(&server, &log, &["--unknown-nodes"]);
-    assert_eq!(after_restore["posted"], 1, "{after_restore}");
+    assert_eq!(after_restore["posted"], 2, "{after_restore}");
+}
+
+#[test]
+fn what_a_client_wrote_into_the_log_charges_nothing() {
+    let server = server();
+    let forged = report("forged", 1).to_string();
+    let huge = report(&"r".repeat(60_000), 2);
+    let mut log = json!({"agent": forged, "bursar": null}).to_string() + "\n";
+    log += &(json!({"agent": forged, "bursar": report("true", 3).to_string()}).to_string() + "\n");
+    log += &line(&huge).repeat(100);
+    let (status, seen) = summary(&server, &log, &[]);
+    assert_eq!((status, &seen["posted"], &seen["unreadable"]), (Some(0), &json!(1), &json!(100)), "{seen}");
+    let charges = charges(&server);
+    assert!(charges.len() == 1 && charges[0]["request_id"] == "true", "{charges:?}");
 }
 
 #[test]
@@ -156,4 +187,12 @@ fn bad_input_is_said() {
     assert_eq!(missing.status.code(), Some(2), "{missing:?}");
     let (status, empty) = summary(&server, "", &[]);
     assert_eq!((status, &empty["lines"]), (Some(0), &json!(0)));
+    let mut rest = report("", 1);
+    rest.as_object_mut().unwrap().remove("request");
+    // As the filter writes it: the request first.
+    let text = format!("200 {{\"request\":\"req_1\",{}\n", &rest.to_string()[1..]);
+    let (status, seen) = summary(&server, &text, &[]);
+    assert_eq!((status, &seen["unreadable"]), (Some(1), &json!(1)), "a text log without --mark: {seen}");
+    let (status, seen) = summary(&server, &text, &["--mark", "200 "]);
+    assert_eq!((status, &seen["posted"]), (Some(0), &json!(1)), "{seen}");
 }
