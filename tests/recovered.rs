@@ -105,7 +105,7 @@ async fn an_envoy_killed_under_load_with_settlements_on_board() -> Result<()> {
         load.served(40).await?;
         stack.kill_gateway()?;
         let served = load.ended().await?;
-        stack.fault(Fault::None).await?;
+        // The line went with its Envoy; the next one has a line of its own.
         stack.add_gateway().await?;
         still_serves(&stack, &account).await?;
 
