@@ -1,9 +1,9 @@
 //! One worker VM's state: everything that outlives a root context and a stream.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
 use wire::{Digest, RateReport, Return};
@@ -42,16 +42,16 @@ pub struct Edge {
     pub(crate) parked: Parked,
     pub(crate) lookups: LookupBudget,
     /// Snapshots to fetch with the next sync.
-    pub(crate) refresh: HashSet<Box<str>>,
+    pub(crate) refresh: BTreeSet<Box<str>>,
     /// The next sync does not wait for its time: the feed told of changes, or adopted events are left.
     pub(crate) hasty: bool,
     /// Accounts whose lease runs low.
-    pub(crate) low: HashSet<Box<str>>,
+    pub(crate) low: BTreeSet<Box<str>>,
     /// How records stand with their rates, to be told with the next sync.
     pub(crate) rate_reports: Vec<RateReport>,
     /// Accounts that the ledger has leased tokens of rates of: given back when they have rested for so many
     /// microseconds.
-    pub(crate) leased: HashMap<Box<str>, u64>,
+    pub(crate) leased: BTreeMap<Box<str>, u64>,
     /// Leases given back, to be told with the next sync.
     pub(crate) returns: Vec<Return>,
     pub(crate) flight: Option<Flight>,
@@ -161,11 +161,11 @@ impl Edge {
             requests: HashMap::new(),
             parked: Parked::default(),
             lookups: LookupBudget::default(),
-            refresh: HashSet::new(),
+            refresh: BTreeSet::new(),
             hasty: false,
-            low: HashSet::new(),
+            low: BTreeSet::new(),
             rate_reports: Vec::new(),
-            leased: HashMap::new(),
+            leased: BTreeMap::new(),
             returns: Vec::new(),
             flight: None,
             catalog_flight: None,

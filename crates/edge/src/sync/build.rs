@@ -145,7 +145,9 @@ impl Edge {
     /// What parked requests and leases that run low want.
     fn wants(&mut self, shared: &dyn SharedData, refill_us: u64, now: Now) -> Vec<Want> {
         let mut parked = self.parked_needs(now);
-        for account in self.low.drain().take(WANTS_MAX) {
+        // In a fixed order: one seed of the simulator is one run.
+        for _ in 0..WANTS_MAX {
+            let Some(account) = self.low.pop_first() else { break };
             parked.entry(account).or_default();
         }
         let slot = self.lane.as_ref().map(|lane| lane.lane.slot);
