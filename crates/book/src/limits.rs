@@ -52,6 +52,8 @@ pub const RATE_KEEP_MS: u64 = 20_000;
 pub const RATE_ANSWER_MS: i64 = 10_000;
 /// How long rates are remembered that nobody asks for, in milliseconds.
 pub const RATE_FORGOTTEN_MS: i64 = 600_000;
+/// How far ahead of the ledger's wall clock a node's turn of rates is believed, in milliseconds: a day.
+pub const RATE_TURN_AHEAD_MAX: u64 = 86_400_000;
 /// Nodes that tokens of one account's rates are leased to at a time; others wait.
 pub const RATE_USERS_MAX: usize = 256;
 /// Withdrawals in one answer: as many as one call can reply to; the rest comes with the next ones.

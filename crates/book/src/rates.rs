@@ -18,7 +18,8 @@ use wire::{NODE_OPEN_MS, NodeId, RateGrant, RateLine, RateMode, RateState, RateT
 
 use self::level::Level;
 use crate::limits::{
-    RATE_ANSWER_MS, RATE_FORGOTTEN_MS, RATE_KEEP_MS, RATE_SOLE_AFTER_MS, RATE_USERS_MAX, WAIT_MS,
+    RATE_ANSWER_MS, RATE_FORGOTTEN_MS, RATE_KEEP_MS, RATE_SOLE_AFTER_MS, RATE_TURN_AHEAD_MAX, RATE_USERS_MAX,
+    WAIT_MS,
 };
 
 /// Who takes tokens of an account's rates.
@@ -182,6 +183,7 @@ impl Rates {
         plan: &[PlanRate],
     ) -> Decision {
         self.asked_us = at.up_us;
+        self.pass_turn(at, node, state.turn);
         self.follow(at, state, plan);
         self.report(at.up_us, node, state);
         let mut withdrawn = None;
@@ -218,6 +220,24 @@ impl Rates {
         Decision { grant, withdrawn }
     }
 
+    /// A node knows a higher turn: of a process before this one, whose clock was ahead. It hears only what is of
+    /// a later turn, so one begins.
+    fn pass_turn(&mut self, at: Moment, node: NodeId, turn: u64) {
+        let believed = u64::try_from(at.wall).unwrap_or(0).saturating_add(RATE_TURN_AHEAD_MAX);
+        if turn <= self.turn || turn > believed {
+            return;
+        }
+        let holder = match self.holder {
+            Holder::Sole { node: sole, .. } if sole != node => return,
+            Holder::Withdrawn { .. } => return,
+            own => own,
+        };
+        self.turn = turn;
+        if holder != Holder::Nobody {
+            self.begin_turn(at, holder);
+        }
+    }
+
     /// Takes over the plan's rates. What is not known of a bucket is reckoned from the worst.
     fn follow(&mut self, at: Moment, state: &RateState, plan: &[PlanRate]) {
         self.levels.retain(|level| plan.iter().any(|rate| *rate.id == *level.rate));
@@ -225,7 +245,7 @@ impl Rates {
             let (amount, burst) = (rate.amount.max(1), rate.burst);
             let per_us = rate.per_ms.saturating_mul(1_000).max(1);
             if let Some(level) = self.levels.iter_mut().find(|level| *level.rate == *rate.id) {
-                (level.amount, level.per_us, level.burst) = (amount, per_us, burst);
+                level.redefine(at.up_us, amount, per_us, burst);
                 continue;
             }
             let mut level =
@@ -369,7 +389,8 @@ impl Rates {
                 line.map_or(0, Line::outstanding)
             };
             let outstanding = self.users.iter().map(of_rate).fold(0, u64::saturating_add);
-            let floor = up_us.saturating_add(level.time_of(outstanding));
+            // Of a rate that was larger more may be out than there is room for.
+            let floor = up_us.saturating_add(level.time_of(outstanding).min(level.depth_us()));
             level.full_us = level.full_us.max(floor);
         }
     }

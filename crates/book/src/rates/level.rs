@@ -30,6 +30,19 @@ impl Level {
         self.time_of(self.burst)
     }
 
+    /// Takes over what the rate is by another plan: the tokens that it lacks stay, not the time that they would
+    /// have taken by the rate before.
+    pub fn redefine(&mut self, up_us: i64, amount: u64, per_us: u64, burst: u64) {
+        if (self.amount, self.per_us, self.burst) == (amount, per_us, burst) {
+            return;
+        }
+        let owed = u128::try_from(self.full_us.saturating_sub(up_us)).unwrap_or(0);
+        let lacking = owed.saturating_mul(self.amount.into()).div_ceil(u128::from(self.per_us.max(1)));
+        (self.amount, self.per_us, self.burst) = (amount, per_us, burst);
+        let owed = self.time_of(u64::try_from(lacking).unwrap_or(u64::MAX)).min(self.depth_us());
+        self.full_us = up_us.saturating_add(owed);
+    }
+
     /// Tokens that can be taken now.
     pub fn tokens(&self, up_us: i64, half: bool) -> u64 {
         let owed = self.full_us.saturating_sub(up_us).max(0);

@@ -150,7 +150,9 @@ impl<'a> Desk<'a> {
         sharers.push(node);
         sharers.sort_unstable();
         sharers.dedup();
-        let waited = account.soft.waiting_since.is_some_and(|since| up.saturating_sub(since) >= WAIT_MS_MAX);
+        // Only where somebody has been waiting until a moment ago: who comes later is patient anew.
+        let since = account.soft.waiting_since.filter(|_| is_waited_for(account.soft.waited_at, up));
+        let waited = since.is_some_and(|since| up.saturating_sub(since) >= WAIT_MS_MAX);
         // Only credits are rationed by lots; a bucket that is none of the account's has nothing.
         let pots = want.asks.iter().filter(|ask| ask.bucket == CREDITS).take(1);
         Self {
@@ -349,7 +351,7 @@ fn state(tx: &mut impl Tx, id: &str, node: NodeId, want: &Want) -> Result<(), St
 /// Remembers since when askers wait, and calls idle leases back, not too often.
 fn note_wait(tx: &mut impl Tx, id: &str, now: Now, recall: bool, waits: bool) -> Result<(), StoreError> {
     let Some(soft) = tx.soft(id)? else { return Ok(()) };
-    let is_fresh = soft.waited_at.is_some_and(|last| now.up.saturating_sub(last) < WAIT_MS_MAX);
+    let is_fresh = is_waited_for(soft.waited_at, now.up);
     if waits {
         soft.waiting_since = soft.waiting_since.filter(|_| is_fresh).or(Some(now.up));
         soft.waited_at = Some(now.up);
@@ -362,6 +364,11 @@ fn note_wait(tx: &mut impl Tx, id: &str, now: Now, recall: bool, waits: bool) ->
         tx.change(Change::Recall { account: id.to_owned() })?;
     }
     Ok(())
+}
+
+/// Whether an asker has had to wait a moment ago.
+fn is_waited_for(waited_at: Option<i64>, up: i64) -> bool {
+    waited_at.is_some_and(|last| up.saturating_sub(last) < WAIT_MS_MAX)
 }
 
 fn unknown(want: &Want, request: &ParkedRequest) -> Verdict {
