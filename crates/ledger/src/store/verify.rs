@@ -28,7 +28,7 @@ pub struct Report {
     pub accounts: u64,
     /// Lanes looked at.
     pub lanes: u64,
-    /// What disagrees, at most [`PROBLEMS_MAX`].
+    /// What disagrees, at most `PROBLEMS_MAX`.
     pub problems: Vec<Disagreement>,
     /// How many more disagree than are listed.
     pub unlisted: u64,

@@ -8,7 +8,7 @@ use crate::random::Random;
 
 /// Accounts of a run.
 pub const ACCOUNTS_MAX: u64 = 4;
-/// Fault kinds, in the order of [`Fault::kind`]'s index.
+/// Fault kinds, in the order of `Fault::kind`'s index.
 pub const FAULTS: [&str; 12] = [
     "cut",
     "slow line",
