@@ -31,6 +31,8 @@ pub struct Account {
     pub deny: Vec<Denial>,
     /// Until when it is good, in microseconds; past it the node refreshes but goes on.
     pub fresh_until_us: u64,
+    /// This worker has it from the ledger, and hears of changes; else another worker left it in shared data.
+    pub heard: bool,
 }
 
 /// A policy with what the hot path needs precomputed.
@@ -131,7 +133,7 @@ impl Accounts {
     }
 
     /// Stores a snapshot; false where it is older than what is known (I11).
-    pub fn store(&mut self, mut snapshot: Snapshot, fresh_until_us: u64) -> bool {
+    pub fn store(&mut self, mut snapshot: Snapshot, fresh_until_us: u64, heard: bool) -> bool {
         if self.known.fetch(snapshot.account.as_str()).is_some_and(|known| known.version > snapshot.version) {
             return false;
         }
@@ -148,6 +150,7 @@ impl Accounts {
             help,
             deny: snapshot.deny,
             fresh_until_us,
+            heard,
         };
         self.known.insert(id, Rc::new(account));
         true
@@ -268,8 +271,8 @@ mod tests {
     #[test]
     fn i11_a_lower_version_never_replaces_a_higher_one() {
         let mut accounts = Accounts::new(8);
-        assert!(accounts.store(snapshot(2, "pro"), 0));
-        assert!(!accounts.store(snapshot(1, "starter"), 0));
+        assert!(accounts.store(snapshot(2, "pro"), 0, true));
+        assert!(!accounts.store(snapshot(1, "starter"), 0, true));
         assert_eq!(
             accounts.fetch("a").map(|account| account.policy.policy.plan.clone()).as_deref(),
             Some("pro")

@@ -107,9 +107,13 @@ impl Edge {
         let Some(account) = account else {
             return Next::Ledger(Reason::Snapshot, Vec::new());
         };
-        let refused = (account.status != AccountStatus::Active).then(|| refuse::not_active(account.status));
+        let next = if account.status == AccountStatus::Active {
+            Next::Proceed
+        } else {
+            self.refuse_by(&account, refuse::not_active(account.status), now)
+        };
         request.account = Some(account);
-        refused.map_or(Next::Proceed, Next::Refusal)
+        next
     }
 
     /// Gates, rates, limits and credits, once everything of the request is known.
@@ -123,7 +127,7 @@ impl Edge {
         };
         request.account = Some(Rc::clone(&account));
         if account.status != AccountStatus::Active {
-            return Next::Refusal(refuse::not_active(account.status));
+            return self.refuse_by(&account, refuse::not_active(account.status), now);
         }
         if account.fresh_until_us < now.mono_us {
             self.refresh.insert(account.id.clone());
@@ -141,7 +145,7 @@ impl Edge {
             return Next::Refusal(refuse::unknown_model(asked));
         };
         if let Some(refusal) = closed_to(&key, &account, asked, &model) {
-            return Next::Refusal(refusal);
+            return self.refuse_by(&account, refusal, now);
         }
         if !self.may_admit(now) && !self.may_go_beyond(request, now) {
             return Next::Ledger(Reason::Liveness, Vec::new());
@@ -150,6 +154,14 @@ impl Edge {
             return Next::Refusal(refuse::ring_full());
         }
         self.hold(shared, request, &key, &account, model, now)
+    }
+
+    /// A refusal by what is known of an account, or the question whether that is still so.
+    pub(crate) fn refuse_by(&self, account: &Account, refusal: Refusal, now: Now) -> Next {
+        if self.is_current(account, now) {
+            return Next::Refusal(refusal);
+        }
+        Next::Ledger(Reason::Snapshot, Vec::new())
     }
 
     /// Whether the lane has room for another request beside those that are open: each may leave a settlement

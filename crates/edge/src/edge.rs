@@ -47,6 +47,8 @@ pub struct Edge {
     pub(crate) hasty: bool,
     /// Accounts whose lease runs low.
     pub(crate) low: BTreeSet<Box<str>>,
+    /// Accounts whose idle leases are wanted elsewhere.
+    pub(crate) recalled: BTreeSet<Box<str>>,
     /// How records stand with their rates, to be told with the next sync.
     pub(crate) rate_reports: Vec<RateReport>,
     /// Accounts that the ledger has leased tokens of rates of: given back when they have rested for so many
@@ -86,6 +88,8 @@ pub(crate) struct Clocks {
 pub(crate) struct LedgerView {
     /// When the last answered call was sent; 0 = never.
     pub answered_us: u64,
+    /// When the last call of this worker's own was sent that was answered: it has read the change feed so far.
+    pub heard_us: u64,
     /// Calls failed since.
     pub failures: u32,
     pub generation: Option<String>,
@@ -164,6 +168,7 @@ impl Edge {
             refresh: BTreeSet::new(),
             hasty: false,
             low: BTreeSet::new(),
+            recalled: BTreeSet::new(),
             rate_reports: Vec::new(),
             leased: BTreeMap::new(),
             returns: Vec::new(),

@@ -82,6 +82,8 @@ impl Edge {
         request.rates_taken = changed.result.as_ref().ok().copied();
         match changed.result {
             Ok(_) => Ok(()),
+            // The body's phase asks whether that is still so.
+            Err(Taken::Denied(_)) if !self.is_current(&account, now) => Ok(()),
             Err(Taken::Denied(denied)) => Err(refuse::denied(&account, denied, None)),
             Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
             // The body's phase waits for the ledger.
@@ -155,6 +157,7 @@ impl Edge {
             Taken::Rate { id, retry_us } => {
                 self.refused(shared, request, hold, refuse::rate(&id, retry_us), now)
             }
+            Taken::Denied(_) if !self.is_current(account, now) => Next::Ledger(Reason::Snapshot, Vec::new()),
             Taken::Denied(denied) => {
                 let refusal = refuse::denied(account, denied, Some(&hold));
                 self.refused(shared, request, hold, refusal, now)

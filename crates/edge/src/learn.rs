@@ -8,6 +8,7 @@ use wire::{Digest, NODE_ADMITS_MS};
 
 use crate::account::{Account, KeyState};
 use crate::edge::Edge;
+use crate::limits::CURRENT_US;
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -47,7 +48,7 @@ impl Edge {
             self.refresh.insert(id.into());
         }
         self.heard_of(found.cursor);
-        self.accounts.store(snapshot, found.fresh_until_us);
+        self.accounts.store(snapshot, found.fresh_until_us, false);
         self.accounts.fetch(id)
     }
 
@@ -84,6 +85,14 @@ impl Edge {
     pub(crate) fn note_answer(&self, shared: &dyn SharedData) {
         let words = [self.ledger.answered_us, self.ledger.rates_since].map(u64::to_le_bytes);
         let _ = shared.set(&self.keys_in_shared.live(), words.as_flattened(), None);
+    }
+
+    /// Whether a refusal may be given by what is known of an account: it was heard from the ledger, and all changes
+    /// up to a moment ago. A worker that has rested may have missed a top-up; where the ledger cannot be asked,
+    /// what is known must do.
+    pub(crate) fn is_current(&self, account: &Account, now: Now) -> bool {
+        let silent_us = now.mono_us.saturating_sub(self.ledger.heard_us);
+        self.ledger.failures > 0 || (account.heard && silent_us < CURRENT_US)
     }
 
     /// A worker that has read nothing of the change feed must read on from the oldest thing that it took over.

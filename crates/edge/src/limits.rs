@@ -99,6 +99,9 @@ pub const TOKENS_IDLE_US: u64 = 2_000_000;
 /// Accounts whose leased tokens a VM watches, and reports of rates that wait for a call. Beyond, the ledger
 /// counts tokens as used, and a node as one that refills by itself, for longer than it need.
 pub const RATES_WATCHED: usize = 8_192;
+/// A worker refuses by what it knows of an account for this long after its last answered call, in microseconds: two
+/// calls may be lost.
+pub const CURRENT_US: u64 = 3_000_000;
 /// How long `in_flight` is remembered, in microseconds.
 pub const IN_FLIGHT_US: u64 = 250_000;
 

@@ -98,3 +98,56 @@ fn a_worker_that_was_silent_speaks_under_the_id_that_the_node_has() {
     assert_eq!(world.charges("a"), 1, "{:?}", world.warnings);
     world.check_at_rest();
 }
+
+/// The answer that granted something was lost and the request gave up: nobody on the node knew of the lease, nor
+/// could give it back, and the account had nothing for anybody else for as long as the node lived.
+#[test]
+fn what_a_lost_answer_has_granted_comes_home_when_it_is_recalled() {
+    let mut world = World::new(1, "hold");
+    world.account("a", "topup_only");
+    world.top_up("a", "0.03", "t1");
+    world.account("b", "max");
+    serve(&mut world, "b");
+    world.pass(1_500);
+    let stream = world.chat_headers(0, "a", &ask(SONNET, 100));
+    world.pass(300);
+    world.ledger = Ledger::Deaf;
+    world.body(stream);
+    world.leave(stream);
+    world.pass(3_000);
+    let leased = |world: &World| world.book.accounts["a"].outstanding("credits").get();
+    assert!(leased(&world) > 0, "the grant was made and never heard of");
+    world.replace_vm(0);
+    world.ledger = Ledger::Up;
+    serve(&mut world, "b");
+    world.pass(2_000);
+    // Another node wants it.
+    book::Tx::change(&mut world.book, wire::Change::Recall { account: "a".to_owned() }).expect("a change");
+    world.pass(2_500);
+    assert_eq!(leased(&world), 0);
+    world.check_at_rest();
+}
+
+/// A worker that has rested while the account was topped up refused by the denial that it remembered.
+#[test]
+fn a_worker_that_has_rested_asks_before_it_refuses() {
+    for mode in ["hold", "stream"] {
+        let mut world = World::new(2, mode);
+        world.account("a", "topup_only");
+        for worker in [0, 1] {
+            let stream = world.chat(worker, "a", &ask(SONNET, 10));
+            assert!(matches!(world.streams[stream].seen, Some(sim::Seen::Reply(402, _))), "{mode}");
+        }
+        world.pass(90_000);
+        world.top_up("a", "1", "t1");
+        world.pass(1_000);
+        for worker in [0, 1] {
+            let stream = world.chat(worker, "a", &ask(SONNET, 10));
+            world.pass(300);
+            assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded), "{mode}, worker {worker}");
+            world.answer(stream, 200, &usage(10, 10));
+        }
+        world.pass(2_000);
+        world.check_at_rest();
+    }
+}

@@ -98,7 +98,8 @@ impl Edge {
         self.rate_reports.extend(flight.rates);
         for account in flight.wants {
             self.end_refill(shared, &account, flight.refill_us, |_| ());
-            self.low.insert(account);
+            let asked = if flight.recalled.contains(&account) { &mut self.recalled } else { &mut self.low };
+            asked.insert(account);
         }
     }
 
@@ -112,7 +113,7 @@ impl Edge {
         }
         self.ledger.failures = 0;
         self.clock.retry_after = 0;
-        self.ledger.answered_us = flight.sent_us;
+        (self.ledger.answered_us, self.ledger.heard_us) = (flight.sent_us, flight.sent_us);
         if let Some(ack) = response.ack.take() {
             self.acknowledge(shared, &ack, now);
         }
@@ -130,6 +131,10 @@ impl Edge {
         self.learn(shared, &mut response, now);
         response.verdicts.into_iter().for_each(|verdict| self.hear(shared, verdict, now));
         self.grant(shared, flight.wants, flight.refill_us, (&response.grants, &response.rates), now);
+        let node = self.node(shared).generation;
+        for account in flight.recalled {
+            self.return_free(shared, &account, node);
+        }
     }
 
     /// Where the ledger has closed this node, or is not the one that its leases are of, they are void; `asked_as`
@@ -180,7 +185,7 @@ impl Edge {
             self.refresh.remove(snapshot.account.as_str());
             self.directory.store_snapshot(shared, node, &snapshot, response.cursor, now.mono_us);
             let fresh_until_us = now.mono_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
-            self.accounts.store(snapshot, fresh_until_us);
+            self.accounts.store(snapshot, fresh_until_us, true);
         }
     }
 
@@ -197,7 +202,7 @@ impl Edge {
         let own = self.lane.as_mut().filter(|lane| lane.lane == ack.lane);
         let adopted = self.adopted.iter_mut().find(|lane| lane.lane == ack.lane);
         if let Some(lane) = own.or(adopted) {
-            let before = lane.depth();
+            let (before, known) = (lane.depth(), lane.gap());
             lane.acknowledge(ack.last);
             if let Some(expected) = ack.expected {
                 lane.expect(expected);
@@ -208,6 +213,8 @@ impl Edge {
                     )));
                 }
             }
+            // A hole that was not known is declared at once, a known one in its turn.
+            self.hasty |= known.is_none() && lane.gap().is_some();
             // A lost lane is noticed by the next regular heartbeat.
             lane.beat_again(shared, &self.keys_in_shared, now.mono_us);
             progressed = lane.depth() < before;
@@ -250,6 +257,7 @@ impl Edge {
             Change::Recall { account } => {
                 let node = self.node(shared).generation;
                 self.return_free(shared, &account, node);
+                self.recalled.insert(account.into());
             }
         }
     }

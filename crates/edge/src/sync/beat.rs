@@ -83,7 +83,7 @@ impl Edge {
     fn sync_is_due(&self, now: Now) -> bool {
         let wait = |context| self.requests.get(&context)?.wait.as_ref();
         let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
-        if own >= EAGER_EVENTS || self.hasty || !self.returns.is_empty() {
+        if own >= EAGER_EVENTS || self.hasty || !self.returns.is_empty() || !self.recalled.is_empty() {
             return true;
         }
         if self.parked.iter().filter_map(wait).any(|wait| wait.asks(now)) {

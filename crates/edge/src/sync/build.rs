@@ -1,6 +1,6 @@
 //! Building the sync request: events of one lane, look-ups, refreshes, wants, returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 use tariff::Micros;
@@ -56,18 +56,13 @@ impl Edge {
             self.refresh.remove(id);
         });
         self.hasty &= !self.refresh.is_empty();
+        let recalled: Vec<_> = self.recalled.iter().cloned().collect();
         let wants = self.wants(shared, refill_us, now);
         self.note_asked(now);
         let rest = self.returns.split_off(self.returns.len().min(RETURNS_MAX));
         let returns = std::mem::replace(&mut self.returns, rest);
         let rest = self.rate_reports.split_off(self.rate_reports.len().min(RATE_REPORTS_MAX));
         let rates = std::mem::replace(&mut self.rate_reports, rest);
-        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let health = Health {
-            ring_depth: count(self.lane.as_ref().map_or(0, LaneQueue::depth)),
-            parked: count(self.parked.len()),
-            open: count(self.requests.len()),
-        };
         let request = SyncRequest {
             v: wire::VERSION,
             node: node.id,
@@ -80,7 +75,7 @@ impl Edge {
             refresh: refresh.iter().map(|id| id.to_string()).collect(),
             returns: returns.clone(),
             rates: rates.clone(),
-            health,
+            health: self.health(),
             wants,
         };
         let Ok(body) = serde_json::to_vec(&request) else {
@@ -89,17 +84,17 @@ impl Edge {
         let body = with_events(body, &events.unwrap_or_default());
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
         let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
-        let sent_us = now.mono_us;
         let node = node.id;
         self.flight = Some(Flight {
             number,
             node,
-            sent_us,
+            sent_us: now.mono_us,
             refill_us,
             until_us,
             lookups,
             refresh,
             wants,
+            recalled,
             returns,
             rates,
         });
@@ -110,6 +105,15 @@ impl Edge {
             path: wire::SYNC_PATH.to_owned(),
             body,
         });
+    }
+
+    fn health(&self) -> Health {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Health {
+            ring_depth: count(self.lane.as_ref().map_or(0, LaneQueue::depth)),
+            parked: count(self.parked.len()),
+            open: count(self.requests.len()),
+        }
     }
 
     /// Events of one lane, each in its turn: one that the ledger cannot take must not hold up the others.
@@ -150,6 +154,7 @@ impl Edge {
             let Some(account) = self.low.pop_first() else { break };
             parked.entry(account).or_default();
         }
+        let recalled = self.recalled(shared, &mut parked);
         let slot = self.lane.as_ref().map(|lane| lane.lane.slot);
         let node = self.node(shared).generation;
         let since = self.ledger.rates_since;
@@ -173,7 +178,10 @@ impl Edge {
             self.made_room(shared, changed.evicted, now);
             match changed.result {
                 Ok((lease, cells, rates)) => {
-                    let asks = self.named(&account, cells, &requests);
+                    let mut asks = self.named(&account, cells, &requests);
+                    if requests.is_empty() && recalled.contains(&account) {
+                        asks.iter_mut().for_each(|ask| ask.ask = Micros::ZERO);
+                    }
                     wants.push(Want { account: account.into(), lease, asks, rates, requests });
                 }
                 Err(until_us) => drop(blocked.insert(account, until_us)),
@@ -181,6 +189,21 @@ impl Edge {
         }
         self.block(&blocked);
         wants
+    }
+
+    /// Accounts that were recalled: what the ledger has granted is asked for, and no more. An answer that was lost
+    /// may have granted what nobody here knows of, and could not give back.
+    fn recalled(&mut self, shared: &dyn SharedData, parked: &mut Parked) -> BTreeSet<Box<str>> {
+        let node = self.node(shared).generation;
+        let recalled = std::mem::take(&mut self.recalled);
+        for account in &recalled {
+            if self.records.read(shared, account, node).is_some() {
+                // Its policy names the buckets.
+                let _ = self.known_account(shared, account);
+                parked.entry(account.clone()).or_default();
+            }
+        }
+        recalled
     }
 
     /// Another worker asks for these accounts: its answer wakes this one, at the latest its deadline does.
@@ -228,18 +251,20 @@ impl Edge {
 
     /// Puts names to the cells of a record: those of the account's policy, and those that requests need.
     fn named(&mut self, account: &str, cells: Vec<(u64, CellState)>, requests: &[ParkedRequest]) -> Vec<Ask> {
-        let policy = self.accounts.fetch(account).map(|account| std::rc::Rc::clone(&account.policy));
+        let policy = self.policy(account);
         let mut asks: Vec<Ask> = Vec::new();
         for (tag, state) in &cells {
             if let Some(id) = policy.as_ref().and_then(|policy| policy.bucket_id(*tag)) {
                 asks.push(state.ask(id));
             }
         }
-        for need in requests.iter().flat_map(|request| &request.needs) {
-            if asks.iter().any(|ask| ask.bucket == need.bucket) {
-                continue;
+        // The others are asked about too: an answer may have been lost that granted something of them.
+        let needed = requests.iter().flat_map(|request| &request.needs).map(|need| need.bucket.as_str());
+        let known = policy.iter().flat_map(|policy| &policy.policy.buckets).map(|bucket| bucket.id.as_str());
+        for bucket in needed.chain(known) {
+            if !asks.iter().any(|ask| ask.bucket == bucket) {
+                asks.push(CellState::default().ask(bucket));
             }
-            asks.push(CellState::default().ask(&need.bucket));
         }
         for ask in &mut asks {
             // The sizing rule knows nothing yet of a bucket that was never held of: four holds then.

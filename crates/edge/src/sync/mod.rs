@@ -32,6 +32,8 @@ pub(crate) struct Flight {
     pub refresh: Vec<Box<str>>,
     /// Accounts whose refill it carries.
     pub wants: Vec<Box<str>>,
+    /// Accounts of `wants` that were recalled: what is free of them goes back with the answer.
+    pub recalled: Vec<Box<str>>,
     /// Returns that it states: stated again if it fails.
     pub returns: Vec<Return>,
     /// How records stand with their rates: stated again if it fails.
