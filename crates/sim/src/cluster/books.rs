@@ -62,8 +62,8 @@ pub struct Account {
     /// Number, catalog version, plan.
     pub terms: Vec<(u64, u64, String)>,
     pub leases: Vec<Lease>,
-    /// The request that runs below its need: request, node.
-    pub clip: Option<(String, NodeId)>,
+    /// Requests that were allowed to run below their need; whether one does is seen at its node.
+    pub clipped: HashSet<String>,
     /// All debt there ever was, and what may have led to it (I2), in micro-credits.
     pub overspent: i64,
     /// What nodes could still have taken when they were closed.
@@ -72,8 +72,6 @@ pub struct Account {
     pub carried: i64,
     /// Charge lines: each is rounded once.
     pub lines: i64,
-    /// Lots have ended while something was leased, or the plan changed: sums depend on the order then.
-    pub is_mixed: bool,
 }
 
 /// One grant.
@@ -219,30 +217,6 @@ impl Books {
         let name = entry.account.to_string();
         let account = self.accounts.entry(name.clone()).or_default();
         match &entry.kind {
-            EntryKind::Grant(granted) => account.grant(entry, granted),
-            EntryKind::Term { term } => {
-                let owed = (account.outstanding() - account.worth()).max(0);
-                account.is_mixed |= account.terms.last().is_some_and(|(_, _, plan)| *plan != *term.plan);
-                account.terms.push((term.no, term.catalog, term.plan.to_string()));
-                let owes = (account.outstanding() - account.worth()).max(0);
-                account.carried += (owes - owed).max(0);
-            }
-            EntryKind::LotClosed { lot, .. } => {
-                let owed = (account.outstanding() - account.worth()).max(0);
-                let last = account.terms.last().map_or(0, |(no, ..)| *no);
-                account.lots.iter_mut().filter(|own| own.id == *lot).for_each(|own| own.closed = Some(last));
-                account.is_mixed = true;
-                account.carried += ((account.outstanding() - account.worth()).max(0) - owed).max(0);
-            }
-            EntryKind::LotEnded { lot, end, rest, .. } => {
-                let at = account.lots.iter().position(|own| own.id == *lot);
-                let own = at.map(|at| account.lots.remove(at));
-                let left = own.as_ref().map_or(0, |own| own.remaining);
-                ensure("I1", left == rest.get(), || {
-                    format!("{name}: lot {lot} ends with {rest}, not {left}")
-                })?;
-                *(if *end == LotEnd::Void { &mut account.voided } else { &mut account.expired }) += left;
-            }
             EntryKind::Charge(charge) => {
                 account.charge(&name, charge)?;
                 self.note(charge.lane, charge.seq)?;
@@ -257,55 +231,18 @@ impl Books {
                     term: charge.term,
                 };
                 self.fresh.push(Fresh { account: name, request: charge.request.clone(), posted });
+                Ok(())
             }
             EntryKind::Release(release) => {
                 account.take(release.holder, release.epoch, &release.takes);
-                account.end_clip(&release.request);
                 let Release { lane, seq, request, .. } = &**release;
                 self.note(*lane, *seq)?;
                 self.released.insert(request.clone());
                 self.fresh.push(Fresh { account: name, request: request.clone(), posted: Posted::Release });
+                Ok(())
             }
-            EntryKind::Leased { node, epoch, bucket, amount } if &**bucket == CREDITS => {
-                account.lease(*node, *epoch).granted += amount.get();
-                let (outstanding, worth) = (account.outstanding(), account.worth());
-                ensure("I2", amount.get() > 0 && outstanding <= worth, || {
-                    format!("{name}: {amount} leased, now {outstanding} of {worth} micro-credits")
-                })?;
-            }
-            EntryKind::Returned { node, epoch, bucket, returned } if &**bucket == CREDITS => {
-                let lease = account.lease(*node, *epoch);
-                let sound = returned.get() >= lease.returned && returned.get() <= lease.granted;
-                lease.returned = returned.get();
-                ensure("I1", sound, || format!("{name}: {returned} returned of {lease:?}"))?;
-            }
-            EntryKind::LeaseClosed { node, epoch, used } => {
-                let used = used.iter().find(|used| names_bucket(&used.bucket, CREDITS));
-                let used = used.map_or(0, |used| used.used.get());
-                let of = |lease: &&mut Lease| lease.node == *node && lease.epoch == *epoch;
-                account.leases.iter_mut().filter(of).for_each(|lease| lease.used = Some(used));
-                account.drop_ended();
-            }
-            EntryKind::NodeClosed { node, lost } => {
-                let of = |lease: &&Lease| lease.node == *node;
-                let own: i64 = account.leases.iter().filter(of).map(Lease::outstanding).sum();
-                account.leases.retain(|lease| lease.node != *node);
-                account.clip.take_if(|(_, of)| of == node);
-                account.lost += own;
-                ensure("I1", own == lost.get(), || format!("{name}: {lost} come home, not {own}"))?;
-            }
-            EntryKind::Clipped(clip) => {
-                // An earlier one may stand for a request that never took it.
-                account.clip = Some((clip.request.clone(), clip.node));
-            }
-            EntryKind::Opened { .. }
-            | EntryKind::Plan { .. }
-            | EntryKind::Status { .. }
-            | EntryKind::Cycle { .. }
-            | EntryKind::Leased { .. }
-            | EntryKind::Returned { .. } => {}
+            _ => account.fold_lots(&name, entry).and_then(|()| account.fold_leases(&name, &entry.kind)),
         }
-        Ok(())
     }
 
     fn note(&mut self, lane: Lane, seq: u64) -> Result<(), Broken> {
@@ -315,6 +252,72 @@ impl Books {
 }
 
 impl Account {
+    fn fold_lots(&mut self, name: &str, entry: &Entry) -> Result<(), Broken> {
+        let owes = |account: &Self| (account.outstanding() - account.worth()).max(0);
+        let owed = owes(self);
+        match &entry.kind {
+            EntryKind::Grant(granted) => self.grant(entry, granted),
+            EntryKind::Term { term } => {
+                self.terms.push((term.no, term.catalog, term.plan.to_string()));
+                self.carried += (owes(self) - owed).max(0);
+            }
+            EntryKind::LotClosed { lot, .. } => {
+                let last = self.terms.last().map_or(0, |(no, ..)| *no);
+                self.lots.iter_mut().filter(|own| own.id == *lot).for_each(|own| own.closed = Some(last));
+                self.carried += (owes(self) - owed).max(0);
+            }
+            EntryKind::LotEnded { lot, end, rest, .. } => {
+                let at = self.lots.iter().position(|own| own.id == *lot);
+                let own = at.map(|at| self.lots.remove(at));
+                let left = own.as_ref().map_or(0, |own| own.remaining);
+                *(if *end == LotEnd::Void { &mut self.voided } else { &mut self.expired }) += left;
+                ensure("I1", left == rest.get(), || {
+                    format!("{name}: lot {lot} ends with {rest}, not {left}")
+                })?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fold_leases(&mut self, name: &str, kind: &EntryKind) -> Result<(), Broken> {
+        match kind {
+            EntryKind::Leased { node, epoch, bucket, amount } if &**bucket == CREDITS => {
+                self.lease(*node, *epoch).granted += amount.get();
+                let (outstanding, worth) = (self.outstanding(), self.worth());
+                ensure("I2", amount.get() > 0 && outstanding <= worth, || {
+                    format!("{name}: {amount} leased, now {outstanding} of {worth} micro-credits")
+                })
+            }
+            EntryKind::Returned { node, epoch, bucket, returned } if &**bucket == CREDITS => {
+                let lease = self.lease(*node, *epoch);
+                let sound = returned.get() >= lease.returned && returned.get() <= lease.granted;
+                lease.returned = returned.get();
+                ensure("I1", sound, || format!("{name}: {returned} returned of {lease:?}"))
+            }
+            EntryKind::LeaseClosed { node, epoch, used } => {
+                let used = used.iter().find(|used| names_bucket(&used.bucket, CREDITS));
+                let used = used.map_or(0, |used| used.used.get());
+                let of = |lease: &&mut Lease| lease.node == *node && lease.epoch == *epoch;
+                self.leases.iter_mut().filter(of).for_each(|lease| lease.used = Some(used));
+                self.drop_ended();
+                Ok(())
+            }
+            EntryKind::NodeClosed { node, lost } => {
+                let of = |lease: &&Lease| lease.node == *node;
+                let own: i64 = self.leases.iter().filter(of).map(Lease::outstanding).sum();
+                self.leases.retain(|lease| lease.node != *node);
+                self.lost += own;
+                ensure("I1", own == lost.get(), || format!("{name}: {lost} come home, not {own}"))
+            }
+            EntryKind::Clipped(clip) => {
+                self.clipped.insert(clip.request.clone());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn grant(&mut self, entry: &Entry, granted: &Granted) {
         self.granted += granted.amount.get();
         self.debt -= granted.repaid.get();
@@ -358,12 +361,7 @@ impl Account {
         self.lines += 1;
         self.charged += charge.amount.get();
         self.take(charge.holder, charge.epoch, &charge.takes);
-        self.end_clip(&charge.request);
         Ok(())
-    }
-
-    fn end_clip(&mut self, request: &str) {
-        self.clip.take_if(|(clipped, _)| clipped == request);
     }
 }
 

@@ -10,15 +10,19 @@ use wire::id::tag;
 use wire::{NodeId, Outcome, UsageSource};
 
 use super::Cluster;
-use super::books::{Fresh, Posted};
+use super::books::{self, Fresh, Posted};
 use super::market::{self, Model};
 use super::report::{Broken, ensure};
-use super::site::Reported;
+use super::schedule::FAULTS;
+use super::site::{Reported, Site};
 use super::traffic::{Due, Fate, Run, body};
 
 /// How long a request may stay undecided once it is there whole, in microseconds: it waits for a look-up, for
 /// credits, for reports or tokens of others, and for the tick that ends it.
 const UNDECIDED_US: u64 = 6_000_000;
+
+/// What an account must be worth to be asked for when all is over, in micro-credits.
+const PROBE_WORTH: i64 = 20_000;
 
 impl Cluster {
     /// Reads the journal and checks what it says of requests; gives the accounts that changed.
@@ -205,13 +209,13 @@ impl Cluster {
         let right = holding.estimate == estimate && holding.held <= estimate;
         ensure("I2", right || self.restores > 0, || format!("{holding:?}, but it may cost {estimate}"))?;
         if holding.held < estimate {
-            let clip = account.clip.as_ref().is_some_and(|(request, _)| *request == holding.request);
+            let clip = account.clipped.contains(&holding.request);
             let is_open = match id {
                 Some(id) => self.is_open(id)? && !self.void.contains(&id),
                 None => false,
             };
             ensure("I9", clip || !is_open, || {
-                format!("{holding:?} is below {estimate}, and no clip is open")
+                format!("{holding:?} is below {estimate}, and was not clipped")
             })?;
         }
         Ok(())
@@ -272,6 +276,43 @@ impl Cluster {
             ensure("I1", rebuilt.as_ref() == Some(account), || format!("{id} is not its fold"))?;
         }
         Ok(())
+    }
+
+    /// Whether an account is to be served: it is active, its key is good, no rate is near, and its lots pay more
+    /// than a few small requests, beside what nodes lease that are gone and not closed.
+    pub(super) fn can_pay(&mut self, number: usize) -> bool {
+        let id = format!("acct{number}");
+        let key = self.ledger.book.key_by_id(&id, &format!("k1-{id}")).ok().flatten();
+        let account = self.ledger.book.accounts.get(id.as_str());
+        let active = account.is_some_and(|account| account.status == wire::AccountStatus::Active);
+        let Some(own) = self.books.accounts.get(&id) else { return false };
+        let alive: HashSet<NodeId> = self.sites.iter().flatten().filter_map(Site::last_id).collect();
+        let elsewhere = own.leases.iter().filter(|lease| !alive.contains(&lease.node));
+        let out_of_reach: i64 = elsewhere.map(books::Lease::outstanding).sum();
+        let rich = own.worth() - out_of_reach > PROBE_WORTH;
+        let fast = own.terms.last().is_some_and(|(_, _, plan)| plan != "slow");
+        active && rich && fast && key.is_some_and(|key| key.revoked_at.is_none())
+    }
+
+    /// When all is over everything serves again: no node is stuck, no lease and no denial is.
+    pub(super) fn check_probes(&self) -> Result<(), Broken> {
+        for run in self.runs.get(self.probes.clone().unwrap_or_default()).unwrap_or_default() {
+            // Rates that had to be counted anew, or that a node holds which is gone, begin with nothing.
+            let limited = matches!(run.fate, Fate::Refused { status: 429, .. }) && self.counts_anew();
+            // A node that has rested for a minute calls no more, and is closed a few seconds later: until then
+            // nothing can be called back from it.
+            let out_of_reach = matches!(run.fate, Fate::Refused { status: 402, .. }) && run.others_rest;
+            ensure("I6", limited || out_of_reach || run.fate == Fate::Logged, || {
+                format!("all is well again, but {run:?}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn counts_anew(&self) -> bool {
+        let faults = ["kill -9", "ledger restart", "ledger restore", "cut", "node freeze", "ledger freeze"];
+        let had = |name: &&str| FAULTS.iter().zip(self.counts.faults).any(|(own, n)| own == name && n > 0);
+        faults.iter().any(had)
     }
 
     /// I4: a request has ended in exactly one way.

@@ -36,6 +36,9 @@ impl Cluster {
         let Some(site) = &mut self.sites[node] else { return };
         let (process, cut, slow) =
             (site.process, site.cut_until_us > self.now_us, site.slow_until_us > self.now_us);
+        if !site.node.outbox.is_empty() {
+            site.called_us = self.now_us;
+        }
         for Call { worker, kind, path, body } in std::mem::take(&mut site.node.outbox) {
             self.calls += 1;
             self.counts.calls += 1;

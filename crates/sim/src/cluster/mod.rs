@@ -43,6 +43,8 @@ const LIVELY_US: u64 = 8_000_000;
 /// When all faults are over: how long until rings must be empty (I6: 3 s until a lane is taken for silent, a second
 /// until somebody looks, one until it is sent, and answers).
 const SETTLE_US: u64 = 6_000_000;
+/// Between two requests that are sent when all is over, in microseconds.
+const PROBE_US: u64 = 4_000_000;
 /// No run has more events: more would be a circle.
 const EVENTS_MAX: u64 = 3_000_000;
 
@@ -65,6 +67,8 @@ enum Event {
     Leave(usize),
     /// A process starts.
     Boot(usize),
+    /// A client asks when all is over.
+    Probe(Box<schedule::Ask>),
     /// A copy of the book is made, for a restore to come.
     Copy,
 }
@@ -86,6 +90,8 @@ pub struct Cluster {
     garbage_until_us: u64,
     lively_until_us: u64,
     is_healed: bool,
+    /// Requests sent when all was over, to see whether everything serves again.
+    probes: Option<std::ops::Range<usize>>,
     books: Books,
     restores: u64,
     /// Node ids whose leases went with a ledger that was restored.
@@ -120,6 +126,7 @@ impl Cluster {
             garbage_until_us: 0,
             lively_until_us: schedule.steps.last().map_or(0, |(at, _)| at * 1_000) + LIVELY_US,
             is_healed: false,
+            probes: None,
             books: Books::default(),
             restores: 0,
             void: HashSet::new(),
@@ -207,8 +214,12 @@ impl Cluster {
             if !self.is_healed && self.is_over() {
                 self.heal();
             }
-            if self.is_healed && self.now_us >= self.lively_until_us {
-                return self.check_at_rest();
+            if self.is_healed && self.now_us >= self.lively_until_us && self.is_over() {
+                self.check_at_rest()?;
+                if self.probes.is_some() {
+                    return self.check_probes();
+                }
+                self.probe();
             }
         }
         Ok(())
@@ -237,6 +248,7 @@ impl Cluster {
             Event::Part(run) => self.part(run)?,
             Event::Leave(run) => self.leave(run),
             Event::Boot(node) => self.boot(node),
+            Event::Probe(ask) => self.open(*ask),
             Event::Copy => self.ledger.copies.push(Rc::new(self.ledger.book.clone())),
         }
         Ok(())
@@ -271,9 +283,26 @@ impl Cluster {
         self.check_step(&touched)
     }
 
+    /// Asks once more on every node, one after the other, for an account that has credits.
+    fn probe(&mut self) {
+        let first = self.runs.len();
+        let accounts: Vec<usize> = (0..self.schedule.accounts.len()).filter(|n| self.can_pay(*n)).collect();
+        let mut after_us = 0;
+        for (node, account) in (0..self.schedule.nodes).zip(accounts.iter().cycle()) {
+            let ask = schedule::Ask::probe(node, self.schedule.workers - 1, *account);
+            self.at(after_us, Event::Probe(Box::new(ask)));
+            after_us += PROBE_US;
+        }
+        self.probes = Some(first..first + usize::from(after_us > 0) * self.schedule.nodes);
+        self.lively_until_us = self.now_us + after_us + SETTLE_US;
+    }
+
     /// Whether all steps are done and all streams have ended.
     fn is_over(&self) -> bool {
-        let steps = self.events.values().any(|event| matches!(event, Event::Step(_) | Event::Boot(_)));
+        let steps = self
+            .events
+            .values()
+            .any(|event| matches!(event, Event::Step(_) | Event::Boot(_) | Event::Probe(_)));
         !steps && self.runs.iter().all(|run| run.fate != Fate::Open)
     }
 

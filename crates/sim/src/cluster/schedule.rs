@@ -115,6 +115,26 @@ pub struct Ask {
     pub leaves_us: Option<u64>,
 }
 
+impl Ask {
+    /// A small request that is answered at once.
+    pub const fn probe(node: usize, worker: usize, account: usize) -> Self {
+        Self {
+            node,
+            worker,
+            account,
+            model: Model::Small,
+            max_tokens: Some(1),
+            letters: 1,
+            end: End::WithData,
+            answer: Answer::Document { input: 1, output: 1 },
+            gap_us: 1,
+            think_us: 1_000,
+            answer_us: 1_000,
+            leaves_us: None,
+        }
+    }
+}
+
 /// What the upstream answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

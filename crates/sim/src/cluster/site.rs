@@ -27,6 +27,8 @@ pub struct Site {
     pub orphans: Vec<Holding>,
     /// Requests that are not decided.
     pub undecided: Vec<usize>,
+    /// When it last called the ledger, in microseconds.
+    pub called_us: u64,
     /// Until when no call gets through, in microseconds.
     pub cut_until_us: u64,
     /// Until when calls are slow.
@@ -76,6 +78,7 @@ impl Site {
             draining: Vec::new(),
             orphans: Vec::new(),
             undecided: Vec::new(),
+            called_us: now_us,
             cut_until_us: 0,
             slow_until_us: 0,
             stopped_until_us: 0,
@@ -168,6 +171,11 @@ impl Site {
         let vms = self.vms.iter().chain(&self.draining);
         let open = vms.flat_map(|vm| self.node.workers[*vm].borrow().holdings());
         open.chain(self.orphans.iter().cloned()).collect()
+    }
+
+    /// The id that the process goes by.
+    pub fn last_id(&self) -> Option<NodeId> {
+        self.ids.iter().max_by_key(|(generation, _)| **generation).map(|(_, id)| *id)
     }
 
     /// The VMs that run.

@@ -57,10 +57,14 @@ pub struct Run {
     pub fate: Fate,
     /// When it ended, in microseconds.
     pub ended_us: u64,
+    /// When it was refused, a node had not called the ledger for a while.
+    pub others_rest: bool,
     /// It has been charged or released before the ledger was restored.
     pub rolled_back: bool,
 }
 
+/// A node that has not called for this long, in microseconds, has nothing to say.
+const RESTING_US: u64 = 3_000_000;
 /// Parts of a request after its headers.
 const PARTS: u8 = 3;
 
@@ -98,6 +102,7 @@ impl Cluster {
             whole_us: (sent == PARTS).then_some(now_us),
             fate: Fate::Open,
             ended_us: 0,
+            others_rest: false,
             rolled_back: false,
         });
         self.by_request.insert(request, run);
@@ -227,6 +232,8 @@ impl Cluster {
 
     /// Looks at what was decided of a node's requests: forwarded ones go on upstream.
     pub(super) fn decisions(&mut self, node: usize) -> Result<(), Broken> {
+        let mut sites = self.sites.iter().flatten();
+        let others_rest = sites.any(|site| self.now_us > site.called_us + RESTING_US);
         let Some(site) = self.sites[node].as_mut() else { return Ok(()) };
         let (mut still, mut forwarded) = (Vec::new(), Vec::new());
         for run in std::mem::take(&mut site.undecided) {
@@ -239,6 +246,7 @@ impl Cluster {
                 Some(Seen::Reply(status, body)) => {
                     let code = body["code"].as_str().unwrap_or_default().to_owned();
                     self.counts.refused += 1;
+                    own.others_rest = others_rest;
                     self.trace.note(self.now_us, || format!("run {run} is refused: {status} {body}"));
                     (own.fate, own.ended_us) = (Fate::Refused { status: *status, code }, self.now_us);
                 }
