@@ -19,7 +19,7 @@ use super::traffic::{Due, Fate, Run, body};
 
 /// How long a request may stay undecided once it is there whole, in microseconds: it waits for a look-up, for
 /// credits, for reports or tokens of others, and for the tick that ends it.
-const UNDECIDED_US: u64 = 6_000_000;
+const UNDECIDED_US: u64 = 8_000_000;
 
 /// What an account must be worth to be asked for when all is over, in micro-credits.
 const PROBE_WORTH: i64 = 20_000;
@@ -301,7 +301,7 @@ impl Cluster {
             let limited = matches!(run.fate, Fate::Refused { status: 429, .. }) && self.counts_anew();
             // A node that has rested for a minute calls no more, and is closed a few seconds later: until then
             // nothing can be called back from it.
-            let out_of_reach = matches!(run.fate, Fate::Refused { status: 402, .. }) && run.others_rest;
+            let out_of_reach = matches!(run.fate, Fate::Refused { status: 402 | 403, .. }) && run.others_rest;
             ensure("I6", limited || out_of_reach || run.fate == Fate::Logged, || {
                 format!("all is well again, but {run:?}")
             })?;

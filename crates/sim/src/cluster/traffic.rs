@@ -135,15 +135,14 @@ impl Cluster {
             self.at(wait, Event::Part(run));
             return Ok(());
         }
-        if self.runs[run].ask.answer == Answer::Early
-            && self.schedule.headers == "stream"
-            && self.runs[run].sent < PARTS
-        {
-            self.answer_early(node, run);
-        } else if self.runs[run].sent < PARTS {
-            self.send(node, run);
-        } else if self.runs[run].forwarded {
+        let own = &self.runs[run];
+        let early = own.ask.answer == Answer::Early && self.schedule.headers == "stream";
+        if own.forwarded && (early || own.sent == PARTS) {
             self.answer(node, run);
+        } else if own.sent < PARTS && early {
+            self.answer_early(node, run);
+        } else if own.sent < PARTS {
+            self.send(node, run);
         }
         self.touch(node);
         Ok(())
