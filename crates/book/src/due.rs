@@ -156,7 +156,7 @@ pub fn grants(
 #[must_use]
 pub fn expires_at(expiry: Expiry, granted_at: i64, cycle: Option<&Cycle>) -> Option<i64> {
     match expiry {
-        Expiry::CycleEnd => cycle.map(|cycle| cycle.end),
+        Expiry::CycleEnd | Expiry::CommitmentEnd => cycle.map(|cycle| cycle.end),
         Expiry::After(period) => calendar::after(granted_at, period, 1),
         Expiry::Never => None,
     }

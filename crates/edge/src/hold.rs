@@ -286,6 +286,7 @@ fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Price
         let (amount, credits) = match bucket.unit {
             Unit::Credits => (credits, true),
             Unit::Count(meter) => (millionths(estimate.get(meter)), false),
+            Unit::Cost => (0, false),
         };
         Held { bucket: Rc::clone(bucket.id), tag: bucket.tag, amount, credits }
     });

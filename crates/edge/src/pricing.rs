@@ -159,6 +159,9 @@ mod tests {
             aliases: vec!["m-*".to_owned()],
             prices: Prices::new(prices.iter().map(|(meter, text)| (*meter, unit(text)))),
             max_output_default: 100,
+            cost: None,
+            variants: Vec::new(),
+            stated: Vec::new(),
         }
     }
 

@@ -4,6 +4,13 @@
 //! came from there holds what these docs state; one built by hand in a test must keep to it.
 //! What a plan becomes at the edge is in `compile`.
 
+mod cadence;
+mod dated;
+mod limit;
+mod parameter;
+mod purchase;
+mod transition;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +21,13 @@ use crate::period::Period;
 use crate::policy::Scope;
 use crate::price::Prices;
 use crate::ratio::Ratio;
+
+pub use self::cadence::{Bonus, BonusOn, Cadence, Grant, Rollover};
+pub use self::dated::{Cohort, DatedPrices, Programme};
+pub use self::limit::{Bypass, Counted, Exempt, Limit, Measure, OnExceed, Window};
+pub use self::parameter::{Parameter, ParameterRead, Stated, Variant};
+pub use self::purchase::{Coupon, Purchases, Refund, TierBy, Tiers};
+pub use self::transition::{CycleOnSwitch, LotsOnSwitch, Proration, SwitchAt, Transition, Transitions};
 
 /// One version of everything that is sold: models with their prices, pools, plans.
 ///
@@ -39,6 +53,33 @@ pub struct Catalog {
     /// What a request is charged whose end nobody saw.
     #[serde(default)]
     pub lost: Lost,
+    /// Members of request bodies that prices and limits refer to.
+    #[serde(default)]
+    pub parameters: Vec<Parameter>,
+    /// Traffic that limits leave out.
+    #[serde(default)]
+    pub exempt: Vec<Exempt>,
+    /// What a positive balance lifts.
+    #[serde(default)]
+    pub bypasses: Vec<Bypass>,
+    /// What switching plans does.
+    #[serde(default)]
+    pub transitions: Transitions,
+    /// How credits are bought.
+    #[serde(default)]
+    pub purchases: Purchases,
+    /// Plans that follow from what was bought.
+    #[serde(default)]
+    pub tiers: Option<Tiers>,
+    /// Accounts with other terms for a time; the first that an account belongs to counts.
+    #[serde(default)]
+    pub cohorts: Vec<Cohort>,
+    /// Models for nothing, for enrolled accounts.
+    #[serde(default)]
+    pub programmes: Vec<Programme>,
+    /// What is off prices of plans.
+    #[serde(default)]
+    pub coupons: Vec<Coupon>,
 }
 
 /// A model, or a flat-price operation (a model with only a price per request).
@@ -56,6 +97,21 @@ pub struct Model {
     pub max_output_default: u64,
     /// The feature that a plan needs to use it, where it is not open to all.
     pub feature: Option<String>,
+    /// What it is paid in: the asset of the pools that pay it.
+    #[serde(default = "credits")]
+    pub asset: String,
+    /// The provider's prices, in millionths of a US dollar per unit; what a limit on cost counts by (P8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Prices>,
+    /// Other prices, for requests with certain parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+    /// Meters that requests state themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stated: Vec<Stated>,
+    /// Prices from later instants on, ascending; empty in what [`Catalog::at`] gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dated: Vec<DatedPrices>,
 }
 
 /// A source of credits; each grant into it is a lot.
@@ -67,6 +123,31 @@ pub struct Pool {
     pub order: u32,
     /// When a lot of it ends.
     pub expiry: Expiry,
+    /// What it holds (`credits`, `training`); models are paid from pools of their asset.
+    #[serde(default = "credits")]
+    pub asset: String,
+    /// What it pays for.
+    #[serde(default)]
+    pub models: PoolModels,
+    /// True: accounts must opt in before it is drawn or bought into (P9).
+    #[serde(default)]
+    pub opt_in: bool,
+    /// What of its grants outlives the cycle; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollover: Option<Rollover>,
+}
+
+/// What a pool pays for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolModels {
+    /// Every model of its asset.
+    #[default]
+    All,
+    /// The models that the plan opens (P10).
+    Plan,
+    /// The models that a pattern names.
+    Named(Vec<String>),
 }
 
 /// When a lot ends.
@@ -75,6 +156,8 @@ pub struct Pool {
 pub enum Expiry {
     /// At the end of the billing cycle in which it was granted (M2).
     CycleEnd,
+    /// At the end of the billing period in which it was granted (C5).
+    CommitmentEnd,
     /// This long after its own grant, by the calendar (M5).
     After(Period),
     /// Not at all.
@@ -117,15 +200,27 @@ pub struct Plan {
     /// What a node may admit of an account beyond its lease while the ledger cannot be reached, in each outage.
     #[serde(default)]
     pub fail_open: Option<Micros>,
-}
-
-/// Credits that come with each cycle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The pool that the lot is in.
-    pub pool: String,
-    /// How many micro-credits.
-    pub amount: Micros,
+    /// Further names that API calls may use (W6).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Further ways to take it, beside the one that its own fields state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cadences: Vec<Cadence>,
+    /// How much may be used in a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// The level of those features that have levels (W7).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub levels: BTreeMap<String, String>,
+    /// Headers that its requests carry upstream: name, value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forward: Vec<(String, String)>,
+    /// Prices in the place of the models' own, by the catalog's name of a model (C12).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub prices: BTreeMap<String, Prices>,
+    /// What happens when the credits are gone, in the place of the catalog's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exhaustion: Option<Exhaustion>,
 }
 
 /// A token bucket over time, as a plan states it.
@@ -154,6 +249,12 @@ pub struct FeatureGate {
     pub feature: String,
     /// The name for people.
     pub title: String,
+    /// The levels that a plan may have it at, lowest first; empty: a plan has it or not (W7).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<String>,
+    /// The header that tells the upstream the plan's level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
 }
 
 /// What happens when the credits are gone.
@@ -163,6 +264,10 @@ pub struct Exhaustion {
     pub action: ExhaustionAction,
     /// The answer to a request that costs more than is left.
     pub admission: Admission,
+    /// The most that an account may owe for overage in one billing cycle, in micro-credits at base price, where
+    /// the account itself states nothing; absent: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overage_cap: Option<Micros>,
 }
 
 /// The answer to a request at zero credits.
@@ -172,6 +277,8 @@ pub enum ExhaustionAction {
     /// 402 (M9).
     #[default]
     Deny402,
+    /// Served on, and charged to the account's payment method; 402 where it has none (C8).
+    Overage,
 }
 
 /// The answer to a request whose estimate is above what is left, where something is left.
@@ -209,7 +316,36 @@ pub struct Links {
     pub contact: Option<String>,
 }
 
+fn credits() -> String {
+    crate::compile::CREDITS.to_owned()
+}
+
 impl Catalog {
+    /// A catalog without anything in it.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            models: Vec::new(),
+            pools: Vec::new(),
+            plans: Vec::new(),
+            gates: Vec::new(),
+            exhaustion: Exhaustion::default(),
+            links: Links::default(),
+            max_charge_per_request: None,
+            lost: Lost::default(),
+            parameters: Vec::new(),
+            exempt: Vec::new(),
+            bypasses: Vec::new(),
+            transitions: Transitions::default(),
+            purchases: Purchases::default(),
+            tiers: None,
+            cohorts: Vec::new(),
+            programmes: Vec::new(),
+            coupons: Vec::new(),
+        }
+    }
+
     /// The plan of that name.
     #[must_use]
     pub fn plan(&self, name: &str) -> Option<&Plan> {
@@ -247,6 +383,36 @@ impl Catalog {
 }
 
 impl Plan {
+    /// A public plan without price, grants or bounds, for every model.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            title: name.clone(),
+            name,
+            public: true,
+            price_usd: None,
+            cycle: Period::MONTH,
+            grants: Vec::new(),
+            factors: Vec::new(),
+            rates: Vec::new(),
+            models: vec![Model::ANY.to_owned()],
+            features: Vec::new(),
+            resources: BTreeMap::new(),
+            request_limits: BTreeMap::new(),
+            enforce: true,
+            max_tokens: None,
+            fail_open: None,
+            aliases: Vec::new(),
+            cadences: Vec::new(),
+            limits: Vec::new(),
+            levels: BTreeMap::new(),
+            forward: Vec::new(),
+            prices: BTreeMap::new(),
+            exhaustion: None,
+        }
+    }
+
     /// What a credit's worth of use at base price takes of a pool; 1 where nothing is stated.
     #[must_use]
     pub fn factor(&self, pool: &str) -> Ratio {
@@ -273,7 +439,41 @@ impl Plan {
     }
 }
 
+impl Pool {
+    /// A pool of credits that pays for every model.
+    #[must_use]
+    pub fn named(name: impl Into<String>, order: u32, expiry: Expiry) -> Self {
+        Self {
+            name: name.into(),
+            order,
+            expiry,
+            asset: credits(),
+            models: PoolModels::All,
+            opt_in: false,
+            rollover: None,
+        }
+    }
+}
+
 impl Model {
+    /// A model with prices alone.
+    #[must_use]
+    pub fn named(name: impl Into<String>, prices: Prices, max_output_default: u64) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            provider: None,
+            prices,
+            max_output_default,
+            feature: None,
+            asset: credits(),
+            cost: None,
+            variants: Vec::new(),
+            stated: Vec::new(),
+            dated: Vec::new(),
+        }
+    }
+
     /// The pattern for every model.
     pub const ANY: &str = "*";
 

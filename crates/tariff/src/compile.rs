@@ -3,9 +3,12 @@
 //! Depends on the catalog alone. What depends on an account or an instant (window keys, who is the
 //! sole node, when credits come back) is left at its default for the ledger to fill in.
 
+use std::collections::BTreeMap;
+
 use crate::catalog::{Catalog, Model, Plan, PlanRate};
 use crate::edge_catalog::{EdgeCatalog, EdgeModel};
 use crate::policy::{Bucket, Class, Gate, Help, Policy, Rate, Scope, Unit, Unlock};
+use crate::price::Prices;
 
 /// The id of the bucket of credits.
 pub const CREDITS: &str = "credits";
@@ -14,7 +17,13 @@ impl Catalog {
     /// The catalog as the edge reads it, under the version that terms name.
     #[must_use]
     pub fn edge(&self, version: u64) -> EdgeCatalog {
-        EdgeCatalog { version, models: self.models.iter().map(Model::edge).collect(), lost: self.lost }
+        EdgeCatalog {
+            version,
+            models: self.models.iter().map(Model::edge).collect(),
+            lost: self.lost,
+            parameters: self.parameters.clone(),
+            cards: self.cards(),
+        }
     }
 
     /// What the edge enforces for accounts on a plan; nothing for an unknown plan.
@@ -33,6 +42,8 @@ impl Catalog {
             gates: self.closed(plan),
             max_tokens: plan.max_tokens,
             fail_open: plan.fail_open,
+            request_limits: Vec::new(),
+            card: (!plan.prices.is_empty()).then(|| plan.name.clone()),
             forward: Vec::new(),
             bypass_rates: false,
             help: Help {
@@ -41,6 +52,12 @@ impl Catalog {
                 unlocks: self.offers(|other| other.granted() > plan.granted()),
             },
         })
+    }
+
+    /// The plans' own prices.
+    fn cards(&self) -> BTreeMap<String, BTreeMap<String, Prices>> {
+        let own = self.plans.iter().filter(|plan| !plan.prices.is_empty());
+        own.map(|plan| (plan.name.clone(), plan.prices.clone())).collect()
     }
 
     /// Free models take no credits, so that they stay open at zero; all others take them.
@@ -90,6 +107,9 @@ impl Model {
             aliases: self.aliases.clone(),
             prices: self.prices.clone(),
             max_output_default: self.max_output_default,
+            cost: self.cost.clone(),
+            variants: self.variants.clone(),
+            stated: self.stated.clone(),
         }
     }
 }
@@ -116,5 +136,8 @@ fn credits() -> Bucket {
         scope: Scope::Account,
         unlimited: false,
         unless_auth_class: Vec::new(),
+        admitted: false,
+        waits: false,
+        limit: None,
     }
 }

@@ -1,8 +1,10 @@
 //! The catalog as the edge reads it: prices and defaults by model.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Lost;
+use crate::catalog::{Lost, Parameter, Stated, Variant};
 use crate::glob;
 use crate::price::Prices;
 
@@ -16,6 +18,12 @@ pub struct EdgeCatalog {
     /// What a request is charged whose end nobody saw.
     #[serde(default)]
     pub lost: Lost,
+    /// Members of request bodies that prices and limits refer to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
+    /// Prices in the place of the models' own, by card ([`crate::Policy::card`]) and model.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cards: BTreeMap<String, BTreeMap<String, Prices>>,
 }
 
 /// A model, or a flat-price operation, with its prices.
@@ -29,6 +37,15 @@ pub struct EdgeModel {
     pub prices: Prices,
     /// Output tokens to hold for when the request names no bound.
     pub max_output_default: u64,
+    /// The provider's prices, in millionths of a US dollar per unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Prices>,
+    /// Other prices, for requests with certain parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+    /// Meters that requests state themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stated: Vec<Stated>,
 }
 
 impl EdgeCatalog {

@@ -8,6 +8,7 @@
 pub mod catalog;
 pub mod compile;
 pub mod edge_catalog;
+pub mod funding;
 pub mod glob;
 pub mod meter;
 pub mod money;
@@ -17,14 +18,18 @@ pub mod price;
 pub mod ratio;
 
 pub use catalog::{
-    Admission, Catalog, Exhaustion, ExhaustionAction, Expiry, FeatureGate, Grant, Links, Lost, Model, Plan,
-    PlanRate, Pool,
+    Admission, Bonus, BonusOn, Bypass, Cadence, Catalog, Cohort, Counted, Coupon, CycleOnSwitch, DatedPrices,
+    Exempt, Exhaustion, ExhaustionAction, Expiry, FeatureGate, Grant, Limit, Links, Lost, LotsOnSwitch,
+    Measure, Model, OnExceed, Parameter, ParameterRead, Plan, PlanRate, Pool, PoolModels, Programme,
+    Proration, Purchases, Refund, Rollover, Stated, SwitchAt, TierBy, Tiers, Transition, Transitions,
+    Variant, Window,
 };
 pub use edge_catalog::{EdgeCatalog, EdgeModel};
+pub use funding::{Cap, Funding, FundingClass, Overage, RunningWindow, Standing};
 pub use meter::{Meter, Usage};
 pub use money::Micros;
 pub use period::Period;
-pub use policy::{Bucket, Class, Gate, Help, Policy, Rate, Scope, Unit, Unlock};
+pub use policy::{Bucket, Class, Gate, Help, LimitHelp, Policy, Rate, RequestLimit, Scope, Unit, Unlock};
 pub use price::{Charge, PriceError, Prices};
 pub use ratio::Ratio;
 

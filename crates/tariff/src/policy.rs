@@ -35,6 +35,12 @@ pub struct Policy {
     /// outage; absent = nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_open: Option<Micros>,
+    /// Bounds on what one request may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_limits: Vec<RequestLimit>,
+    /// The card of prices in the place of the models' own ([`crate::EdgeCatalog::cards`]); absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
     /// Headers to send upstream: name, value.
     pub forward: Vec<(String, String)>,
     /// True: rates are not enforced (P10).
@@ -84,6 +90,8 @@ pub enum Unit {
     Credits,
     /// A count of a meter that is known at admission, in millionths (one request = 1,000,000).
     Count(Meter),
+    /// Millionths of a US dollar by the model's cost card (P8).
+    Cost,
 }
 
 /// One scalar that the plan rations.
@@ -99,6 +107,39 @@ pub struct Bucket {
     pub unlimited: bool,
     /// Key classes that do not take of it (L11).
     pub unless_auth_class: Vec<String>,
+    /// True: a request takes of it even if it is not delivered.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub admitted: bool,
+    /// True: 429 at its end, else 402.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waits: bool,
+    /// What a refusal tells of it, where it is a limit's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitHelp>,
+}
+
+/// What a refusal tells of a limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHelp {
+    /// The limit's id.
+    pub id: String,
+    /// The most in one window, in millionths.
+    pub max: Micros,
+    /// When the window ends (RFC 3339).
+    pub resets_at: Option<String>,
+    /// Public plans with more of it, cheapest first.
+    pub unlocks: Vec<Unlock>,
+}
+
+/// A bound on what one request may ask for (W4, W6, M6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLimit {
+    /// The parameter's name.
+    pub parameter: String,
+    /// The most.
+    pub max: u64,
+    /// Public plans with more of it, cheapest first.
+    pub unlocks: Vec<Unlock>,
 }
 
 /// The models payable from the same pools, and what their requests take.
@@ -139,4 +180,9 @@ pub struct Help {
     pub resets_at: Option<String>,
     /// Plans with more included credits, cheapest first.
     pub unlocks: Vec<Unlock>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

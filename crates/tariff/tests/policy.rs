@@ -2,56 +2,38 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use tariff::{
-    Bucket, Catalog, Class, Exhaustion, Expiry, FeatureGate, Grant, Links, Lost, Meter, Micros, Model,
-    Period, Plan, PlanRate, Policy, Pool, Prices, Rate, Ratio, Scope, Unit,
+    Bucket, Catalog, Class, Expiry, FeatureGate, Grant, Links, Meter, Micros, Model, Plan, PlanRate, Policy,
+    Pool, Prices, Rate, Ratio, Scope, Unit,
 };
 
 fn model(name: &str, unit: u64) -> Model {
-    Model {
-        name: name.into(),
-        aliases: vec![format!("{name}-20*")],
-        provider: None,
-        prices: Prices::new([
-            (Meter::InputTokens, Ratio::whole(unit)),
-            (Meter::OutputTokens, Ratio::whole(unit)),
-        ]),
-        max_output_default: 100,
-        feature: None,
-    }
+    let prices =
+        Prices::new([(Meter::InputTokens, Ratio::whole(unit)), (Meter::OutputTokens, Ratio::whole(unit))]);
+    Model { aliases: vec![format!("{name}-20*")], ..Model::named(name, prices, 100) }
 }
 
 fn plan(name: &str, price_usd: Option<i64>, granted: i64) -> Plan {
     Plan {
-        name: name.into(),
-        title: name.into(),
-        public: true,
         price_usd: price_usd.map(|usd| Micros(usd * 1_000_000)),
-        cycle: Period::MONTH,
-        grants: vec![Grant { pool: "main".into(), amount: Micros(granted) }],
+        grants: vec![Grant::every_cycle("main".into(), Micros(granted))],
         factors: vec![("wallet".into(), Ratio::new(17, 20).unwrap())],
-        rates: vec![],
-        models: vec!["*".into()],
-        features: vec![],
-        resources: [].into(),
-        request_limits: [].into(),
-        enforce: true,
-        max_tokens: None,
-        fail_open: None,
+        ..Plan::named(name)
     }
 }
 
 fn catalog(models: Vec<Model>, plans: Vec<Plan>) -> Catalog {
-    let pool = |name: &str, order, expiry| Pool { name: name.into(), order, expiry };
     Catalog {
-        name: "Test".into(),
         models,
-        pools: vec![pool("wallet", 20, Expiry::Never), pool("main", 3, Expiry::CycleEnd)],
+        pools: vec![Pool::named("wallet", 20, Expiry::Never), Pool::named("main", 3, Expiry::CycleEnd)],
         plans,
-        gates: vec![FeatureGate { feature: "beta".into(), title: "Beta".into() }],
-        exhaustion: Exhaustion::default(),
+        gates: vec![FeatureGate {
+            feature: "beta".into(),
+            title: "Beta".into(),
+            levels: vec![],
+            header: None,
+        }],
         links: Links { top_up: Some("https://t".into()), upgrade: Some("https://u".into()), contact: None },
-        max_charge_per_request: None,
-        lost: Lost::default(),
+        ..Catalog::named("Test")
     }
 }
 
@@ -68,6 +50,9 @@ fn a_plan_without_anything_special_compiles_to_one_bucket_for_all() {
         scope: Scope::Account,
         unlimited: false,
         unless_auth_class: vec![],
+        admitted: false,
+        waits: false,
+        limit: None,
     };
     let expected = Policy {
         plan: "p".into(),

@@ -39,21 +39,13 @@ fn shown(problems: &[Problem]) -> String {
 fn what_is_left_out_has_its_default() {
     let catalog = load(&with_plans("  bare: {}\n"));
     let expected = Plan {
-        name: "bare".into(),
         title: "bare".into(),
         public: true,
         price_usd: None,
         cycle: Period::MONTH,
-        grants: vec![],
-        factors: vec![],
-        rates: vec![],
         models: vec!["*".into()],
-        features: vec![],
-        resources: [].into(),
-        request_limits: [].into(),
         enforce: true,
-        max_tokens: None,
-        fail_open: None,
+        ..Plan::named("bare")
     };
     assert_eq!(catalog.plans, [expected]);
     assert_eq!(catalog.exhaustion.admission, Admission::Clip);

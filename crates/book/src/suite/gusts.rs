@@ -415,7 +415,7 @@ pub fn variant(number: usize) -> Catalog {
         return catalog;
     }
     catalog.lost = if number % 3 == 1 { Lost::Hold } else { Lost::Zero };
-    catalog.pools.push(Pool { name: "gift".to_owned(), order: 0, expiry: Expiry::Never });
+    catalog.pools.push(Pool::named("gift", 0, Expiry::Never));
     for (plan, (num, den)) in catalog.plans.iter_mut().zip([(1, 1), (1, 3), (3, 7), (85, 100)]) {
         plan.factors.push(("gift".to_owned(), Ratio::new(num, den).unwrap()));
         plan.cycle = Period::new(0, 7, 3_600).unwrap();
@@ -426,7 +426,7 @@ pub fn variant(number: usize) -> Catalog {
         catalog.plans[1].factors.push(("included".to_owned(), Ratio::new(2, 3).unwrap()));
         let plan = &mut catalog.plans[2];
         plan.cycle = Period::new(1, 3, 0).unwrap();
-        plan.grants.push(tariff::Grant { pool: "gift".to_owned(), amount: AMOUNT_MAX });
+        plan.grants.push(tariff::Grant::every_cycle("gift".to_owned(), AMOUNT_MAX));
     }
     catalog
 }

@@ -3,8 +3,8 @@
 
 use serde_json::value::RawValue;
 use tariff::{
-    Admission, Catalog, Exhaustion, Expiry, Grant, Links, Meter, Micros, Model, Period, Plan, Pool, Prices,
-    Ratio, Usage,
+    Admission, Catalog, Exhaustion, Expiry, Grant, Meter, Micros, Model, Period, Plan, Pool, Prices, Ratio,
+    Usage,
 };
 use wire::{
     AccountStatus, Ack, Ask, Batch, Event, EventBody, Gap, Health, Lane, LeaseClosed, Need, NodeId, Outcome,
@@ -115,17 +115,9 @@ pub const fn credits(amount: i64) -> Micros {
 /// ModelStack's shape: included credits that end with the cycle, top-ups at the plan's rate.
 pub fn catalog() -> Catalog {
     let price = |meter, text: &str| (meter, Ratio::parse_decimal(text).unwrap());
-    let model = |name: &str, prices: Vec<(Meter, Ratio)>| Model {
-        name: name.to_owned(),
-        aliases: Vec::new(),
-        provider: None,
-        prices: Prices::new(prices),
-        max_output_default: 1_000,
-        feature: None,
-    };
+    let model = |name: &str, prices: Vec<(Meter, Ratio)>| Model::named(name, Prices::new(prices), 1_000);
     let tokens = |input, output| vec![price(Meter::InputTokens, input), price(Meter::OutputTokens, output)];
     Catalog {
-        name: "suite".to_owned(),
         models: vec![
             model("sonnet", tokens("30", "150")),
             model("deepseek", tokens("2.8", "4.2")),
@@ -134,12 +126,8 @@ pub fn catalog() -> Catalog {
             model("input-only", vec![price(Meter::InputTokens, "30")]),
         ],
         pools: vec![
-            Pool { name: "included".to_owned(), order: 1, expiry: Expiry::CycleEnd },
-            Pool {
-                name: "topup".to_owned(),
-                order: 2,
-                expiry: Expiry::After(Period::parse("P12M").unwrap()),
-            },
+            Pool::named("included", 1, Expiry::CycleEnd),
+            Pool::named("topup", 2, Expiry::After(Period::parse("P12M").unwrap())),
         ],
         plans: vec![
             plan("topup_only", 0, 0, "1", None),
@@ -147,32 +135,20 @@ pub fn catalog() -> Catalog {
             plan("pro", 50, 1_500, "0.75", Some(20)),
             plan("max", 100, 3_000, "0.6", None),
         ],
-        gates: Vec::new(),
         exhaustion: Exhaustion { admission: Admission::Clip, ..Exhaustion::default() },
-        links: Links::default(),
         max_charge_per_request: Some(credits(10_000)),
-        lost: tariff::Lost::default(),
+        ..Catalog::named("suite")
     }
 }
 
 fn plan(name: &str, usd: i64, included: i64, factor: &str, keys: Option<u64>) -> Plan {
-    let grant = Grant { pool: "included".to_owned(), amount: credits(included) };
+    let grant = Grant::every_cycle("included".to_owned(), credits(included));
     Plan {
-        name: name.to_owned(),
-        title: name.to_owned(),
-        public: true,
         price_usd: Some(credits(usd)),
-        cycle: Period::MONTH,
         grants: if included > 0 { vec![grant] } else { Vec::new() },
         factors: vec![("topup".to_owned(), Ratio::parse_decimal(factor).unwrap())],
-        rates: Vec::new(),
-        models: vec!["*".to_owned()],
-        features: Vec::new(),
         resources: [("api_keys".to_owned(), keys)].into(),
-        request_limits: [].into(),
-        enforce: true,
-        max_tokens: None,
-        fail_open: None,
+        ..Plan::named(name)
     }
 }
 

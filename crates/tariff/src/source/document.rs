@@ -55,7 +55,6 @@ pub(super) fn catalog(root: &Node, report: &mut Report) -> Option<Catalog> {
         .map(|entry| plan::draft(entry, &context, report))
         .collect();
     Some(Catalog {
-        name: name?,
         models: read_models?,
         pools: read_pools?,
         plans: extends::resolve(&drafts, report),
@@ -64,6 +63,7 @@ pub(super) fn catalog(root: &Node, report: &mut Report) -> Option<Catalog> {
         links: links.unwrap_or_default(),
         max_charge_per_request: max_charge,
         lost: lost.unwrap_or_default(),
+        ..Catalog::named(name?)
     })
 }
 
@@ -84,7 +84,11 @@ fn exhaustion(node: &Node, report: &mut Report) -> Option<Exhaustion> {
     let fields = Fields::of(node, &["action", "admission"], report)?;
     let action = fields.get("action").and_then(|node| node.word("action", &ACTIONS, report));
     let admission = fields.get("admission").and_then(|node| node.word("admission", &ADMISSIONS, report));
-    Some(Exhaustion { action: action.unwrap_or_default(), admission: admission.unwrap_or_default() })
+    Some(Exhaustion {
+        action: action.unwrap_or_default(),
+        admission: admission.unwrap_or_default(),
+        overage_cap: None,
+    })
 }
 
 fn max_charge(node: &Node, report: &mut Report) -> Option<Micros> {
@@ -106,7 +110,7 @@ fn features(node: &Node, report: &mut Report) -> Vec<FeatureGate> {
             fields.get("title").and_then(|node| node.text(report))
         });
         let title = title.flatten().unwrap_or_else(|| entry.key.clone());
-        gates.push(FeatureGate { feature: entry.key.clone(), title });
+        gates.push(FeatureGate { feature: entry.key.clone(), title, levels: Vec::new(), header: None });
     }
     gates
 }

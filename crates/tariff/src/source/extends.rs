@@ -70,7 +70,6 @@ impl Cycle<'_> {
 /// Folds a lineage, the nearest statement winning.
 fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
     Plan {
-        name: draft.name.clone(),
         title: draft.title.clone().unwrap_or_else(|| draft.name.clone()),
         public: draft.public.unwrap_or(true),
         price_usd: nearest(lineage, |draft| draft.price_usd).flatten(),
@@ -78,7 +77,7 @@ fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
         grants: merged(lineage, |draft| draft.grants.clone())
             .into_iter()
             .filter(|(_, amount)| *amount > Micros::ZERO)
-            .map(|(pool, amount)| Grant { pool, amount })
+            .map(|(pool, amount)| Grant::every_cycle(pool, amount))
             .collect(),
         factors: merged(lineage, |draft| draft.factors.clone()),
         rates: nearest(lineage, |draft| draft.rates.clone()).unwrap_or_default(),
@@ -91,6 +90,7 @@ fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
         fail_open: nearest(lineage, |draft| draft.fail_open)
             .flatten()
             .filter(|credits| *credits > Micros::ZERO),
+        ..Plan::named(draft.name.clone())
     }
 }
 

@@ -49,13 +49,12 @@ fn model(
     let prices = fields.require("price", report).and_then(|node| prices(node, report));
     let max_output = fields.get("max_output_default").and_then(|node| max_output(node, report));
     let feature = fields.get("feature").and_then(|node| node.reference("feature", context.features, report));
+    let name = sound.then(|| entry.key.clone())?;
     Some(Model {
-        name: sound.then(|| entry.key.clone())?,
         aliases: names.unwrap_or_default(),
         provider,
-        prices: prices?,
-        max_output_default: max_output.unwrap_or(context.max_output_default),
         feature,
+        ..Model::named(name, prices?, max_output.unwrap_or(context.max_output_default))
     })
 }
 

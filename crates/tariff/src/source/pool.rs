@@ -25,7 +25,7 @@ fn pool(entry: &Entry, earlier: &[Pool], report: &mut Report) -> Option<Pool> {
     if let (Some(same), Some(node)) = (earlier.iter().find(|pool| pool.order == order), order_node) {
         report.on(node, format!("pool `{}` has the same order; the draw order would be open", same.name));
     }
-    Some(Pool { name: sound.then(|| entry.key.clone())?, order, expiry: expiry? })
+    Some(Pool::named(sound.then(|| entry.key.clone())?, order, expiry?))
 }
 
 fn expiry(node: &Node, report: &mut Report) -> Option<Expiry> {

@@ -168,7 +168,7 @@ fn every_ms(ms: u64) -> String {
 
 fn lasts(expiry: Expiry) -> String {
     match expiry {
-        Expiry::CycleEnd => "what is left ends with the billing period".to_owned(),
+        Expiry::CycleEnd | Expiry::CommitmentEnd => "what is left ends with the billing period".to_owned(),
         Expiry::After(period) => format!("each grant lasts {}", length(period)),
         Expiry::Never => "do not end".to_owned(),
     }
