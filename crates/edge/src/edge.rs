@@ -62,8 +62,6 @@ pub struct Edge {
     pub(crate) syncs: u64,
     pub(crate) effects: Vec<Effect>,
     pub(crate) metrics: Metrics,
-    /// What the host's gauges are told next: as the lanes' headers have it.
-    pub(crate) told: Gauges,
     pub(crate) clock: Clocks,
     pub(crate) ledger: LedgerView,
     queue: u32,
@@ -177,7 +175,6 @@ impl Edge {
             syncs: 0,
             effects: Vec::new(),
             metrics: Metrics::default(),
-            told: Gauges::default(),
             clock: Clocks::default(),
             ledger: LedgerView::default(),
             queue,
@@ -193,14 +190,27 @@ impl Edge {
 
     /// Takes the changes for the host's metrics.
     pub fn take_metrics(&mut self) -> Vec<Delta> {
-        self.metrics.flush(self.told)
+        self.metrics.flush(self.told())
     }
 
-    /// How its gauges stand.
+    /// What the host's gauges are told: what stands in the headers of its lanes, so that whoever adopts them takes
+    /// off no less and no more.
+    pub(crate) fn told(&self) -> Gauges {
+        let lanes = self.lane.iter().chain(&self.adopted);
+        lanes.map(|lane| lane.told).fold(Gauges::default(), Gauges::and)
+    }
+
+    /// How its gauges stand. Events of a lane that another VM has taken are counted there.
     pub(crate) fn gauges(&self) -> Gauges {
         let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
-        let depth = self.adopted.iter().map(LaneQueue::depth).fold(own, usize::saturating_add);
+        let depth = own.saturating_add(self.adopted_depth());
         Gauges::new([depth, self.parked.len(), self.requests.len()])
+    }
+
+    /// Unsent events of the lanes that it adopted or left.
+    pub(crate) fn adopted_depth(&self) -> usize {
+        let kept = self.adopted.iter().filter(|lane| !lane.is_foreign());
+        kept.map(LaneQueue::depth).fold(0, usize::saturating_add)
     }
 
     /// The number of requests that are open.

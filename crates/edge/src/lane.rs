@@ -75,7 +75,7 @@ pub struct LaneQueue {
     /// How often it was adopted.
     adoptions: u32,
     /// What the header says of the host's gauges.
-    told: Gauges,
+    pub told: Gauges,
     /// The number of its last operation on a record.
     op: u64,
     /// The number of its last settlement among those.
@@ -84,6 +84,8 @@ pub struct LaneQueue {
     pub strange: bool,
     /// True: another VM has taken it. What is pending is still sent: numbers make that harmless.
     foreign: bool,
+    /// True: the header says that its slot may be claimed.
+    closed: bool,
 }
 
 /// Why an event could not be kept.
@@ -158,6 +160,7 @@ impl LaneQueue {
             settled: 0,
             strange: false,
             foreign: false,
+            closed: header.closed,
         }
     }
 
@@ -183,6 +186,12 @@ impl LaneQueue {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.is_ending() && self.pending.is_empty()
+    }
+
+    /// Whether it need not be kept: there is nothing left to do, and its header says so where it is still its own.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_done() && (self.closed || self.foreign)
     }
 
     /// Whether no further event will be put into it.
@@ -328,12 +337,18 @@ impl LaneQueue {
             return false;
         }
         (header.heard_us, header.acked, header.told) = (now_us, self.acked, told);
-        header.closed = self.is_done();
+        // Who claims the slot takes nothing off the host's gauges: that is done before.
+        header.closed = self.is_done() && told == Gauges::default();
         let stored = shared.set(&key, &header.encode(), version).is_ok();
         if stored {
-            (self.acked_in_header, self.told) = (self.acked, told);
+            (self.acked_in_header, self.told, self.closed) = (self.acked, told, header.closed);
         }
         stored
+    }
+
+    /// As [`LaneQueue::beat`] for a lane whose VM is gone, or has left it: nothing but its events is counted under it.
+    pub fn beat_left(&mut self, shared: &dyn SharedData, keys: &Keys, now_us: u64) -> bool {
+        self.beat(shared, keys, Gauges::of_depth(self.depth()), now_us)
     }
 
     /// As [`LaneQueue::beat`] where the gauges have not been told anything else.
@@ -418,9 +433,10 @@ mod tests {
     fn adopted(memory: &Memory, keys: &Keys, now_us: u64) -> Option<Adopted> {
         let mut looks = Looks::default();
         for _ in 1..crate::limits::LANE_LOOKS {
-            assert!(adopt(memory, keys, None, &mut looks, now_us).is_none(), "too few looks");
+            assert!(looks.silent(memory, keys, None, now_us).is_empty(), "too few looks");
         }
-        adopt(memory, keys, None, &mut looks, now_us)
+        let silent = looks.silent(memory, keys, None, now_us);
+        silent.first().and_then(|slot| adopt(memory, keys, *slot, now_us))
     }
 
     #[test]
@@ -430,7 +446,7 @@ mod tests {
         let mut looks = Looks::default();
         // All VMs of a process stand still for a minute, again and again.
         for minute in 1..10 {
-            assert!(adopt(&memory, &keys, None, &mut looks, minute * 60_000_000).is_none());
+            assert!(looks.silent(&memory, &keys, None, minute * 60_000_000).is_empty());
             assert!(lane.beat_again(&memory, &keys, minute * 60_000_000));
         }
     }

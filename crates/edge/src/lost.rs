@@ -12,7 +12,7 @@ use wire::{Event, EventBody, Outcome, Settle, Take, UsageSource, UsageStatus};
 
 use crate::edge::Edge;
 use crate::effect::Effect;
-use crate::lane::{Adopted, HalfSettled, LaneQueue, Orphan, adopt};
+use crate::lane::{Adopted, HalfSettled, Orphan, adopt};
 use crate::limits::{AMOUNT_MAX, LANE_STALE_US, LOST_NAMED};
 use crate::metric::Gauges;
 use crate::open::{Open, OpenTake};
@@ -22,14 +22,19 @@ use crate::sync::bucket_name;
 use crate::time::Now;
 
 impl Edge {
-    /// Takes over one silent lane; false where there is none.
-    pub(crate) fn adopt_one(&mut self, shared: &dyn SharedData, now: Now) -> bool {
+    /// Takes over the lanes that are silent.
+    pub(crate) fn adopt_silent(&mut self, shared: &dyn SharedData, now: Now) {
         let own = self.lane.as_ref().map(|lane| lane.lane.slot);
-        let Some(adopted) = adopt(shared, &self.keys_in_shared, own, &mut self.looks, now.mono_us) else {
-            return false;
-        };
-        let Adopted { mut lane, half_settled, told } = adopted;
-        self.metrics.inherit(told);
+        for slot in self.looks.silent(shared, &self.keys_in_shared, own, now.mono_us) {
+            if let Some(adopted) = adopt(shared, &self.keys_in_shared, slot, now.mono_us) {
+                self.take_over(shared, adopted, now);
+            }
+        }
+    }
+
+    fn take_over(&mut self, shared: &dyn SharedData, adopted: Adopted, now: Now) {
+        let Adopted { mut lane, half_settled } = adopted;
+        self.metrics.inherit(lane.told);
         let text = format!(
             "adopted lane {} with {} events and {} open requests",
             lane.name,
@@ -40,13 +45,10 @@ impl Edge {
         if let Some(half) = half_settled {
             self.end_settlement(shared, lane.lane.slot, &half, now);
         }
-        if lane.is_done() {
-            lane.beat_again(shared, &self.keys_in_shared, now.mono_us);
-        } else {
-            self.hasty |= lane.depth() > 0;
-            self.adopted.push_back(lane);
-        }
-        true
+        self.hasty |= lane.depth() > 0;
+        lane.beat_left(shared, &self.keys_in_shared, now.mono_us);
+        self.adopted.push_back(lane);
+        self.adopted.retain(|lane| !lane.is_over());
     }
 
     /// Settles what the VMs of adopted lanes left open, as far as the own ring has room.
@@ -255,18 +257,15 @@ impl Edge {
             // Who has requests is counted in gauges: somebody must be able to take them off again.
             self.lane(shared, now);
         }
-        self.told = self.gauges();
         let mut lost = Vec::new();
         for lane in &mut self.adopted {
-            let told = Gauges::of_depth(lane.depth());
-            if !lane.is_foreign() && !lane.beat(shared, &self.keys_in_shared, told, now.mono_us) {
+            if !lane.is_foreign() && !lane.beat_left(shared, &self.keys_in_shared, now.mono_us) {
                 self.metrics.disown(lane.lose());
                 lost.push(lane.lane);
             }
         }
-        self.adopted.retain(|lane| !lane.is_done());
-        let rest = self.adopted.iter().map(LaneQueue::depth).fold(0_usize, usize::saturating_add);
-        let told = self.told.less(Gauges::of_depth(rest));
+        self.adopted.retain(|lane| !lane.is_over());
+        let told = self.gauges().less(Gauges::of_depth(self.adopted_depth()));
         if let Some(lane) =
             self.lane.take_if(|lane| !lane.beat(shared, &self.keys_in_shared, told, now.mono_us))
         {

@@ -96,6 +96,14 @@ impl Gauges {
         Self::new([depth, 0, 0])
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut sum = self;
+        sum.0.iter_mut().zip(other.0).for_each(|(own, other)| *own = own.saturating_add(other));
+        sum
+    }
+
     /// These less others.
     #[must_use]
     pub fn less(self, other: Self) -> Self {
@@ -125,7 +133,7 @@ impl Metrics {
 
     /// Takes over what a VM that has ended left in the host's gauges: the next flush takes it off.
     pub fn inherit(&mut self, left: Gauges) {
-        self.gauges = self.gauges.less(Gauges::default().less(left));
+        self.gauges = self.gauges.and(left);
     }
 
     /// Another VM takes this off the host's gauges; what of it is true still is told again.

@@ -344,3 +344,68 @@ fn wherever_a_vm_ends_what_it_has_settled_of_an_earlier_node_stays_settled() {
         world.check_at_rest();
     }
 }
+
+#[test]
+fn one_tick_looks_once_however_many_lanes_it_adopts() {
+    // Three VMs are gone; whenever it is that the process stands still, the one that lives is not taken for dead by
+    // the worker that finds the three.
+    for quarter_seconds in 1..=16 {
+        let mut world = World::with(5, &config("hold", ""), sim::CATALOG);
+        world.account("a", "max");
+        for worker in 0..5 {
+            let stream = world.chat(worker, "a", &ask(MODEL, 100));
+            assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded));
+        }
+        world.pass(2_000);
+        (2..5).for_each(|worker| world.replace_vm(worker));
+        world.pass(quarter_seconds * 250);
+        world.node.now_us += 30_000_000;
+        world.pass(HEALED_MS);
+        world.answer(1, 200, &usage(30, 40));
+        world.pass(2_000);
+        assert_eq!(lost(&world), 3, "{quarter_seconds}: {:?}", world.warnings);
+    }
+}
+
+#[test]
+fn whenever_vms_end_nothing_of_them_stays_in_the_gauges() {
+    for ticks in 0..30 {
+        let mut world = warm("hold", sim::CATALOG, 5);
+        world.ledger = Ledger::Down;
+        for stream in world.streams.len() - 4..world.streams.len() {
+            world.answer(stream, 200, &usage(30, 40));
+        }
+        world.pass(1_000);
+        world.replace_vm(0);
+        world.pass(HEALED_MS);
+        assert_eq!(gauges(&world), [5, 0, 0]);
+        world.ledger = Ledger::Up;
+        world.pass(ticks * 250);
+        (0..3).for_each(|worker| world.replace_vm(worker));
+        world.pass(2 * HEALED_MS);
+        assert_eq!((lost(&world), gauges(&world)), (1, [0; 3]), "{ticks}");
+    }
+}
+
+#[test]
+fn events_of_a_lane_that_was_taken_are_counted_where_it_is() {
+    let mut world = warm("hold", sim::CATALOG, 3);
+    world.ledger = Ledger::Down;
+    for stream in world.streams.len() - 3..world.streams.len() {
+        world.answer(stream, 200, &usage(30, 40));
+    }
+    world.pass(1_000);
+    for _ in 0..24 {
+        world.node.now_us += 250_000;
+        for worker in 1..3 {
+            world.node.tick(worker);
+            world.run();
+        }
+    }
+    world.pass(2_000);
+    assert_eq!(gauges(&world), [3, 0, 0], "not in both: {:?}", world.warnings);
+    world.replace_vm(0);
+    world.ledger = Ledger::Up;
+    world.pass(2 * HEALED_MS);
+    assert_eq!((lost(&world), gauges(&world)), (0, [0; 3]));
+}

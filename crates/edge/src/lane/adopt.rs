@@ -10,7 +10,6 @@ use wire::{Event, EventBody, Settle};
 
 use super::{Frozen, Header, LaneQueue, PLACE_HEAD_BYTES, event_of, place_of};
 use crate::limits::{LANE_LOOKS, LANE_SILENT_US, OPEN, RING, SLOTS};
-use crate::metric::Gauges;
 use crate::open::{OpenEntry, OpenState, Stamp};
 use crate::shared::{Keys, SharedData};
 
@@ -50,44 +49,53 @@ pub struct Adopted {
     pub lane: LaneQueue,
     /// A settlement that its VM did not bring to an end.
     pub half_settled: Option<HalfSettled>,
-    /// What the host's gauges hold of it.
-    pub told: Gauges,
 }
 
-/// Takes over a lane that has been silent for too long; `None` where there is none.
-pub fn adopt(
-    shared: &dyn SharedData,
-    keys: &Keys,
-    own: Option<u32>,
-    looks: &mut Looks,
-    now_us: u64,
-) -> Option<Adopted> {
-    for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
-        let key = keys.slot(slot);
-        let (value, version) = shared.get(&key);
-        // Slots are claimed in order: the first that was never used ends the search.
-        let mut header = value.as_deref().and_then(Header::decode)?;
-        let silent_us = now_us.saturating_sub(header.heard_us);
-        if header.closed || !looks.are_enough(slot, &header) || silent_us < LANE_SILENT_US {
-            continue;
-        }
-        let told = std::mem::take(&mut header.told);
-        header.adoptions = header.adoptions.saturating_add(1);
-        (header.heard_us, header.queue) = (now_us, 0);
-        if shared.set(&key, &header.encode(), version).is_err() {
-            continue;
-        }
-        let mut lane = LaneQueue::new(slot, &header);
-        lane.adopted = true;
-        lane.pending = read_ring(shared, keys, &lane);
-        lane.next = lane.pending.back().map_or(header.acked, |last| last.seq).saturating_add(1);
-        let half_settled = read_open(shared, keys, &mut lane);
-        return Some(Adopted { lane, half_settled, told });
+/// Takes over the lane of a slot that was found silent; `None` where it is not, or somebody else was faster.
+pub fn adopt(shared: &dyn SharedData, keys: &Keys, slot: u32, now_us: u64) -> Option<Adopted> {
+    let key = keys.slot(slot);
+    let (value, version) = shared.get(&key);
+    let mut header = value.as_deref().and_then(Header::decode).filter(|header| header.is_silent(now_us))?;
+    header.adoptions = header.adoptions.saturating_add(1);
+    (header.heard_us, header.queue) = (now_us, 0);
+    shared.set(&key, &header.encode(), version).ok()?;
+    let mut lane = LaneQueue::new(slot, &header);
+    lane.adopted = true;
+    lane.pending = read_ring(shared, keys, &lane);
+    lane.next = lane.pending.back().map_or(header.acked, |last| last.seq).saturating_add(1);
+    let half_settled = read_open(shared, keys, &mut lane);
+    Some(Adopted { lane, half_settled })
+}
+
+impl Header {
+    /// Whether its VM has not been heard of for too long.
+    fn is_silent(&self, now_us: u64) -> bool {
+        !self.closed && now_us.saturating_sub(self.heard_us) >= LANE_SILENT_US
     }
-    None
 }
 
 impl Looks {
+    /// Looks once at each slot but one's own: gives those that were seen unchanged often enough and are silent.
+    pub fn silent(
+        &mut self,
+        shared: &dyn SharedData,
+        keys: &Keys,
+        own: Option<u32>,
+        now_us: u64,
+    ) -> Vec<u32> {
+        let mut silent = Vec::new();
+        for slot in (0..SLOTS).filter(|slot| Some(*slot) != own) {
+            // Slots are claimed in order: the first that was never used ends the search.
+            let Some(header) = shared.get(&keys.slot(slot)).0.as_deref().and_then(Header::decode) else {
+                break;
+            };
+            if !header.closed && self.are_enough(slot, &header) && header.is_silent(now_us) {
+                silent.push(slot);
+            }
+        }
+        silent
+    }
+
     /// Looks at a slot; true where it was seen unchanged often enough.
     fn are_enough(&mut self, slot: u32, header: &Header) -> bool {
         let Ok(slot) = usize::try_from(slot) else {

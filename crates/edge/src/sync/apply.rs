@@ -219,7 +219,7 @@ impl Edge {
             lane.beat_again(shared, &self.keys_in_shared, now.mono_us);
             progressed = lane.depth() < before;
         }
-        self.adopted.retain(|lane| !lane.is_done());
+        self.adopted.retain(|lane| !lane.is_over());
         self.hasty |= progressed && !self.adopted.is_empty();
     }
 

@@ -27,13 +27,13 @@ pub enum Waker {
 impl Edge {
     /// The root's tick.
     pub fn tick(&mut self, shared: &dyn SharedData, config: &Config, now: Now) {
-        if self.told != self.gauges() || now.mono_us.saturating_sub(self.clock.last_beat) >= SYNC_US {
+        if self.told() != self.gauges() || now.mono_us.saturating_sub(self.clock.last_beat) >= SYNC_US {
             self.beat(shared, now);
         }
         // A worker without a lane of its own looks as well: after a swap of VMs there may be no other.
         if now.mono_us.saturating_sub(self.clock.last_adoption) >= ADOPTION_US {
             self.clock.last_adoption = now.mono_us;
-            while self.adopt_one(shared, now) {}
+            self.adopt_silent(shared, now);
         }
         self.settle_lost(shared, now);
         self.scan_idle(shared, now);
