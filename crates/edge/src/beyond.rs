@@ -62,7 +62,7 @@ impl Edge {
         if now.mono_us.saturating_sub(since_us) < OUTAGE_US {
             return Beyond::AskLedger(hold);
         }
-        let stance = self.stance(now);
+        let stance = self.stance(request, now);
         let Some(mut opening) = Opening::begin(&mut self.lane, &self.keys_in_shared, request, &hold) else {
             return Beyond::Decided(Next::Refusal(refuse::ring_full()));
         };

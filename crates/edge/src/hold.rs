@@ -14,6 +14,7 @@ use crate::beyond::Beyond;
 use crate::edge::Edge;
 use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
+use crate::park::has_waited_to_hear;
 use crate::pricing::Priced;
 use crate::record::{Cell, Denied, Need, Record, Short, Why};
 use crate::records::Fate;
@@ -39,8 +40,8 @@ pub(crate) enum Taken {
     Denied(Denied),
     /// Of a bucket.
     Short,
-    /// Of tokens of a rate.
-    NoTokens,
+    /// Of tokens of the rate with that tag.
+    NoTokens(u64),
     /// The ledger must be heard first.
     Stale,
 }
@@ -65,7 +66,7 @@ impl Edge {
             policy.policy.classes.iter().all(|class| class.buckets.iter().any(|own| own == id))
         };
         let node = self.node(shared).generation;
-        let stance = self.stance(now);
+        let stance = self.stance(request, now);
         let changed = self.records.change_or_create(shared, &account.id, node, now.mono_us, |record| {
             bring_up_to_date(record, &account);
             let denied = record.denial.filter(|d| d.until_us > now.mono_us && every_class_takes(d.tag));
@@ -87,7 +88,7 @@ impl Edge {
             Err(Taken::Denied(denied)) => Err(refuse::denied(&account, denied, None)),
             Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
             // The body's phase waits for the ledger.
-            Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens | Taken::Stale) => Ok(()),
+            Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens(_) | Taken::Stale) => Ok(()),
         }
     }
 
@@ -101,7 +102,7 @@ impl Edge {
         model: Rc<Priced>,
         now: Now,
     ) -> Next {
-        let (stance, may_admit) = (self.stance(now), self.may_admit(now));
+        let (stance, may_admit) = (self.stance(request, now), self.may_admit(now));
         let Some(mut hold) = planned(request, key, account, Rc::clone(&model)) else {
             return Next::Refusal(refuse::unknown_model(&model.name));
         };
@@ -169,7 +170,7 @@ impl Edge {
                     Beyond::AskLedger(hold) => Next::Ledger(Reason::Refill, hold.wanted()),
                 },
             },
-            Taken::NoTokens => Next::Ledger(Reason::Tokens, hold.wanted()),
+            Taken::NoTokens(rate) => Next::Ledger(Reason::Tokens(rate), hold.wanted()),
             Taken::Stale => Next::Ledger(Reason::Liveness, Vec::new()),
         }
     }
@@ -222,13 +223,14 @@ impl Edge {
         });
     }
 
-    /// What rates are taken by.
-    pub(crate) fn stance(&self, now: Now) -> Stance {
+    /// What a request takes rates by.
+    pub(crate) fn stance(&self, request: &Request, now: Now) -> Stance {
         let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
-        let contact = match (silent_us < RATE_ALONE_MS.saturating_mul(1_000), self.ledger.failures) {
+        let unheard = self.ledger.failures > 0 || has_waited_to_hear(request, now);
+        let contact = match (silent_us < RATE_ALONE_MS.saturating_mul(1_000), unheard) {
             (true, _) => Contact::Fresh,
-            (false, 0) => Contact::Stale,
-            (false, _) => Contact::Lost,
+            (false, false) => Contact::Stale,
+            (false, true) => Contact::Lost,
         };
         Stance { since: self.ledger.rates_since, contact, now_us: now.mono_us }
     }
@@ -397,7 +399,7 @@ pub(crate) fn take_rates(record: &mut Record, rates: &[&Rate], stance: Stance) -
             (record.rates, record.tokens) = before;
             return Err(match refused {
                 Refused::Wait { retry_us } => Taken::Rate { id: rate.id.clone(), retry_us },
-                Refused::Ask => Taken::NoTokens,
+                Refused::Ask => Taken::NoTokens(tag(&rate.id)),
                 Refused::Stale => Taken::Stale,
             });
         }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 use wire::VerdictKind;
+use wire::id::tag;
 
 use crate::admit::Progress;
 use crate::edge::Edge;
@@ -138,7 +139,7 @@ impl Edge {
                 true
             }
             // Calls for catalogs look for it themselves.
-            Reason::Catalog(_) | Reason::Liveness | Reason::Refill | Reason::Tokens | Reason::Edit => true,
+            Reason::Catalog(_) | Reason::Liveness | Reason::Refill | Reason::Tokens(_) | Reason::Edit => true,
         }
     }
 
@@ -162,7 +163,8 @@ impl Edge {
                 continue;
             };
             if request.wait.is_some() {
-                let waited_out = waited_out(&request, now).filter(|_| !self.may_go_beyond(&request, now));
+                let goes_on = has_waited_to_hear(&request, now) || self.may_go_beyond(&request, now);
+                let waited_out = waited_out(&request, now).filter(|_| !goes_on);
                 let progress = match waited_out {
                     Some(refusal) => Progress::Refuse(refusal),
                     None => self.advance(shared, context, &mut request, now),
@@ -229,12 +231,22 @@ impl Edge {
     }
 }
 
+/// Whether a request has waited in vain to hear from the ledger: it is looked at once more, as a node that is alone
+/// goes on with what is its own.
+pub(crate) fn has_waited_to_hear(request: &Request, now: Now) -> bool {
+    let waits = |wait: &Wait| wait.reason == Reason::Liveness && now.mono_us >= wait.until_us;
+    request.wait.as_ref().is_some_and(waits)
+}
+
 /// The refusal of a request whose time is up.
 fn waited_out(request: &Request, now: Now) -> Option<Refusal> {
     let wait = request.wait.as_ref().filter(|wait| now.mono_us >= wait.until_us)?;
-    if wait.reason == Reason::Tokens && wait.others {
+    if let Reason::Tokens(lacking) = wait.reason
+        && wait.others
+    {
         // Another node must be heard before there are tokens.
-        let rate = request.account.as_ref().and_then(|account| account.policy.policy.rates.first());
+        let policy = request.account.as_ref().map(|account| &account.policy.policy);
+        let rate = policy.and_then(|policy| policy.rates.iter().find(|rate| tag(&rate.id) == lacking));
         return Some(refuse::rate(rate.map_or("rate", |rate| &rate.id), PARK_US));
     }
     // The ledger has answered, and reports or returns of others did not come in time.
@@ -272,7 +284,7 @@ impl Wait {
     /// Whether a call that is made now would ask for it.
     pub(crate) fn asks(&self, now: Now) -> bool {
         match self.reason {
-            Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill | Reason::Tokens => {
+            Reason::Key | Reason::Snapshot | Reason::Liveness | Reason::Refill | Reason::Tokens(_) => {
                 self.ask_after_us <= now.mono_us
             }
             Reason::Catalog(_) | Reason::Edit => false,

@@ -103,8 +103,8 @@ pub enum Reason {
     Liveness,
     /// The node lacks spending power.
     Refill,
-    /// The node lacks tokens of a rate, maybe spending power too.
-    Tokens,
+    /// The node lacks tokens of a rate, named by its tag; maybe spending power too.
+    Tokens(u64),
     /// Its body is still to be edited, which only a root can do: it has ended in trailers.
     Edit,
 }
@@ -188,10 +188,16 @@ pub struct Answer {
 }
 
 impl Reason {
+    /// Whether tokens of a rate are lacking.
+    #[must_use]
+    pub fn is_tokens(self) -> bool {
+        matches!(self, Self::Tokens(_))
+    }
+
     /// Whether what is lacking is asked for in a want.
     #[must_use]
     pub fn is_wanted(self) -> bool {
-        matches!(self, Self::Refill | Self::Tokens)
+        matches!(self, Self::Refill | Self::Tokens(_))
     }
 }
 

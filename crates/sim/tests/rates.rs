@@ -251,6 +251,38 @@ fn a_node_that_refilled_alone_takes_half_while_it_is_cut_off() {
 }
 
 #[test]
+fn a_node_that_rested_and_finds_the_ledger_silent_serves_half() {
+    let mut fleet = Fleet::new(1, 1, &catalog(60));
+    fleet.account("a", "starter");
+    (0..60).for_each(|_| fleet.search(0, 0, "a"));
+    // Its last regular call is long ago, and not so long that it may not admit.
+    fleet.pass(70_000);
+    fleet.sites[0].line = Line::Cut;
+    (0..40).for_each(|_| fleet.search(0, 0, "a"));
+    fleet.pass(5_000);
+    assert_eq!((fleet.count(200), fleet.count(429)), (60 + 30, 10), "{:?}", fleet.outcomes);
+}
+
+#[test]
+fn a_refusal_after_a_wait_names_the_rate_that_had_no_tokens() {
+    let of_others = "- { id: chats, max: 60, per: minute, models: [\"gpt*\"] }\n      ";
+    let own = "- { id: rpm, max: 60, per: minute }";
+    let source = catalog(60).replacen(own, &format!("{of_others}{own}"), 1);
+    let mut fleet = Fleet::new(2, 1, &source);
+    fleet.account("a", "starter");
+    (0..61).for_each(|_| fleet.search(0, 0, "a"));
+    fleet.pass(500);
+    // The second node's request waits for the first one's answer, which does not come.
+    fleet.sites[0].line = Line::Cut;
+    fleet.search(1, 0, "a");
+    fleet.pass(4_000);
+    assert_eq!(fleet.outcomes.last().map(|outcome| outcome.status), Some(429), "{:?}", fleet.outcomes);
+    let told = fleet.sites[1].node.streams.last().and_then(|client| client.seen.clone());
+    let Some(sim::Seen::Reply(_, body)) = told else { panic!("{told:?}") };
+    assert_eq!(body["violated-policies"], serde_json::json!(["rpm"]), "{body}");
+}
+
+#[test]
 fn a_node_that_leased_serves_what_it_holds_while_it_is_cut_off() {
     let (fleet, begin_us) = cut_off(2);
     let (own, other) = (served_while_cut(&fleet, begin_us, 0), served_while_cut(&fleet, begin_us, 1));

@@ -116,7 +116,7 @@ impl Edge {
                 | Reason::Snapshot
                 | Reason::Liveness
                 | Reason::Refill
-                | Reason::Tokens
+                | Reason::Tokens(_)
                 | Reason::Edit => None,
             });
         let current = Some(self.ledger.catalog).filter(|version| *version > 0);

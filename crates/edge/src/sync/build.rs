@@ -18,7 +18,6 @@ use crate::limits::{AMOUNT_MAX, BATCH_BYTES_MAX, FLIGHT_SLACK_US, SWAP_TRIES};
 use crate::node::Node;
 use crate::record::Record;
 use crate::records::Fate;
-use crate::request::Reason;
 use crate::shared::SharedData;
 use crate::sync::rates::rate_state;
 use crate::time::Now;
@@ -234,7 +233,7 @@ impl Edge {
                 continue;
             }
             let of_account = parked.entry(Box::<str>::from(&*key.account)).or_default();
-            of_account.tokens = of_account.tokens.saturating_add(u64::from(wait.reason == Reason::Tokens));
+            of_account.tokens = of_account.tokens.saturating_add(u64::from(wait.reason.is_tokens()));
             if of_account.requests.len() < WANT_REQUESTS_MAX {
                 let need = |(bucket, need): &(String, crate::record::Need)| Need {
                     bucket: bucket.clone(),

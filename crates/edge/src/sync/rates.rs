@@ -9,7 +9,6 @@ use crate::edge::Edge;
 use crate::limits::{PARK_FOR_REPORTS_US, RATES_WATCHED, SWAP_TRIES, SWAP_TRIES_MUST, TOKENS_IDLE_US};
 use crate::record::Record;
 use crate::records::{Fate, RecordError};
-use crate::request::Reason;
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -60,7 +59,7 @@ impl Edge {
         for context in self.parked.iter() {
             let Some(request) = self.requests.get_mut(&context) else { continue };
             let of_account = request.key.as_ref().is_some_and(|key| *key.account == *told.account);
-            let wait = request.wait.as_mut().filter(|wait| of_account && wait.reason == Reason::Tokens);
+            let wait = request.wait.as_mut().filter(|wait| of_account && wait.reason.is_tokens());
             if let Some(wait) = wait {
                 // The ledger answers, so it is worth waiting for the node that it must hear first.
                 let extra_us =
