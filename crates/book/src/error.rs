@@ -51,6 +51,14 @@ pub enum Refusal {
         /// The cap.
         max: u64,
     },
+    /// It contradicts what is there.
+    #[error("{detail}")]
+    Conflict {
+        /// For programs (`key_revoked`).
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// A value cannot be taken.
     #[error("{member}: {detail}")]
     Invalid {
@@ -69,6 +77,11 @@ pub struct StoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
 // === impl Refusal ===
 
 impl Refusal {
+    /// It contradicts what is there.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Conflict { code, detail: detail.into() }
+    }
+
     /// A value cannot be taken.
     pub fn invalid(member: &'static str, detail: impl Into<String>) -> Self {
         Self::Invalid { member, detail: detail.into() }

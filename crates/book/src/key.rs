@@ -31,12 +31,27 @@ pub struct Key {
     pub expires_at: Option<i64>,
     /// When it was revoked, where it was.
     pub revoked_at: Option<i64>,
+    /// True: it opens nothing until it is enabled again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
+    /// The id of the key that it was made to replace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Arc<str>>,
+    /// The id of the key that replaces it; it ends soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Arc<str>>,
 }
 
 impl Key {
     /// Whether it opens anything.
     #[must_use]
     pub fn is_live(&self, now: i64) -> bool {
+        !self.disabled && self.is_kept(now)
+    }
+
+    /// Whether it counts towards the plan's number of keys: a disabled one does, it can be enabled again.
+    #[must_use]
+    pub fn is_kept(&self, now: i64) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 
@@ -70,11 +85,16 @@ mod tests {
             created_at: 0,
             expires_at: Some(10),
             revoked_at: None,
+            disabled: false,
+            replaces: None,
+            replaced_by: None,
         };
         assert!(key.is_live(9) && !key.is_live(10) && !key.is_live(11));
         let endless = Key { expires_at: None, ..key.clone() };
         assert!(endless.is_live(i64::MAX));
-        assert!(!Key { revoked_at: Some(5), ..endless }.is_live(4));
+        assert!(!Key { revoked_at: Some(5), ..endless.clone() }.is_live(4));
+        let disabled = Key { disabled: true, ..endless };
+        assert!(!disabled.is_live(4) && disabled.is_kept(4));
         let entry = key.entry();
         assert_eq!((entry.digest, &*entry.account, &*entry.key_id), (key.digest, "acme", "key_1"));
         assert_eq!((&*entry.auth_class, entry.models, entry.expires_at), ("api", key.models, Some(10)));

@@ -62,6 +62,10 @@ pub const WITHDRAWALS_PER_ANSWER: usize = wire::RATE_REPORTS_MAX;
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.
 pub const KEY_ID_MAX: usize = 64;
+/// Length of keys' classes, in bytes.
+pub const AUTH_CLASS_MAX: usize = 64;
+/// How long a key may go on beside the one that replaces it, in milliseconds: 90 days.
+pub const KEY_OVERLAP_MAX_MS: i64 = 90 * 86_400_000;
 /// Length of request ids, in bytes.
 pub const REQUEST_ID_MAX: usize = 128;
 /// Length of model names, in bytes.

@@ -123,7 +123,7 @@ impl Tx for Memory {
 
     fn count_keys(&mut self, account: &str, now: i64) -> Result<(u64, u64), StoreError> {
         let of = || self.keys.values().filter(|key| key.account.as_str() == account);
-        Ok((count(of().filter(|key| key.is_live(now)).count()), count(of().count())))
+        Ok((count(of().filter(|key| key.is_kept(now)).count()), count(of().count())))
     }
 
     fn put_key(&mut self, key: Key) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ pub mod events;
 pub mod facts;
 pub mod fraction;
 pub mod gusts;
+pub mod keys;
 pub mod oracle;
 pub mod play;
 pub mod rules;
@@ -58,6 +59,12 @@ macro_rules! suite {
             a_catalog_change_opens_the_next_term,
             a_plan_that_left_the_catalog_goes_on,
             a_closed_account_stays_closed,
+        );
+        $crate::suite!(@tests $make; keys:
+            a_disabled_key_opens_nothing_until_it_is_enabled,
+            a_key_ends_when_it_is_said_to,
+            a_key_is_replaced_with_an_overlap,
+            rotations_are_no_way_around_the_number_of_keys,
         );
         $crate::suite!(@tests $make; events:
             replays_change_nothing,

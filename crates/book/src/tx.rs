@@ -53,7 +53,7 @@ pub trait Tx {
     /// The key of an id, live or not.
     fn key_by_id(&mut self, account: &str, id: &str) -> Result<Option<Key>, StoreError>;
 
-    /// How many keys of an account are live, and how many there are.
+    /// How many keys of an account are neither revoked nor expired, and how many there are.
     fn count_keys(&mut self, account: &str, now: i64) -> Result<(u64, u64), StoreError>;
 
     /// Adds or replaces a key.

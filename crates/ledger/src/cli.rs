@@ -54,7 +54,7 @@ enum Command {
     /// Open, show, list, suspend and close accounts
     #[command(subcommand)]
     Account(account::Account),
-    /// Make, list and revoke API keys
+    /// Make, list, replace, import and revoke API keys
     #[command(subcommand)]
     Key(key::Key),
     /// Grant credits to an account

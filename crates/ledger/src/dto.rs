@@ -21,6 +21,6 @@ pub use amount::Credits;
 pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
 pub use catalog::{CatalogProblem, CatalogVersion};
 pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
-pub use key::{Key, KeyCreation};
+pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
 pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};

@@ -29,7 +29,7 @@ use axum::middleware;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::auth::{Token, TokenError, Tokens};
-pub use self::keys::CreatedKey;
+pub use self::keys::{CreatedKey, RotatedKey};
 pub use self::openapi::document;
 pub use self::page::PageBody;
 pub use self::respond::ProblemBody;

@@ -6,6 +6,7 @@
 //! is assigned by the ledger, never by a caller.
 
 mod error;
+mod operator;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tariff::{Catalog, EdgeCatalog};
 use wire::{Digest, SyncRequest, SyncResponse};
 
 pub use self::error::{Kind, ServiceError};
+pub use self::operator::{Operator, Rotation};
 use crate::dto::{
     Account, AccountStatus, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled,
     Reconciliation, SwitchTime, UsageBy, UsageReport,
@@ -29,7 +31,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Send + Sync + 'static {
+pub trait Service: Operator {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;
@@ -169,6 +171,8 @@ pub struct NewKey {
     pub digest: Digest,
     /// A name for people.
     pub name: Option<String>,
+    /// Its class; absent = the usual one.
+    pub auth_class: Option<String>,
     /// The models it may use (patterns).
     pub models: Option<Vec<String>>,
     /// When it stops working; in the past: `Invalid`.

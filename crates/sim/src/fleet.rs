@@ -137,7 +137,8 @@ impl Fleet {
         open::open(&mut self.book, now, &new).expect("account");
         let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let (account, id) = (id.to_owned(), format!("k-{id}"));
-        let key = key::NewKey { account, id, digest, name: None, models: None, expires_at: None };
+        let key =
+            key::NewKey { account, id, digest, name: None, auth_class: None, models: None, expires_at: None };
         key::create(&mut self.book, now, &key).expect("key");
     }
 

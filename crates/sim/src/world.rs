@@ -139,6 +139,7 @@ impl World {
             id: format!("k-{id}"),
             digest,
             name: None,
+            auth_class: None,
             models: None,
             expires_at: None,
         };

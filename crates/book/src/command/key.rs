@@ -1,14 +1,20 @@
-//! Adding and revoking keys.
+//! Adding and revoking keys; changing and replacing them is in the modules below.
+
+mod change;
+mod rotate;
 
 use std::sync::Arc;
 
 use wire::{AccountStatus, Change, Digest};
 
+pub use self::change::{KeyChange, change};
+pub use self::rotate::{Rotation, rotate};
+
 use super::touched;
 use crate::error::{Error, Refusal};
 use crate::id::is_name;
 use crate::key::{AUTH_CLASS_API, Key};
-use crate::limits::{KEY_ID_MAX, KEYS_MAX};
+use crate::limits::{AUTH_CLASS_MAX, KEY_ID_MAX, KEYS_MAX};
 use crate::tx::{Now, Tx};
 
 /// The resource that plans cap.
@@ -25,6 +31,8 @@ pub struct NewKey {
     pub digest: Digest,
     /// A name for people.
     pub name: Option<String>,
+    /// Its class; absent = [`AUTH_CLASS_API`].
+    pub auth_class: Option<String>,
     /// The models it may use (patterns).
     pub models: Option<Vec<String>>,
     /// When it ends.
@@ -43,36 +51,62 @@ pub fn create(tx: &mut impl Tx, now: Now, new: &NewKey) -> Result<Key, Error> {
     if new.expires_at.is_some_and(|end| end <= now.wall) {
         return Err(Refusal::invalid("expires_at", "is not in the future").into());
     }
+    let auth_class = new.auth_class.as_deref().unwrap_or(AUTH_CLASS_API);
+    check_class(auth_class)?;
     let account = touched(tx, &new.account, now)?;
-    let (id, plan, status) = (account.id.clone(), account.plan().to_owned(), account.status);
+    let (id, status) = (account.id.clone(), account.status);
     if status == AccountStatus::Closed {
         return Err(Refusal::AccountClosed.into());
     }
     if tx.key(&new.digest)?.is_some() || tx.key_by_id(id.as_str(), &new.id)?.is_some() {
         return Err(Refusal::KeyExists.into());
     }
-    let version = tx.catalog_version();
-    let cap =
-        tx.catalog(version)?.and_then(|catalog| catalog.plan(&plan).and_then(|plan| plan.resource(RESOURCE)));
-    let (live, all) = tx.count_keys(id.as_str(), now.wall)?;
-    let keys_max = u64::try_from(KEYS_MAX).unwrap_or(u64::MAX);
-    if let Some(max) = cap.filter(|max| live >= *max).or((all >= keys_max).then_some(keys_max)) {
-        return Err(Refusal::LimitReached { resource: RESOURCE, max }.into());
-    }
+    check_room(tx, now, id.as_str())?;
     let key = Key {
         digest: new.digest,
         id: Arc::from(new.id.as_str()),
         account: id,
         name: new.name.clone(),
-        auth_class: Arc::from(AUTH_CLASS_API),
+        auth_class: Arc::from(auth_class),
         models: new.models.clone().map(Arc::from),
         created_at: now.wall,
         expires_at: new.expires_at,
         revoked_at: None,
+        disabled: false,
+        replaces: None,
+        replaced_by: None,
     };
-    tx.put_key(key.clone())?;
-    tx.change(Change::Key { digest: key.digest })?;
+    put(tx, key.clone())?;
     Ok(key)
+}
+
+/// Stores a key and tells the nodes to forget what they remember of it.
+fn put(tx: &mut impl Tx, key: Key) -> Result<(), Error> {
+    let digest = key.digest;
+    tx.put_key(key)?;
+    Ok(tx.change(Change::Key { digest })?)
+}
+
+fn check_class(class: &str) -> Result<(), Refusal> {
+    if is_name(class, AUTH_CLASS_MAX) {
+        return Ok(());
+    }
+    let detail = format!("must be 1 to {AUTH_CLASS_MAX} visible ASCII characters");
+    Err(Refusal::invalid("auth_class", detail))
+}
+
+/// Whether the account may have one more key (M6, M7).
+fn check_room(tx: &mut impl Tx, now: Now, account: &str) -> Result<(), Error> {
+    let plan = tx.account(account)?.map(|account| account.plan().to_owned()).unwrap_or_default();
+    let version = tx.catalog_version();
+    let cap =
+        tx.catalog(version)?.and_then(|catalog| catalog.plan(&plan).and_then(|plan| plan.resource(RESOURCE)));
+    let (kept, all) = tx.count_keys(account, now.wall)?;
+    let keys_max = u64::try_from(KEYS_MAX).unwrap_or(u64::MAX);
+    if let Some(max) = cap.filter(|max| kept >= *max).or((all >= keys_max).then_some(keys_max)) {
+        return Err(Refusal::LimitReached { resource: RESOURCE, max }.into());
+    }
+    Ok(())
 }
 
 /// Revokes a key; gives it and whether it was live.
@@ -86,7 +120,6 @@ pub fn revoke(tx: &mut impl Tx, now: Now, account: &str, id: &str) -> Result<(Ke
         return Ok((key, false));
     }
     key.revoked_at = Some(now.wall);
-    tx.put_key(key.clone())?;
-    tx.change(Change::Key { digest: key.digest })?;
+    put(tx, key.clone())?;
     Ok((key, true))
 }

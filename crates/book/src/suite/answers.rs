@@ -12,7 +12,15 @@ use crate::tx::Now;
 
 fn key(id: &str, digest: u8) -> NewKey {
     let (account, id) = (ACCOUNT.to_owned(), id.to_owned());
-    NewKey { account, id, digest: Digest([digest; 32]), name: None, models: None, expires_at: None }
+    NewKey {
+        account,
+        id,
+        digest: Digest([digest; 32]),
+        name: None,
+        auth_class: None,
+        models: None,
+        expires_at: None,
+    }
 }
 
 pub fn snapshots_go_to_those_who_lack_them<S: Subject>(make: impl FnOnce(Catalog) -> S) {

@@ -287,6 +287,7 @@ pub fn names_of_grants_and_keys_have_bounds<S: Subject>(make: impl FnOnce(Catalo
             id: "k".repeat(64 + more),
             digest: wire::Digest([more as u8; 32]),
             name: None,
+            auth_class: None,
             models: None,
             expires_at: None,
         };

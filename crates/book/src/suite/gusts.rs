@@ -142,6 +142,7 @@ fn key<S: Subject>(storm: &mut Storm<S>, dice: &mut Dice) {
         id: id.clone(),
         digest,
         name: None,
+        auth_class: None,
         models: None,
         expires_at: ends,
     };

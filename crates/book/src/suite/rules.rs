@@ -134,6 +134,7 @@ pub fn m6_m7_keys_above_a_lowered_cap_stay<S: Subject>(make: impl FnOnce(Catalog
         id: format!("key_{number}"),
         digest: wire::Digest([number; 32]),
         name: None,
+        auth_class: None,
         models: None,
         expires_at: None,
     };

@@ -331,6 +331,7 @@ pub fn keys_are_looked_up_and_revoked_by_the_feed<S: Subject>(make: impl FnOnce(
         id: "key_1".to_owned(),
         digest,
         name: None,
+        auth_class: None,
         models: Some(vec!["son*".to_owned()]),
         expires_at: Some(world.now.wall + 1_000),
     };

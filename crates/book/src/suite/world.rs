@@ -27,6 +27,8 @@ pub enum Command {
     Switch(String, String),
     CreateKey(key::NewKey),
     RevokeKey(String, String),
+    ChangeKey(String, key::KeyChange),
+    RotateKey(key::Rotation),
     Sync(Box<SyncRequest>),
     /// Silent nodes are closed, leases of closed nodes come home, due work is done.
     Tick,
@@ -74,6 +76,10 @@ pub fn execute(tx: &mut impl Tx, now: Now, command: &Command) -> Result<Reply, E
         }
         Command::CreateKey(new) => key::create(tx, now, new).map(Reply::Key),
         Command::RevokeKey(account, id) => key::revoke(tx, now, account, id).map(|(key, _)| Reply::Key(key)),
+        Command::ChangeKey(id, change) => {
+            key::change(tx, now, (ACCOUNT, id), change).map(|(key, _)| Reply::Key(key))
+        }
+        Command::RotateKey(new) => key::rotate(tx, now, new).map(|(key, _)| Reply::Key(key)),
         Command::Sync(request) => {
             crate::sync::sync(tx, now, request).map(|response| Reply::Sync(Box::new(response)))
         }

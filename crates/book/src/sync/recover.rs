@@ -121,6 +121,7 @@ mod tests {
             id: settle.key.clone(),
             digest: wire::Digest([7; 32]),
             name: None,
+            auth_class: None,
             models: None,
             expires_at: None,
         };

@@ -75,6 +75,7 @@ impl Service for Engine {
             id: key.id,
             digest: key.digest,
             name: key.name,
+            auth_class: key.auth_class,
             models: key.models,
             expires_at: key.expires_at.map(jiff::Timestamp::as_millisecond),
         };
@@ -240,7 +241,7 @@ impl Service for Engine {
 
 impl Engine {
     /// A job without an idempotency key.
-    fn look<T: Send + 'static>(
+    pub(super) fn look<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut SqliteTx<'_>, Now) -> Result<T, Error> + Send + 'static,
     ) -> Reply<'_, T> {
@@ -251,7 +252,7 @@ impl Engine {
     }
 
     /// A write, with its effect once for one idempotency key.
-    fn write<T: Serialize + Send + 'static>(
+    pub(super) fn write<T: Serialize + Send + 'static>(
         &self,
         write: Option<Idempotency>,
         job: impl FnOnce(&mut SqliteTx<'_>, Now) -> Result<Written<T>, Error> + Send + 'static,
@@ -311,6 +312,7 @@ fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T,
             let unlocks = tx.catalog(version)?.map(|catalog| view::unlocks(&catalog, resource, max));
             ServiceError::LimitReached { resource, max, unlocks: unlocks.unwrap_or_default() }
         }
+        Refusal::Conflict { code, detail } => ServiceError::conflict(code, detail),
         Refusal::Invalid { member, detail } => ServiceError::invalid(member, detail),
     }))
 }

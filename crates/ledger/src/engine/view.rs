@@ -56,6 +56,10 @@ pub fn key(key: &Key) -> dto::Key {
         created_at: time(key.created_at),
         expires_at: key.expires_at.map(time),
         revoked_at: key.revoked_at.map(time),
+        enabled: !key.disabled,
+        auth_class: key.auth_class.to_string(),
+        replaces: key.replaces.as_deref().map(str::to_owned),
+        replaced_by: key.replaced_by.as_deref().map(str::to_owned),
     }
 }
 

@@ -143,3 +143,38 @@ fn help_teaches() {
         assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{words:?}");
     }
 }
+
+#[test]
+fn keys_are_replaced_imported_found_and_ended() {
+    use std::io::Write as _;
+    let server = Server::start();
+    server.account("acme", "pro");
+    let shell = Shell(&server);
+    let made = shell.json(&["key", "create", "acme", "--auth-class", "internal"]);
+    let id = made["id"].as_str().unwrap();
+    assert!(shell.text(&["key", "disable", "acme", id]).contains("disabled"));
+    assert!(shell.text(&["key", "enable", "acme", id]).contains("live"));
+    assert_eq!(
+        shell.json(&["key", "expire", "acme", id, "--at", "2099-01-01T00:00:00Z"])["expires_at"],
+        "2099-01-01T00:00:00Z"
+    );
+    assert_eq!(shell.json(&["key", "expire", "acme", id, "--never"])["expires_at"], Value::Null);
+    let rotated = shell.text(&["key", "rotate", "acme", id, "--overlap", "60"]);
+    assert!(rotated.contains("bsr_") && rotated.contains(id), "{rotated}");
+    assert!(shell.text(&["key", "list", "acme"]).contains("replaced"));
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "sk-one\n\n  sk-two").unwrap();
+    let path = file.path().to_str().unwrap();
+    let imported = shell.json(&["key", "import", "acme", "--file", path, "--name", "legacy"]);
+    assert_eq!(imported.as_array().unwrap().len(), 2);
+    let digest = ledger::keys::digest("sk-two").to_string();
+    assert_eq!(shell.json(&["key", "find", "--digest", &digest])["id"], imported[1]["id"]);
+    let again = shell.run(&["key", "import", "acme", "--file", path]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("key_exists"), "{again:?}");
+    assert!(!String::from_utf8_lossy(&again.stderr).contains("sk-"), "{again:?}");
+    shell.fails(2, "more than one key", &["key", "revoke", "--file", path]);
+    assert!(shell.json(&["key", "revoke", "--digest", &digest])["revoked_at"].is_string());
+    shell.fails(2, "required", &["key", "revoke"]);
+}

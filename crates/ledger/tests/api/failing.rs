@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::dto::{
-    Account, AccountStatus, Balance, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled, Reconciliation,
-    UsageReport,
+    Account, AccountStatus, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange,
+    Reconciled, Reconciliation, UsageReport,
 };
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    Gauges, Idempotency, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
-    UsageQuery, Written,
+    Gauges, Idempotency, NewAccount, NewKey, NewPlan, Operator, Page, PageRequest, Reply, Rotation, Service,
+    ServiceError, UsageQuery, Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use wire::{MARKER_HEADER, SyncRequest, SyncResponse};
+use wire::{Digest, MARKER_HEADER, SyncRequest, SyncResponse};
 
 use crate::support::{ADMIN, EDGE, Reply as Answer, bearer, call};
 
@@ -43,6 +43,27 @@ impl Failing {
             Fault::Silent => return Box::pin(std::future::pending()),
         };
         Box::pin(async { Err(error) })
+    }
+}
+
+impl Operator for Failing {
+    fn change_key(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: String,
+        _: KeyChange,
+    ) -> Reply<'_, Written<Key>> {
+        self.fail()
+    }
+    fn rotate_key(&self, _: Option<Idempotency>, _: Rotation) -> Reply<'_, Written<KeyRotated>> {
+        self.fail()
+    }
+    fn find_key(&self, _: Digest) -> Reply<'_, Key> {
+        self.fail()
+    }
+    fn revoke_digest(&self, _: Option<Idempotency>, _: Digest) -> Reply<'_, Written<Key>> {
+        self.fail()
     }
 }
 

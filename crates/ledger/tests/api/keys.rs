@@ -102,3 +102,70 @@ fn keys_are_listed_by_page_oldest_first() {
     }
     assert_eq!(listed, made);
 }
+
+#[test]
+fn a_key_is_disabled_enabled_and_ended() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    let made = server.post("/v1/accounts/acme/keys", &json!({"auth_class": "internal"})).ok(201);
+    assert_eq!((&made["auth_class"], &made["enabled"]), (&json!("internal"), &json!(true)));
+    let path = format!("/v1/accounts/acme/keys/{}", made["id"].as_str().unwrap());
+    let change = |body: Value| server.write("PATCH", &path, &[], &body.to_string());
+    assert_eq!(change(json!({"enabled": false})).ok(200)["enabled"], false);
+    // What is not named stays; null is a value.
+    let ended = change(json!({"expires_at": "2099-01-01T00:00:00Z", "name": "ci"})).ok(200);
+    assert_eq!((&ended["enabled"], &ended["name"]), (&json!(false), &json!("ci")));
+    assert_eq!(ended["expires_at"], "2099-01-01T00:00:00Z");
+    let back = change(json!({"expires_at": null, "enabled": true, "models": ["small*"]})).ok(200);
+    assert_eq!((&back["expires_at"], &back["models"]), (&Value::Null, &json!(["small*"])));
+    assert_eq!(change(json!({"models": null})).ok(200)["models"], Value::Null);
+    for (body, member) in [
+        (json!({"expires_at": "2020-01-01T00:00:00Z"}), "expires_at"),
+        (json!({"auth_class": "two words"}), "auth_class"),
+        (json!({"models": []}), "models"),
+        (json!({"enabled": "no"}), "enabled"),
+    ] {
+        assert_eq!(change(body).problem(422, "invalid_request")["member"], member);
+    }
+    server.write("DELETE", &path, &[], "").ok(200);
+    change(json!({"enabled": true})).problem(409, "key_revoked");
+}
+
+#[test]
+fn a_key_is_rotated_with_an_overlap() {
+    let server = Server::start();
+    server.account("acme", "free");
+    let made = server.post("/v1/accounts/acme/keys", &json!({"name": "ci"})).ok(201);
+    let path = format!("/v1/accounts/acme/keys/{}/rotate", made["id"].as_str().unwrap());
+    let idempotent = [("idempotency-key", "r1")];
+    let reply = server.post_with(&path, &idempotent, &json!({"overlap_seconds": 3600}));
+    let rotated = reply.ok(201);
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert!(rotated["key"].as_str().unwrap().starts_with("bsr_"));
+    assert_eq!((&rotated["name"], &rotated["replaces"]), (&json!("ci"), &made["id"]));
+    assert_eq!(rotated["replaced"]["replaced_by"], rotated["id"]);
+    assert!(rotated["replaced"]["expires_at"].is_string());
+    let again = server.post_with(&path, &idempotent, &json!({"overlap_seconds": 3600}));
+    assert_eq!(again.problem(409, "key_already_created")["key_id"], rotated["id"]);
+    server.post(&path, &json!({})).problem(409, "key_replaced");
+    let next = format!("/v1/accounts/acme/keys/{}/rotate", rotated["id"].as_str().unwrap());
+    let long = server.post(&next, &json!({"overlap_seconds": 7_776_001}));
+    assert_eq!(long.problem(422, "invalid_request")["member"], "overlap_seconds");
+    // A rotation makes no room: the plan has one key.
+    server.post("/v1/accounts/acme/keys", &json!({})).problem(402, "limit_reached");
+}
+
+#[test]
+fn a_key_is_found_and_revoked_by_its_digest() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    let made = server.post("/v1/accounts/acme/keys", &json!({})).ok(201);
+    let path = format!("/v1/keys/{}", digest(made["key"].as_str().unwrap()));
+    let found = server.get(&path).ok(200);
+    assert_eq!((&found["id"], &found["account"]), (&made["id"], &json!("acme")));
+    assert!(server.write("DELETE", &path, &[], "").ok(200)["revoked_at"].is_string());
+    let unknown = format!("/v1/keys/{}", digest("nobody's"));
+    server.get(&unknown).problem(404, "key_not_found");
+    server.write("DELETE", &unknown, &[], "").problem(404, "key_not_found");
+    server.get("/v1/keys/abc").problem(400, "invalid_path");
+}

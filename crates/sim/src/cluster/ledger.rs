@@ -141,6 +141,7 @@ impl Ledger {
             id: format!("k{number}-{id}"),
             digest,
             name: None,
+            auth_class: None,
             models: None,
             expires_at: None,
         };

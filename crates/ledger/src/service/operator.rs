@@ -1,0 +1,53 @@
+//! What operators do beside the daily business of accounts: the second part of [`super::Service`].
+
+use jiff::Timestamp;
+use wire::Digest;
+
+use super::{Idempotency, Reply, Written};
+use crate::dto;
+
+/// The ledger, as those who run it call it.
+///
+/// # Errors
+/// As [`super::Service`].
+pub trait Operator: Send + Sync + 'static {
+    /// Changes a key. `Conflict("key_revoked")`; `LimitReached` where a key that had ended would live again
+    /// and the plan has no room; `Invalid` for an end in the past.
+    fn change_key(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        key: String,
+        change: dto::KeyChange,
+    ) -> Reply<'_, Written<dto::Key>>;
+
+    /// Puts another key in a key's place. `Conflict` (`key_revoked`, `key_expired`, `key_replaced`, `key_exists`).
+    fn rotate_key(
+        &self,
+        write: Option<Idempotency>,
+        rotation: Rotation,
+    ) -> Reply<'_, Written<dto::KeyRotated>>;
+
+    /// The key of a digest, in whichever account.
+    fn find_key(&self, digest: Digest) -> Reply<'_, dto::Key>;
+
+    /// Revokes the key of a digest, in whichever account.
+    fn revoke_digest(&self, write: Option<Idempotency>, digest: Digest) -> Reply<'_, Written<dto::Key>>;
+}
+
+/// A key to put in another one's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The account.
+    pub account: String,
+    /// The key that is replaced.
+    pub replaces: String,
+    /// The other one's id, minted by the caller.
+    pub id: String,
+    /// SHA-256 of the other one.
+    pub digest: Digest,
+    /// How long both are good, in seconds.
+    pub overlap_seconds: u64,
+    /// When the other one ends; absent = as the old one would have.
+    pub expires_at: Option<Timestamp>,
+}
