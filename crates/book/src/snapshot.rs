@@ -1,7 +1,7 @@
 //! What a node is told of an account.
 
 use tariff::compile::CREDITS;
-use tariff::{Catalog, Micros};
+use tariff::{Catalog, Micros, Standing};
 use wire::{Denial, DenialCode, Snapshot};
 
 use crate::account::Account;
@@ -15,7 +15,7 @@ use crate::limits::SNAPSHOT_VALID_MS;
 #[must_use]
 pub fn snapshot(account: &Account, catalog: &Catalog, now: i64) -> Option<Snapshot> {
     let term = account.term()?;
-    let mut policy = catalog.policy(&term.plan)?;
+    let mut policy = catalog.policy(&term.plan, &Standing::default())?;
     policy.help.resets_at = resets_at(account);
     // The account changes by itself when its cycle ends: whoever knows it asks again then.
     let until_end = account.cycle.as_ref().map_or(i64::MAX, |cycle| cycle.end.saturating_sub(now));

@@ -435,7 +435,13 @@ impl Plan {
     #[must_use]
     pub fn opens(&self, model: &Model) -> bool {
         let listed = crate::glob::matches_any(&self.models, &model.name);
-        listed && model.feature.as_ref().is_none_or(|feature| self.features.contains(feature))
+        listed && model.feature.as_ref().is_none_or(|feature| self.has(feature))
+    }
+
+    /// Whether the plan has a feature, at whatever level.
+    #[must_use]
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|own| own == feature) || self.levels.contains_key(feature)
     }
 }
 
@@ -477,9 +483,9 @@ impl Model {
     /// The pattern for every model.
     pub const ANY: &str = "*";
 
-    /// Whether every price of it is zero: its requests take no credits.
+    /// Whether every price of it is zero, of its variants too: its requests take no credits.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        !self.prices.is_empty() && self.prices.iter().all(|(_, unit)| unit.is_zero())
+        self.prices.is_free() && self.variants.iter().all(|variant| variant.prices.is_free())
     }
 }

@@ -80,6 +80,12 @@ impl Prices {
         fits(common) && self.0.values().all(|unit| fits(scaled(unit)))
     }
 
+    /// Whether there are prices, and every one is zero.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        !self.is_empty() && self.iter().all(|(_, unit)| unit.is_zero())
+    }
+
     /// Whether there is any price at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
 use tariff::{
-    Admission, Catalog, ExhaustionAction, Expiry, Meter, Micros, Period, Ratio, Scope, Unit, Usage, source,
+    Admission, Catalog, ExhaustionAction, Expiry, Meter, Micros, Period, Ratio, Scope, Standing, Unit, Usage,
+    source,
 };
 
 const FILE: &str = include_str!("../../../envoy/catalogs/modelstack.yaml");
@@ -106,7 +107,7 @@ fn m6_limits_are_those_of_the_pages_table() {
 fn m6_early_access_opens_on_max_alone() {
     let catalog = catalog();
     for plan in ["starter", "pro", "topup_only"] {
-        let gates = catalog.policy(plan).unwrap().gates;
+        let gates = catalog.policy(plan, &Standing::default()).unwrap().gates;
         let [gate] = gates.as_slice() else { panic!("{plan} has one gate") };
         assert_eq!(
             (gate.models.as_slice(), gate.feature.as_deref()),
@@ -116,7 +117,7 @@ fn m6_early_access_opens_on_max_alone() {
         assert_eq!(unlocks, ["max"], "{plan}");
         assert_eq!(gate.unlocks[0].url.as_deref(), Some("https://modelstack.example/billing/plans"));
     }
-    assert!(catalog.policy("max").unwrap().gates.is_empty());
+    assert!(catalog.policy("max", &Standing::default()).unwrap().gates.is_empty());
 }
 
 #[test]
@@ -207,11 +208,11 @@ fn m8_models_go_by_the_names_that_providers_use() {
 fn m9_at_zero_the_answer_is_402_and_the_last_credits_can_be_spent() {
     let exhaustion = catalog().exhaustion;
     assert_eq!((exhaustion.action, exhaustion.admission), (ExhaustionAction::Deny402, Admission::Clip));
-    let help = catalog().policy("starter").unwrap().help;
+    let help = catalog().policy("starter", &Standing::default()).unwrap().help;
     assert_eq!(help.top_up_url.as_deref(), Some("https://modelstack.example/billing/top-up"));
     let unlocks: Vec<&str> = help.unlocks.iter().map(|unlock| unlock.plan.as_str()).collect();
     assert_eq!(unlocks, ["pro", "max"]);
-    assert!(catalog().policy("max").unwrap().help.unlocks.is_empty());
+    assert!(catalog().policy("max", &Standing::default()).unwrap().help.unlocks.is_empty());
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn m14_top_ups_alone_are_a_public_plan() {
     let catalog = catalog();
     let plan = catalog.plan("topup_only").unwrap();
     assert!(plan.public && plan.grants.is_empty());
-    let policy = catalog.policy("topup_only").unwrap();
+    let policy = catalog.policy("topup_only", &Standing::default()).unwrap();
     let [bucket] = policy.buckets.as_slice() else { panic!("one bucket") };
     assert_eq!((bucket.id.as_str(), bucket.unit, bucket.scope), ("credits", Unit::Credits, Scope::Account));
     let unlocks: Vec<&str> = policy.help.unlocks.iter().map(|unlock| unlock.plan.as_str()).collect();

@@ -3,7 +3,7 @@
 
 use tariff::{
     Bucket, Catalog, Class, Expiry, FeatureGate, Grant, Links, Meter, Micros, Model, Plan, PlanRate, Policy,
-    Pool, Prices, Rate, Ratio, Scope, Unit,
+    Pool, Prices, Rate, Ratio, Scope, Standing, Unit,
 };
 
 fn model(name: &str, unit: u64) -> Model {
@@ -43,7 +43,8 @@ fn names(unlocks: &[tariff::Unlock]) -> Vec<&str> {
 
 #[test]
 fn a_plan_without_anything_special_compiles_to_one_bucket_for_all() {
-    let policy = catalog(vec![model("m", 1)], vec![plan("p", Some(1), 5)]).policy("p").unwrap();
+    let policy =
+        catalog(vec![model("m", 1)], vec![plan("p", Some(1), 5)]).policy("p", &Standing::default()).unwrap();
     let credits = Bucket {
         id: "credits".into(),
         unit: Unit::Credits,
@@ -68,7 +69,7 @@ fn a_plan_without_anything_special_compiles_to_one_bucket_for_all() {
 #[test]
 fn an_unknown_plan_compiles_to_nothing() {
     let catalog = catalog(vec![model("m", 1)], vec![plan("p", Some(1), 5)]);
-    assert_eq!(catalog.policy("P"), None);
+    assert_eq!(catalog.policy("P", &Standing::default()), None);
     assert_eq!(catalog.factor("P", "wallet"), Ratio::ONE);
 }
 
@@ -86,7 +87,7 @@ fn rates_bounds_and_shadow_mode_are_the_plans() {
         burst: 4,
         scope: Scope::Key,
     }];
-    let policy = catalog(vec![model("m", 1)], vec![shadow]).policy("p").unwrap();
+    let policy = catalog(vec![model("m", 1)], vec![shadow]).policy("p", &Standing::default()).unwrap();
     assert_eq!((policy.enforce, policy.max_tokens), (false, Some(9)));
     let expected = Rate {
         id: "rpm".into(),
@@ -106,7 +107,8 @@ fn free_models_take_no_credits_and_go_first() {
     let mut half = model("half-free", 0);
     half.prices = Prices::new([(Meter::InputTokens, Ratio::ZERO), (Meter::OutputTokens, Ratio::ONE)]);
     let models = vec![model("paid", 1), model("free-a", 0), half, model("free-b", 0)];
-    let classes = catalog(models, vec![plan("p", None, 0)]).policy("p").unwrap().classes;
+    let classes =
+        catalog(models, vec![plan("p", None, 0)]).policy("p", &Standing::default()).unwrap().classes;
     let expected = [
         Class { models: vec!["free-a".into(), "free-b".into()], buckets: vec![] },
         Class { models: vec!["*".into()], buckets: vec!["credits".into()] },
@@ -130,7 +132,7 @@ fn l3_a_closed_model_names_the_public_plans_that_open_it_cheapest_first() {
         Plan { models: vec!["other*".into()], ..with_beta("narrow", Some(2)) },
     ];
     let catalog = catalog(vec![beta, model("other", 1)], plans);
-    let gates = catalog.policy("free").unwrap().gates;
+    let gates = catalog.policy("free", &Standing::default()).unwrap().gates;
     assert_eq!(gates.len(), 1);
     assert_eq!(
         (gates[0].models.as_slice(), gates[0].feature.as_deref()),
@@ -139,12 +141,12 @@ fn l3_a_closed_model_names_the_public_plans_that_open_it_cheapest_first() {
     assert_eq!(names(&gates[0].unlocks), ["silver", "also-silver", "gold", "enterprise"]);
     assert_eq!(gates[0].unlocks[0].url.as_deref(), Some("https://u"));
     // Closed by the list, not by the feature, which the plan has.
-    let narrow = catalog.policy("narrow").unwrap().gates;
+    let narrow = catalog.policy("narrow", &Standing::default()).unwrap().gates;
     assert_eq!(
         (narrow.len(), narrow[0].feature.as_deref(), names(&narrow[0].unlocks)[0]),
         (1, None, "silver")
     );
-    assert!(catalog.policy("legacy").unwrap().gates.is_empty());
+    assert!(catalog.policy("legacy", &Standing::default()).unwrap().gates.is_empty());
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn models_with_the_same_way_out_share_a_gate_and_others_do_not() {
         Plan { features: vec!["beta".into()], ..plan("all", Some(9), 0) },
         plan("plain", Some(5), 0),
     ];
-    let gates = catalog(models, plans).policy("small").unwrap().gates;
+    let gates = catalog(models, plans).policy("small", &Standing::default()).unwrap().gates;
     let shown: Vec<(Vec<&str>, Option<&str>, Vec<&str>)> = gates
         .iter()
         .map(|gate| {
@@ -181,8 +183,11 @@ fn an_empty_balance_names_the_public_plans_that_grant_more() {
         plan("upper", Some(50), 1_500),
     ];
     let catalog = catalog(vec![model("m", 1)], plans);
-    assert_eq!(names(&catalog.policy("mid").unwrap().help.unlocks), ["upper", "top", "on-request"]);
-    assert!(catalog.policy("on-request").unwrap().help.unlocks.is_empty());
+    assert_eq!(
+        names(&catalog.policy("mid", &Standing::default()).unwrap().help.unlocks),
+        ["upper", "top", "on-request"]
+    );
+    assert!(catalog.policy("on-request", &Standing::default()).unwrap().help.unlocks.is_empty());
 }
 
 #[test]

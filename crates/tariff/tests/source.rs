@@ -296,7 +296,7 @@ proptest! {
 fn compiles(catalog: &Catalog) {
     assert!(serde_json::to_string(&catalog.edge(1)).is_ok());
     for plan in &catalog.plans {
-        let policy = catalog.policy(&plan.name).unwrap();
+        let policy = catalog.policy(&plan.name, &tariff::Standing::default()).unwrap();
         assert!(
             policy.rates.len() <= tariff::policy::RATES_MAX
                 && policy.buckets.len() <= tariff::policy::BUCKETS_MAX

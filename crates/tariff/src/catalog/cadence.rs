@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Plan;
 use crate::money::Micros;
 use crate::period::Period;
 use crate::ratio::Ratio;
@@ -67,6 +68,48 @@ pub struct Rollover {
     pub cycles: u32,
     /// The most that is carried over into a cycle, in micro-credits; the oldest lots lose first. Absent: all.
     pub max: Option<Micros>,
+}
+
+impl Plan {
+    /// The way to take the plan that its own fields state: paid and granted with each cycle.
+    #[must_use]
+    pub fn default_cadence(&self) -> Cadence {
+        Cadence {
+            name: name_of(self.cycle),
+            price_usd: self.price_usd,
+            billing: self.cycle,
+            cycle: self.cycle,
+            grants: self.grants.clone(),
+            renews: true,
+        }
+    }
+
+    /// The way to take the plan of that name: `monthly`, or one of [`Plan::cadences`].
+    #[must_use]
+    pub fn cadence(&self, name: &str) -> Option<Cadence> {
+        let default = self.default_cadence();
+        if default.name == name {
+            return Some(default);
+        }
+        self.cadences.iter().find(|cadence| cadence.name == name).cloned()
+    }
+
+    /// The names of all ways to take the plan, its own first.
+    pub fn cadence_names(&self) -> impl Iterator<Item = String> + '_ {
+        [name_of(self.cycle)].into_iter().chain(self.cadences.iter().map(|cadence| cadence.name.clone()))
+    }
+}
+
+/// What a plan paid this often is called: a word for the usual ones, else the period itself.
+#[must_use]
+pub fn name_of(billing: Period) -> String {
+    match (billing.months(), billing.days(), billing.seconds()) {
+        (1, 0, 0) => "monthly".to_owned(),
+        (12, 0, 0) => "yearly".to_owned(),
+        (0, 7, 0) => "weekly".to_owned(),
+        (0, 1, 0) => "daily".to_owned(),
+        _ => billing.to_string(),
+    }
 }
 
 impl Grant {
