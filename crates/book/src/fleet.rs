@@ -12,6 +12,8 @@ use crate::tx::Now;
 pub struct Fleet {
     /// Nodes that were open when the process began: nothing is known of what they do.
     inherited: BTreeSet<NodeId>,
+    /// Those of them that have not called since: nor have they heard that there is another process.
+    unheard: BTreeSet<NodeId>,
     began: Option<Now>,
     withdrawn: BTreeMap<NodeId, BTreeMap<AccountId, u64>>,
 }
@@ -22,7 +24,7 @@ impl Fleet {
     /// At the start of a process, with the nodes that were open before it.
     #[must_use]
     pub fn new(inherited: BTreeSet<NodeId>) -> Self {
-        Self { inherited, ..Self::default() }
+        Self { unheard: inherited.clone(), inherited, ..Self::default() }
     }
 
     /// When the process began: the first time that it is asked.
@@ -34,6 +36,17 @@ impl Fleet {
     #[must_use]
     pub fn has_inherited(&self, beside: NodeId) -> bool {
         self.inherited.iter().any(|node| *node != beside)
+    }
+
+    /// Whether one of those, beside one, has not called since.
+    #[must_use]
+    pub fn has_unheard(&self, beside: NodeId) -> bool {
+        self.unheard.iter().any(|node| *node != beside)
+    }
+
+    /// A node calls.
+    pub fn note_call(&mut self, node: NodeId) {
+        self.unheard.remove(&node);
     }
 
     /// A node is told, with every answer until it has replied, that it refills an account's rates no more.
@@ -54,6 +67,7 @@ impl Fleet {
     /// A node is closed.
     pub fn forget(&mut self, node: NodeId) {
         self.inherited.remove(&node);
+        self.unheard.remove(&node);
         self.withdrawn.remove(&node);
     }
 
@@ -95,8 +109,14 @@ mod tests {
     fn nodes_of_before_the_start_count_until_they_are_closed() {
         let mut fleet = Fleet::new([ONE].into());
         assert!(fleet.has_inherited(OTHER) && !fleet.has_inherited(ONE));
+        assert!(fleet.has_unheard(OTHER) && !fleet.has_unheard(ONE));
+        fleet.note_call(ONE);
+        assert!(fleet.has_inherited(OTHER) && !fleet.has_unheard(OTHER));
         fleet.forget(ONE);
         assert!(!fleet.has_inherited(OTHER));
+        let mut fleet = Fleet::new([ONE].into());
+        fleet.forget(ONE);
+        assert!(!fleet.has_unheard(OTHER));
         let first = Now { wall: 5, up: 3 };
         assert_eq!([fleet.began(first), fleet.began(Now { wall: 9, up: 9 })], [first; 2]);
     }

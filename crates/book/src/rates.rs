@@ -46,6 +46,8 @@ enum Holder {
     Withdrawn { node: NodeId, half: bool, since_us: i64 },
     /// The ledger.
     Shared,
+    /// The ledger, beside a node that refilled before the process began and has not called since: it keeps half.
+    Unclaimed,
 }
 
 /// A node that tokens are leased to.
@@ -80,6 +82,8 @@ pub struct Moment {
     pub began_us: i64,
     /// Nodes of before that moment are open, beside the asker: they may use the account.
     pub inherited: bool,
+    /// One of them has not called since: it may refill by itself, and takes half.
+    pub unheard: bool,
     /// What such nodes know by themselves may still be on its way.
     pub early: bool,
     /// The node that must be heard has fallen silent.
@@ -103,7 +107,7 @@ impl Rates {
     pub const fn holder(&self) -> Option<NodeId> {
         match self.holder {
             Holder::Sole { node, .. } | Holder::Withdrawn { node, .. } => Some(node),
-            Holder::Nobody | Holder::Shared => None,
+            Holder::Nobody | Holder::Shared | Holder::Unclaimed => None,
         }
     }
 
@@ -124,7 +128,8 @@ impl Rates {
     pub fn is_needed(&self, up_us: i64, is_open: impl Fn(NodeId) -> bool) -> bool {
         let used = self.users.iter().any(|user| is_open(user.node));
         let lately = up_us.saturating_sub(self.asked_us) < RATE_FORGOTTEN_MS.saturating_mul(1_000);
-        self.holder().is_some_and(&is_open) || (lately && (used || self.holder == Holder::Shared))
+        self.holder().is_some_and(&is_open)
+            || (lately && (used || matches!(self.holder, Holder::Shared | Holder::Unclaimed)))
     }
 
     /// Forgets nodes that are closed. What they had not used by then counts as used.
@@ -186,6 +191,9 @@ impl Rates {
         self.pass_turn(at, node, state.turn);
         self.follow(at, state, plan);
         self.report(at.up_us, node, state);
+        if self.holder == Holder::Unclaimed && !at.unheard {
+            self.holder = Holder::Shared;
+        }
         let mut withdrawn = None;
         let grant = match self.holder {
             Holder::Nobody if state.mode == RateMode::Leased => {
@@ -193,6 +201,10 @@ impl Rates {
                 self.lease(at, (node, epoch), state)
             }
             Holder::Nobody if at.early && state.mode == RateMode::Unknown => wait(),
+            Holder::Nobody if at.unheard && state.mode == RateMode::Unknown => {
+                self.begin_turn(at, Holder::Unclaimed);
+                self.lease(at, (node, epoch), state)
+            }
             Holder::Nobody => {
                 self.begin_turn(at, Holder::Sole { node, epoch });
                 self.be_sole(at)
@@ -215,7 +227,7 @@ impl Rates {
             }
             Holder::Withdrawn { node: waited, .. } if waited == node => wait(),
             Holder::Withdrawn { .. } => self.lease_if_silent(at, (node, epoch), state),
-            Holder::Shared => self.lease(at, (node, epoch), state),
+            Holder::Shared | Holder::Unclaimed => self.lease(at, (node, epoch), state),
         };
         Decision { grant, withdrawn }
     }
@@ -305,7 +317,7 @@ impl Rates {
             self.begin_turn(at, Holder::Sole { node, epoch });
             return self.be_sole(at);
         }
-        let half = matches!(self.holder, Holder::Withdrawn { .. });
+        let half = matches!(self.holder, Holder::Withdrawn { .. } | Holder::Unclaimed);
         let sharers = self.users.iter().filter(|user| !is_late(user.seen_us)).count();
         let sharers = u64::try_from(sharers).unwrap_or(1).max(1);
         let mut lines = Vec::new();
@@ -349,7 +361,10 @@ impl Rates {
             return Some(index);
         }
         if self.users.len() >= RATE_USERS_MAX {
-            return None;
+            // Whoever has rested longest and has nothing left makes room.
+            let idle = self.users.iter().enumerate().filter(|(_, user)| user.outstanding() == 0);
+            let (longest, _) = idle.min_by_key(|(_, user)| user.seen_us)?;
+            self.users.remove(longest);
         }
         // A record that was forgotten after a rest goes on counting: all that it had was used or given back.
         let stated = if state.turn == self.turn { &*state.lines } else { &[] };

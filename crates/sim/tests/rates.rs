@@ -333,6 +333,32 @@ fn a_worker_that_begins_after_a_restart_knows_which_turns_are_void() {
 }
 
 #[test]
+fn half_is_left_to_a_node_that_the_next_process_of_the_ledger_has_not_heard() {
+    let mut fleet = Fleet::new(2, 1, &catalog(60));
+    fleet.account("a", "starter");
+    (0..60).for_each(|_| fleet.search(0, 0, "a"));
+    fleet.pass(70_000);
+    fleet.account("b", "starter");
+    fleet.search(0, 0, "a");
+    fleet.search(1, 0, "b");
+    fleet.pass(1_000);
+    fleet.sites[0].line = Line::Cut;
+    fleet.restart_ledger();
+    fleet.pass(53_000);
+    let begin_us = fleet.now_us;
+    for _ in 0..80 {
+        (0..2).for_each(|site| fleet.search(site, 0, "a"));
+    }
+    fleet.pass(3_000);
+    let served = |site| {
+        let of_site = fleet.outcomes.iter().filter(|outcome| outcome.site == site && outcome.status == 200);
+        of_site.filter(|outcome| outcome.at_us >= begin_us).count()
+    };
+    // Half of what was refilled since the start, and of what is refilled while requests wait.
+    assert_eq!((served(0), served(1)), (30, 26), "{:?}", fleet.outcomes);
+}
+
+#[test]
 fn a_ledger_that_restarts_lets_no_more_through() {
     for nodes in [1, 3] {
         let mut fleet = Fleet::new(nodes, 2, &catalog(60));

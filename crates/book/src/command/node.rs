@@ -34,6 +34,7 @@ pub fn note_call(tx: &mut impl Tx, now: Now, id: NodeId, label: &str, health: He
         }
     }
     tx.note_call(id, now.up, health)?;
+    tx.fleet().note_call(id);
     Ok(true)
 }
 

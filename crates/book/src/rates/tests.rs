@@ -21,7 +21,7 @@ fn node(n: u8) -> NodeId {
 
 fn at(up_us: i64) -> Moment {
     let wall = WALL + up_us / 1_000;
-    Moment { up_us, wall, began_us: 0, inherited: false, early: false, silent: false }
+    Moment { up_us, wall, began_us: 0, inherited: false, unheard: false, early: false, silent: false }
 }
 
 fn line(need: u64) -> RateLine {
@@ -230,6 +230,58 @@ fn after_a_restart_who_was_sole_stays_it_and_nobody_else_is_before_it_could_say_
     let late = Moment { inherited: true, ..at(10 * SECOND) };
     let unknown = Rates::default().ask(late, (node(2), 1), &fresh(1), &plan);
     assert_eq!(tokens(&unknown).full_in_us, 50_000_000);
+}
+
+#[test]
+fn after_a_restart_a_node_that_has_not_called_keeps_half() {
+    let plan = plan(60, 60_000, 60);
+    let unheard = |up_us| Moment { inherited: true, unheard: true, ..at(up_us) };
+    let mut rates = Rates::default();
+    let other = rates.ask(unheard(50 * SECOND), (node(2), 1), &fresh(100), &plan);
+    assert_eq!((other.grant.mode, tokens(&other).granted), (RateMode::Leased, 25), "of 50 refilled since");
+    let turn = other.grant.turn;
+    let stands =
+        |used| RateState { turn, mode: RateMode::Leased, lines: vec![RateLine { used, ..line(100) }] };
+    // For however long it is alone among those that ask.
+    let mut granted = 25;
+    for seconds in (52..=100).step_by(2) {
+        let later = rates.ask(unheard(seconds * SECOND), (node(2), 1), &stands(granted), &plan);
+        assert_eq!((later.grant.mode, later.grant.turn), (RateMode::Leased, turn));
+        granted = tokens(&later).granted;
+    }
+    assert_eq!(granted, 25 + 25, "half of what was refilled in 50 s");
+    // It has called, or is closed.
+    let heard = |up_us| Moment { inherited: true, ..at(up_us) };
+    rates.ask(heard(101 * SECOND), (node(2), 1), &stands(50), &plan);
+    let whole = rates.ask(heard(111 * SECOND), (node(2), 1), &stands(51), &plan);
+    assert_eq!(whole.grant.mode, RateMode::Sole);
+}
+
+#[test]
+fn of_more_nodes_than_are_remembered_those_go_that_rest() {
+    let (mut rates, plan) = (Rates::default(), plan(60, 60_000, 600_000));
+    let named = |n: usize| {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&n.to_le_bytes());
+        NodeId(id)
+    };
+    rates.ask(at(0), (named(0), 1), &fresh(1), &plan);
+    let (_, turn) = rates.ask(at(0), (named(1), 1), &fresh(1), &plan).withdrawn.expect("told");
+    rates.report(0, named(0), &RateState { turn, ..RateState::default() });
+    for n in 0..RATE_USERS_MAX {
+        rates.ask(at(SECOND + n as i64), (named(n), 1), &fresh(1), &plan);
+    }
+    let full = rates.ask(at(2 * SECOND), (named(RATE_USERS_MAX), 1), &fresh(1), &plan);
+    assert_eq!(full.grant.wait_ms, WAIT_MS, "each holds tokens that were leased ahead");
+    for n in [7, 5, 9] {
+        let user = rates.users.iter().find(|user| user.node == named(n)).expect("remembered");
+        let used = RateLine { used: user.lines[0].granted, ..line(0) };
+        rates.report(2 * SECOND, named(n), &RateState { turn, mode: RateMode::Leased, lines: vec![used] });
+    }
+    let room = rates.ask(at(2 * SECOND), (named(RATE_USERS_MAX), 1), &fresh(1), &plan);
+    assert_eq!(room.grant.wait_ms, 0);
+    let known = |n: usize| rates.users.iter().any(|user| user.node == named(n));
+    assert_eq!([5, 7, 9, RATE_USERS_MAX].map(known), [false, true, true, true]);
 }
 
 /// A node of the model.

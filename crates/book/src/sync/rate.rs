@@ -73,12 +73,14 @@ fn moment(tx: &mut impl Tx, now: Now, asker: NodeId, account: &str) -> Result<Mo
         None => None,
     };
     let fleet = tx.fleet();
-    let (began, inherited) = (fleet.began(now), fleet.has_inherited(asker));
+    let began = fleet.began(now);
+    let (inherited, unheard) = (fleet.has_inherited(asker), fleet.has_unheard(asker));
     Ok(Moment {
         up_us: micros(now.up),
         wall: now.wall,
         began_us: micros(began.up),
         inherited,
+        unheard,
         early: inherited && now.up.saturating_sub(began.up) < silent_ms,
         silent: called_at.is_some_and(|at| now.up.saturating_sub(at.max(began.up)) >= silent_ms),
     })
