@@ -84,6 +84,7 @@ macro_rules! suite {
             a_price_mismatch_posts_the_ledgers_figure,
             a_release_charges_nothing_and_ends_its_hold,
             lanes_are_independent,
+            lanes_that_restored_books_have_forgotten_are_taken,
             takes_named_by_their_tag_bound_a_charge_too,
             settlements_commute,
         );
@@ -94,6 +95,7 @@ macro_rules! suite {
             a_rate_passes_from_one_node_to_two,
             after_a_restart_nobody_refills_too_early,
             nodes_with_nothing_left_do_not_share,
+            what_a_lease_is_granted_in_all_has_an_end,
             takes_are_of_the_lanes_node_or_its_heirs,
             a_key_is_one_of_a_kind_by_id_and_by_digest,
             the_feed_tells_what_changed_and_no_more,

@@ -34,7 +34,8 @@ pub fn sync(tx: &mut impl Tx, now: Now, request: &SyncRequest) -> Result<SyncRes
     lock(tx, request, batch.as_ref())?;
     let health = request.health;
     let mut node_open = node::note_call(tx, now, request.node, &request.label, health)?;
-    if request.generation.as_deref().is_some_and(|known| known != tx.generation()) {
+    let knew_others = request.generation.as_deref().is_some_and(|known| known != tx.generation());
+    if knew_others {
         // Its leases are of other books, or of these in another time: it goes on under a new id.
         node::close(tx, now, request.node)?;
         node_open = false;
@@ -48,7 +49,7 @@ pub fn sync(tx: &mut impl Tx, now: Now, request: &SyncRequest) -> Result<SyncRes
         ..SyncResponse::default()
     };
     if let Some(batch) = &batch {
-        let caller = settle::Caller { node: request.node, clock: request.now };
+        let caller = settle::Caller { node: request.node, clock: request.now, knew_others };
         answer.ack = Some(batch::apply(tx, now, caller, batch)?);
     }
     let mut asked = Asked::default();

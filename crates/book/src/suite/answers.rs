@@ -1,13 +1,14 @@
 //! What answers carry beside grants: snapshots for those who lack them, verdicts, the change feed.
 
 use tariff::catalog::PlanRate;
-use tariff::{Admission, Catalog, Meter, Micros};
+use tariff::{Admission, Catalog, Meter, Micros, Usage};
 use wire::{Change, DenialCode, Digest, RateLine, RateMode, RateReport, RateState, SyncRequest, VerdictKind};
 
 use super::world::{ACCOUNT, BLANK, CREDIT, Command, Stands, Subject, Worker, World, credits, settled};
 use crate::command::key::NewKey;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
+use crate::limits::AMOUNT_MAX;
 use crate::tx::Now;
 
 fn key(id: &str, digest: u8) -> NewKey {
@@ -140,7 +141,8 @@ pub fn after_a_restart_nobody_refills_too_early<S: Subject>(make: impl FnOnce(Ca
         let told = world.send(ask(&other, world.now, &RateState::default())).rates.remove(0);
         modes.push((told.mode, told.wait_ms > 0));
     }
-    assert_eq!(modes, [(RateMode::Unknown, true), (RateMode::Unknown, true), (RateMode::Sole, false)]);
+    // From then on the one that has not called keeps half, so that the other is leased tokens.
+    assert_eq!(modes, [(RateMode::Unknown, true), (RateMode::Unknown, true), (RateMode::Leased, false)]);
 }
 
 /// What a second node gets of a rate, through whole calls: the first is told to stop, says how it stands, and
@@ -221,4 +223,26 @@ pub fn the_feed_tells_what_changed_and_no_more<S: Subject>(make: impl FnOnce(Cat
     for (request, is_reset) in requests {
         assert_eq!(world.send(request.clone()).feed_reset, is_reset, "{request:?}");
     }
+}
+
+/// A node that says that it used far more than it was granted, and gives back, is not granted ever more.
+pub fn what_a_lease_is_granted_in_all_has_an_end<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(10, "p1");
+    let mut worker = Worker::new(1);
+    world.send(worker.want(world.now, BLANK, &[("r1", CREDIT)]));
+    // It says that it used far more than it was granted, of requests that ended without a charge.
+    for round in 0..4 {
+        let bodies = (0..256).map(|number| {
+            let mut settle = world.use_of(&format!("r{round}.{number}"), AMOUNT_MAX);
+            (settle.outcome, settle.source, settle.usage) = (wire::Outcome::Released, None, Usage::new());
+            settled(settle)
+        });
+        let bodies = bodies.collect();
+        assert_eq!(world.deliver(&mut worker, bodies).rejected, []);
+        let answer = world.send(worker.want(world.now, BLANK, &[("r1", CREDIT)]));
+        assert_eq!(answer.grants[0].granted, credits(1), "nothing is leased beyond the bound");
+        world.send(worker.give_back(world.now, 1, i64::MAX));
+    }
+    assert_eq!(world.account().capacity(), credits(10));
 }

@@ -1,7 +1,7 @@
 //! Lanes and settlements: what is applied, skipped, refused, and what it costs.
 
 use tariff::{Catalog, Lost, Meter, Micros, Usage};
-use wire::{EventBody, Outcome, SEQ_AHEAD_MAX, Settle, UsageSource};
+use wire::{EventBody, NodeId, Outcome, SEQ_AHEAD_MAX, Settle, SyncRequest, UsageSource};
 
 use super::world::{
     ACCOUNT, BLANK, CREDIT, Stands, Subject, Worker, World, credits, lease_closed, raw, settled,
@@ -310,6 +310,29 @@ pub fn lanes_are_independent<S: Subject>(make: impl FnOnce(Catalog) -> S) {
         world.charge(worker, settle);
     }
     assert_eq!(world.account().totals.charged, credits(18));
+}
+
+pub fn lanes_that_restored_books_have_forgotten_are_taken<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "starter");
+    let bodies = three(&mut world);
+    // A node took its second id after the copy was made, and has events of the first one left.
+    let forgotten = Worker::new(1);
+    let by = |caller: u8, request: SyncRequest, generation: Option<&str>| SyncRequest {
+        node: NodeId([caller; 16]),
+        generation: generation.map(ToOwned::to_owned),
+        ..request
+    };
+    let refused = world.send(by(7, forgotten.batch(world.now, 1, &bodies[..1]), None)).ack.unwrap();
+    assert_eq!(refused.rejected[0].code, "unknown_node", "whoever comes without a past");
+    let first = forgotten.batch(world.now, 1, &bodies[..1]);
+    let answer = world.send(by(2, first, Some("another")));
+    let ack = answer.ack.unwrap();
+    assert_eq!((answer.node_open, ack.last, ack.rejected.len()), (false, 1, 0));
+    // The rest comes from the id that it takes next, which knows these books.
+    let rest = forgotten.batch(world.now, 2, &bodies[1..]);
+    let ack = world.send(by(3, rest, Some(&answer.generation))).ack.unwrap();
+    assert_eq!((ack.last, ack.rejected.len()), (3, 0));
+    assert_eq!(requests(&mut world), ["r1", "r2", "r3"]);
 }
 
 pub fn settlements_commute<S: Subject>(make: impl Fn(Catalog) -> S) {

@@ -2,12 +2,12 @@
 //! pointed out, and a bad event never blocks a good one (protocol §3, I13).
 
 use serde_json::value::RawValue;
-use wire::{Ack, Batch, Event, EventBody, Lane, NodeId, Rejected, SEQ_AHEAD_MAX};
+use wire::{Ack, Batch, Event, EventBody, Lane, Rejected, SEQ_AHEAD_MAX};
 
 use super::settle::{self, Caller};
 use crate::error::StoreError;
 use crate::limits::INCIDENT_BODY_MAX;
-use crate::tx::{Incident, LaneState, Now, Tx};
+use crate::tx::{Incident, LaneState, Node, Now, Tx};
 
 /// A batch, its events read one by one.
 pub struct ReadBatch<'r> {
@@ -42,7 +42,7 @@ impl ReadBatch<'_> {
 pub fn apply(tx: &mut impl Tx, now: Now, caller: Caller, read: &ReadBatch<'_>) -> Result<Ack, StoreError> {
     let (batch, lane) = (read.batch, read.batch.lane);
     let before = tx.lane(lane)?;
-    match writer(tx, caller.node, lane)? {
+    match writer(tx, now, caller, lane)? {
         Writer::Allowed => {}
         Writer::Foreign => {
             let detail = format!("node {} sent {} events of it", caller.node, batch.events.len());
@@ -99,13 +99,20 @@ enum Writer {
     Stranger,
 }
 
-fn writer(tx: &mut impl Tx, caller: NodeId, lane: Lane) -> Result<Writer, StoreError> {
-    if lane.node == caller {
+fn writer(tx: &mut impl Tx, now: Now, caller: Caller, lane: Lane) -> Result<Writer, StoreError> {
+    if lane.node == caller.node {
         return Ok(Writer::Allowed);
     }
     Ok(match tx.node(lane.node)? {
         Some(node) if node.closed_at.is_some() => Writer::Allowed,
         Some(_) => Writer::Foreign,
+        None if caller.knew_others => {
+            // An earlier id of the caller's that these books have forgotten: kept, as the rest of the lane comes from
+            // the id that it takes next.
+            let closed_at = Some(now.wall);
+            tx.put_node(Node { id: lane.node, label: String::new(), opened_at: now.wall, closed_at })?;
+            Writer::Allowed
+        }
         None => Writer::Stranger,
     })
 }

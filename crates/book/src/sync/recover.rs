@@ -70,7 +70,7 @@ pub fn recover(tx: &mut impl Tx, now: Now, reported: &Reported, scope: Scope) ->
     }
     // However far ahead: nothing moves the lane here, and restored books may lack any number of its events.
     let LaneState { last, .. } = tx.lane(lane)?;
-    let caller = Caller { node: reported.node, clock: now.wall };
+    let caller = Caller { node: reported.node, clock: now.wall, knew_others: false };
     if scope.preview {
         return Ok(match settle::preview(tx, settle)? {
             Some((amount, debt)) => Outcome::Charged { entry: None, amount, debt },

@@ -26,6 +26,8 @@ pub struct Caller {
     pub node: NodeId,
     /// Its wall clock at sending.
     pub clock: i64,
+    /// It knows these books by another generation: they went back in time since.
+    pub knew_others: bool,
 }
 
 /// Why an event was refused.

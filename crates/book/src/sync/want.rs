@@ -268,7 +268,10 @@ impl Pot {
         let outstanding = lease.map_or(Micros::ZERO, Lease::outstanding);
         // No more can be free there than the node may still take, whatever it says.
         let free = ask.free.min(outstanding);
-        let capacity = account.capacity();
+        // What a lease has been granted in all has an end: a node that gives back and asks again for ever is granted
+        // nothing beyond it.
+        let granted = lease.map_or(Micros::ZERO, |lease| plus(lease.granted, lease.behind()));
+        let capacity = account.capacity().min(less(TOTAL_MAX, granted));
         Self {
             bucket: Arc::from(ask.bucket.as_str()),
             ask: ask.ask,

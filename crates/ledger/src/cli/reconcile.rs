@@ -1,7 +1,8 @@
 //! `bursar reconcile`: charges from Envoy's access log what no sync has brought.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,8 @@ pub struct Reconcile {
     /// where nothing that a client may write (user agent, path, headers) is logged after it
     #[arg(long, value_name = "TEXT", conflicts_with = "member", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     mark: Option<String>,
-    /// Change nothing, say what would be charged
+    /// Change nothing, say what would be charged: each request by itself, so that where several take an account's
+    /// last credits, less is said to be debt than will be
     #[arg(long)]
     dry_run: bool,
     /// Also charge requests of Envoys and keys that these books have never heard of: after a restore to a copy
@@ -99,6 +101,15 @@ struct Summary {
     dry_run: bool,
     #[serde(skip)]
     named: Vec<String>,
+    #[serde(skip)]
+    seen: Seen,
+}
+
+/// The requests that a dry run would charge, as a report that comes twice charges once: eight bytes of each.
+#[derive(Debug, Default)]
+struct Seen {
+    hasher: RandomState,
+    hashes: HashSet<u64>,
 }
 
 #[derive(Serialize)]
@@ -186,10 +197,26 @@ fn is_charged(report: &RawValue) -> bool {
     serde_json::from_str::<wire::Report>(report.get()).map_or(true, |report| report.is_charged())
 }
 
+// === impl Seen ===
+
+impl Seen {
+    /// Whether a request is seen for the first time.
+    fn note(&mut self, request: Option<&str>) -> bool {
+        request.is_none_or(|request| self.hashes.insert(self.hasher.hash_one(request)))
+    }
+}
+
 // === impl Summary ===
 
 impl Summary {
     fn add(&mut self, report: &ReconciledReport) {
+        let again = self.dry_run
+            && report.result == ReconcileResult::Posted
+            && !self.seen.note(report.request_id.as_deref());
+        if again {
+            self.known = self.known.saturating_add(1);
+            return;
+        }
         let count = match report.result {
             ReconcileResult::Posted => &mut self.posted,
             ReconcileResult::Known => &mut self.known,
