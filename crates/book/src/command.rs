@@ -3,6 +3,7 @@
 //! Each looks at the state, decides on entries, posts them. The edge's events and wants are in
 //! [`crate::sync`].
 
+pub mod correct;
 pub mod grant;
 pub mod key;
 pub mod node;

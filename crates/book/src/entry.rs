@@ -11,6 +11,7 @@ use tariff::{Micros, Usage};
 use wire::{AccountStatus, Lane, NodeId, Outcome, Take, UsageSource, UsageStatus, Used};
 
 use crate::account::{Clip, Cycle, LotEnd, Term};
+use crate::correction::{Adjusted, Extended, Reversed};
 use crate::id::AccountId;
 
 /// One line of the journal.
@@ -125,6 +126,12 @@ pub enum EntryKind {
     },
     /// A request was admitted below its need.
     Clipped(Clip),
+    /// An operator added or took back credits.
+    Adjusted(Box<Adjusted>),
+    /// An operator gave a charge back.
+    Reversed(Box<Reversed>),
+    /// An operator moved a lot's end.
+    Extended(Extended),
 }
 
 /// Credits that came.
@@ -251,7 +258,10 @@ impl EntryKind {
             | Self::Plan { .. }
             | Self::Status { .. }
             | Self::Grant(_)
-            | Self::Charge(_) => true,
+            | Self::Charge(_)
+            | Self::Adjusted(_)
+            | Self::Reversed(_)
+            | Self::Extended(_) => true,
             Self::LotEnded { rest, .. } => *rest > Micros::ZERO,
             Self::Term { .. }
             | Self::Cycle { .. }
@@ -284,6 +294,9 @@ impl EntryKind {
             Self::LeaseClosed { .. } => "lease_closed",
             Self::NodeClosed { .. } => "node_closed",
             Self::Clipped(_) => "clipped",
+            Self::Adjusted(_) => "adjusted",
+            Self::Reversed(_) => "reversed",
+            Self::Extended(_) => "extended",
         }
     }
 }

@@ -22,6 +22,12 @@ pub enum Refusal {
     /// No such key in the account.
     #[error("key \"{0}\" not found")]
     UnknownKey(String),
+    /// No such entry in the account's journal.
+    #[error("entry \"{0}\" not found")]
+    UnknownEntry(u64),
+    /// No such lot in the account, or none with anything to it.
+    #[error("lot \"lot_{0}\" not found")]
+    UnknownLot(u64),
     /// No such plan in the catalog in force.
     #[error("plan \"{0}\" not found")]
     UnknownPlan(String),
@@ -38,7 +44,7 @@ pub enum Refusal {
     #[error("the key exists")]
     KeyExists,
     /// The reference was used for another grant.
-    #[error("reference \"{0}\" was used for another grant")]
+    #[error("reference \"{0}\" was used for another one")]
     ReferenceConflict(String),
     /// The account is on that plan.
     #[error("the account is on plan \"{0}\"")]

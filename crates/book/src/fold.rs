@@ -9,7 +9,7 @@ use wire::{NodeId, Take, Used};
 
 use crate::account::{Account, Closing, Lot, LotEnd};
 use crate::amount::{less, minus, plus};
-use crate::entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release};
+use crate::entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release, Slice};
 use crate::lease::Lease;
 use crate::limits::{LEASES_ENDED_KEPT, LOTS_SPENT_KEPT, TERMS_KEPT, TOTAL_MAX};
 
@@ -53,14 +53,17 @@ impl Account {
             EntryKind::LeaseClosed { node, epoch, used } => self.close_leases(*node, *epoch, used),
             EntryKind::NodeClosed { node, .. } => self.drop_node(*node),
             EntryKind::Clipped(clip) => self.clip = Some(clip.clone()),
+            EntryKind::Adjusted(adjusted) => self.adjust(entry.id, entry.at, adjusted),
+            EntryKind::Reversed(reversed) => self.reverse(entry.id, entry.at, reversed),
+            EntryKind::Extended(extended) => self.extend(extended),
         }
     }
 
-    const fn raise_version(&mut self) {
+    pub(crate) const fn raise_version(&mut self) {
         self.version = self.version.saturating_add(1);
     }
 
-    fn grant(&mut self, id: u64, at: i64, granted: &Granted) {
+    pub(crate) fn grant(&mut self, id: u64, at: i64, granted: &Granted) {
         self.debt = minus(self.debt, granted.repaid);
         self.totals.granted = plus(self.totals.granted, granted.amount);
         self.totals.repaid = plus(self.totals.repaid, granted.repaid);
@@ -106,15 +109,19 @@ impl Account {
     }
 
     fn charge(&mut self, charge: &Charge) {
-        for slice in &charge.slices {
-            if let Some(lot) = self.lots.get_mut(&slice.lot) {
-                lot.remaining = minus(lot.remaining, slice.amount);
-            }
-        }
+        self.draw_lots(&charge.slices);
         self.debt = plus(self.debt, charge.debt);
         self.totals.charged = plus(self.totals.charged, charge.amount);
         self.take(charge.holder, charge.epoch, &charge.takes);
         self.end_clip(&charge.request);
+    }
+
+    pub(crate) fn draw_lots(&mut self, slices: &[Slice]) {
+        for slice in slices {
+            if let Some(lot) = self.lots.get_mut(&slice.lot) {
+                lot.remaining = minus(lot.remaining, slice.amount);
+            }
+        }
     }
 
     fn release(&mut self, release: &Release) {

@@ -11,6 +11,7 @@ pub mod amount;
 pub mod balance;
 pub mod calendar;
 pub mod command;
+pub mod correction;
 pub mod draw;
 pub mod due;
 pub mod entry;
@@ -33,6 +34,7 @@ pub mod tx;
 pub mod suite;
 
 pub use account::{Account, Clip, Closing, Cycle, Lot, LotEnd, Soft, Term, TermPool, Totals};
+pub use correction::{Adjusted, Extended, Reversed};
 pub use entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release, Slice};
 pub use error::{Error, Refusal, StoreError};
 pub use fleet::Fleet;

@@ -76,6 +76,8 @@ pub const OPERATION_MAX: usize = 64;
 pub const BUCKET_ID_MAX: usize = 128;
 /// Length of grants' references, in bytes.
 pub const REFERENCE_MAX: usize = 128;
+/// Length of the reasons of corrections, in bytes.
+pub const REASON_MAX: usize = 256;
 /// Length of nodes' labels, in bytes.
 pub const LABEL_MAX: usize = 253;
 /// What of a refused event is kept with the incident, in bytes.

@@ -38,6 +38,7 @@ pub struct Memory {
     digests: BTreeMap<(Lane, u64), u64>,
     charged: BTreeSet<(String, String)>,
     granted: BTreeSet<(String, GrantSource, String)>,
+    corrected: BTreeMap<(String, &'static str, String), u64>,
     catalogs: Vec<Arc<Catalog>>,
 }
 
@@ -95,7 +96,12 @@ impl Tx for Memory {
             EntryKind::Grant(granted) => {
                 self.granted.insert((account.to_string(), granted.source, granted.reference.clone()))
             }
-            _ => true,
+            other => match crate::correction::reference(other) {
+                Some((kind, reference)) => {
+                    self.corrected.insert((account.to_string(), kind, reference.into_owned()), id).is_none()
+                }
+                None => true,
+            },
         };
         if !is_unique {
             return Err(StoreError::new(format!("charged or granted before: {kind:?}")));
@@ -208,6 +214,24 @@ impl Tx for Memory {
                     if granted.source == source && granted.reference == reference)
         };
         Ok(self.journal.iter().find(is_it).cloned())
+    }
+
+    fn entry(&mut self, account: &str, id: u64) -> Result<Option<Entry>, StoreError> {
+        let is_it = |entry: &&Entry| entry.id == id && entry.account.as_str() == account;
+        Ok(self.journal.iter().find(is_it).cloned())
+    }
+
+    fn correction(
+        &mut self,
+        account: &str,
+        kind: &str,
+        reference: &str,
+    ) -> Result<Option<Entry>, StoreError> {
+        let is_it = |((of, own, name), _): &(&(String, &'static str, String), &u64)| {
+            of == account && *own == kind && name == reference
+        };
+        let id = self.corrected.iter().find(is_it).map(|(_, id)| *id);
+        Ok(id.and_then(|id| self.journal.iter().find(|entry| entry.id == id)).cloned())
     }
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {

@@ -1,12 +1,14 @@
 //! Double entry: what each entry posts, derived by one pure function.
 //!
-//! The customer's side is `lot:<id>` and `debt`, the operator's `issuance`, `revenue` and `breakage`.
+//! The customer's side is `lot:<id>` and `debt`, the operator's `issuance`, `revenue`, `breakage` and
+//! `adjustments`.
 //! Each entry's postings sum to zero; what an account's postings sum to, by name, is its state.
 
 use std::borrow::Cow;
 
 use tariff::Micros;
 
+use crate::correction::{Adjusted, Reversed};
 use crate::entry::{Entry, EntryKind};
 
 /// One posting.
@@ -44,6 +46,8 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
             let revenue = to("revenue", charge.amount.get().into());
             slices.chain(owed).chain([revenue]).collect()
         }
+        EntryKind::Adjusted(adjusted) => of_adjustment(entry.id, adjusted),
+        EntryKind::Reversed(reversed) => of_reversal(entry.id, reversed),
         EntryKind::Opened { .. }
         | EntryKind::Plan { .. }
         | EntryKind::Status { .. }
@@ -55,8 +59,34 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
         | EntryKind::Returned { .. }
         | EntryKind::LeaseClosed { .. }
         | EntryKind::NodeClosed { .. }
+        | EntryKind::Extended(_)
         | EntryKind::Clipped(_) => Vec::new(),
     }
+}
+
+fn of_adjustment(id: u64, adjusted: &Adjusted) -> Vec<Posting> {
+    let amount = i128::from(adjusted.amount.get());
+    let mut postings = vec![to("adjustments", amount.saturating_neg())];
+    if adjusted.amount > Micros::ZERO {
+        postings.push(lot(id, adjusted.amount));
+        if adjusted.repaid > Micros::ZERO {
+            postings.push(Posting { to: lot_name(id), amount: less_than_zero(adjusted.repaid) });
+            postings.push(to("debt", adjusted.repaid.get().into()));
+        }
+    }
+    let drawn = adjusted.slices.iter();
+    postings
+        .extend(drawn.map(|slice| Posting { to: lot_name(slice.lot), amount: less_than_zero(slice.amount) }));
+    postings.extend((adjusted.debt > Micros::ZERO).then(|| to("debt", less_than_zero(adjusted.debt))));
+    postings
+}
+
+fn of_reversal(id: u64, reversed: &Reversed) -> Vec<Posting> {
+    let mut postings = vec![to("revenue", less_than_zero(reversed.amount))];
+    postings.extend(reversed.restored.iter().map(|slice| lot(slice.lot, slice.amount)));
+    postings.extend(reversed.moved.as_ref().map(|moved| lot(id, moved.amount)));
+    postings.extend((reversed.debt > Micros::ZERO).then(|| to("debt", reversed.debt.get().into())));
+    postings
 }
 
 /// The sum of an entry's postings: zero, or the entry is wrong.

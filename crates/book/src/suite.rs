@@ -13,6 +13,7 @@
 pub mod answers;
 pub mod bounds;
 pub mod compare;
+pub mod corrections;
 pub mod days;
 pub mod events;
 pub mod facts;
@@ -65,6 +66,18 @@ macro_rules! suite {
             a_key_ends_when_it_is_said_to,
             a_key_is_replaced_with_an_overlap,
             rotations_are_no_way_around_the_number_of_keys,
+        );
+        $crate::suite!(@tests $make; corrections:
+            an_adjustment_adds_credits_once,
+            an_adjustment_takes_credits_back,
+            a_reversal_gives_each_slice_back_to_its_lot,
+            a_reversal_of_debt_is_owed_no_longer,
+            a_reversal_of_an_ended_lot_makes_another,
+            a_reversal_of_a_forgotten_lot_keeps_its_end,
+            only_charges_are_reversed,
+            a_voided_lot_is_gone,
+            a_voided_lot_serves_what_is_under_way,
+            an_extended_lot_outlives_its_cycle,
         );
         $crate::suite!(@tests $make; events:
             replays_change_nothing,

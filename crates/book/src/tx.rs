@@ -109,6 +109,13 @@ pub trait Tx {
         reference: &str,
     ) -> Result<Option<Entry>, StoreError>;
 
+    /// An entry of an account, by its id.
+    fn entry(&mut self, account: &str, id: u64) -> Result<Option<Entry>, StoreError>;
+
+    /// A correction's entry, by what it is unique by ([`crate::correction::reference`]).
+    fn correction(&mut self, account: &str, kind: &str, reference: &str)
+    -> Result<Option<Entry>, StoreError>;
+
     /// Appends to the change feed.
     fn change(&mut self, change: Change) -> Result<(), StoreError>;
 

@@ -7,6 +7,7 @@ mod access_log;
 mod account;
 mod catalog;
 mod client;
+mod correct;
 mod credits;
 mod failure;
 mod generation;
@@ -59,6 +60,13 @@ enum Command {
     Key(key::Key),
     /// Grant credits to an account
     Grant(credits::Grant),
+    /// Add credits by hand, or take some back
+    Adjust(correct::Adjust),
+    /// Give a charge back, exactly and once
+    Reverse(correct::Reverse),
+    /// Void or extend one lot
+    #[command(subcommand)]
+    Lot(correct::Lot),
     /// Switch an account's plan, or show what that would do
     Plan(plan::Plan),
     /// List the plans of the catalog in force
@@ -87,6 +95,9 @@ pub fn run() -> ExitCode {
         Command::Account(command) => command.run(),
         Command::Key(command) => command.run(),
         Command::Grant(command) => command.run(),
+        Command::Adjust(command) => command.run(),
+        Command::Reverse(command) => command.run(),
+        Command::Lot(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Plans(command) => command.run(),
         Command::Balance(command) => command.run(),

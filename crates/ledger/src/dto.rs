@@ -8,6 +8,7 @@ mod account;
 mod amount;
 mod balance;
 mod catalog;
+mod correction;
 mod entry;
 mod key;
 mod plan;
@@ -20,6 +21,7 @@ pub use account::{
 pub use amount::Credits;
 pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
 pub use catalog::{CatalogProblem, CatalogVersion};
+pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
 pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};

@@ -7,6 +7,7 @@
 mod accounts;
 mod auth;
 mod catalog;
+mod corrections;
 mod credits;
 mod edge;
 mod extract;
@@ -88,6 +89,7 @@ fn admin_routes() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(keys::routes())
         .merge(credits::routes())
+        .merge(corrections::routes())
         .merge(plans::routes())
         .merge(catalog::routes())
         .merge(reconcile::routes())

@@ -12,7 +12,7 @@ use wire::{
 };
 
 use crate::account::Account;
-use crate::command::{self, grant, key, node, open, plan};
+use crate::command::{self, correct, grant, key, node, open, plan};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::key::Key;
@@ -29,6 +29,12 @@ pub enum Command {
     RevokeKey(String, String),
     ChangeKey(String, key::KeyChange),
     RotateKey(key::Rotation),
+    Adjust(correct::NewAdjustment),
+    /// A charge's entry.
+    Reverse(u64),
+    VoidLot(u64),
+    /// A lot and its end.
+    ExtendLot(u64, Option<i64>),
     Sync(Box<SyncRequest>),
     /// Silent nodes are closed, leases of closed nodes come home, due work is done.
     Tick,
@@ -42,6 +48,8 @@ pub enum Reply {
     Grant(grant::Outcome),
     Switch(Box<plan::Switch>),
     Key(Key),
+    Reversal(correct::Reversal),
+    Lot(crate::Lot),
     Sync(Box<SyncResponse>),
 }
 
@@ -80,6 +88,14 @@ pub fn execute(tx: &mut impl Tx, now: Now, command: &Command) -> Result<Reply, E
             key::change(tx, now, (ACCOUNT, id), change).map(|(key, _)| Reply::Key(key))
         }
         Command::RotateKey(new) => key::rotate(tx, now, new).map(|(key, _)| Reply::Key(key)),
+        Command::Adjust(new) => correct::adjust(tx, now, new).map(Reply::Grant),
+        Command::Reverse(entry) => {
+            correct::reverse(tx, now, (ACCOUNT, *entry), "goodwill").map(Reply::Reversal)
+        }
+        Command::VoidLot(lot) => correct::void(tx, now, ACCOUNT, *lot).map(|(lot, _)| Reply::Lot(lot)),
+        Command::ExtendLot(lot, to) => {
+            correct::extend(tx, now, (ACCOUNT, *lot), *to, "goodwill").map(|(lot, _)| Reply::Lot(lot))
+        }
         Command::Sync(request) => {
             crate::sync::sync(tx, now, request).map(|response| Reply::Sync(Box::new(response)))
         }

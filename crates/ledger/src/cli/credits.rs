@@ -173,7 +173,9 @@ impl Entries {
                 kind_text(entry.kind).to_owned(),
                 entry.amount.to_string(),
                 or_dash(entry.key.clone()),
-                or_dash(entry.model.clone().or_else(|| entry.reference.clone())),
+                or_dash(
+                    entry.model.clone().or_else(|| entry.reference.clone()).or_else(|| entry.reason.clone()),
+                ),
                 usage_text(&entry.usage),
                 or_dash(entry.usage_source.clone()),
                 or_dash(entry.request_id.clone()),
@@ -227,6 +229,8 @@ const fn kind_text(kind: dto::EntryKind) -> &'static str {
         dto::EntryKind::Void => "void",
         dto::EntryKind::Plan => "plan",
         dto::EntryKind::Status => "status",
-        dto::EntryKind::Correction => "correction",
+        dto::EntryKind::Adjustment => "adjustment",
+        dto::EntryKind::Reversal => "reversal",
+        dto::EntryKind::Extension => "extension",
     }
 }

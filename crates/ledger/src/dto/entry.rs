@@ -55,9 +55,18 @@ pub struct Entry {
     /// True where the charge was told by Envoy's access log, through a reconciliation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
-    /// The reference of a grant.
+    /// The reference of a grant or an adjustment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Why, for adjustments, reversals and extensions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The charge's entry, for reversals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverses: Option<String>,
+    /// When the lot ends, where the entry set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The plan, where the entry is about a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -81,8 +90,12 @@ pub enum EntryKind {
     Plan,
     /// The standing changed.
     Status,
-    /// Something was put right.
-    Correction,
+    /// An operator added credits or took some back.
+    Adjustment,
+    /// An operator gave a charge back.
+    Reversal,
+    /// An operator moved a lot's end.
+    Extension,
 }
 
 /// What an entry did to one lot.

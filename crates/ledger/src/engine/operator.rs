@@ -1,7 +1,8 @@
 //! The engine as an [`Operator`]: each method a job for the writer, or a read beside it.
 
-use book::command::key;
-use book::{Refusal, Tx as _};
+use book::command::grant::Outcome;
+use book::command::{correct, key};
+use book::{Error, Refusal, StoreError, Tx as _};
 use jiff::Timestamp;
 use wire::Digest;
 
@@ -66,6 +67,80 @@ impl Operator for Engine {
             Ok(if changed { Written::Done(key) } else { Written::Existing(key) })
         })
     }
+
+    fn adjust(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        adjustment: dto::Adjustment,
+    ) -> Reply<'_, Written<dto::Entry>> {
+        let new = correct::NewAdjustment {
+            account,
+            pool: adjustment.pool,
+            amount: adjustment.amount.0,
+            expires_at: adjustment.expires_at.map(Timestamp::as_millisecond),
+            allow_debt: adjustment.allow_debt,
+            reason: adjustment.reason,
+            reference: adjustment.reference,
+        };
+        self.write(write, move |tx, now| {
+            Ok(match correct::adjust(tx, now, &new)? {
+                Outcome::Posted(entry) => Written::Done(line(&entry)?),
+                Outcome::Existing(entry) => Written::Existing(line(&entry)?),
+            })
+        })
+    }
+
+    fn reverse(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        entry: u64,
+        reason: String,
+    ) -> Reply<'_, Written<dto::Reversal>> {
+        self.write(write, move |tx, now| {
+            let lines = |entries: &[book::Entry]| -> Result<dto::Reversal, Error> {
+                Ok(dto::Reversal { entries: entries.iter().map(line).collect::<Result<_, _>>()? })
+            };
+            Ok(match correct::reverse(tx, now, (&account, entry), &reason)? {
+                correct::Reversal::Posted(entries) => Written::Done(lines(&entries)?),
+                correct::Reversal::Existing(entries) => Written::Existing(lines(&entries)?),
+            })
+        })
+    }
+
+    fn void_lot(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        lot: u64,
+    ) -> Reply<'_, Written<dto::LotState>> {
+        self.write(write, move |tx, now| {
+            let (found, changed) = correct::void(tx, now, &account, lot)?;
+            let state = view::lot_state(lot, &found, true);
+            Ok(if changed { Written::Done(state) } else { Written::Existing(state) })
+        })
+    }
+
+    fn extend_lot(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        lot: u64,
+        change: dto::LotChange,
+    ) -> Reply<'_, Written<dto::LotState>> {
+        let to = change.expires_at.map(Timestamp::as_millisecond);
+        self.write(write, move |tx, now| {
+            let (found, changed) = correct::extend(tx, now, (&account, lot), to, &change.reason)?;
+            let state = view::lot_state(lot, &found, false);
+            Ok(if changed { Written::Done(state) } else { Written::Existing(state) })
+        })
+    }
+}
+
+/// A correction as a statement line.
+fn line(entry: &book::Entry) -> Result<dto::Entry, Error> {
+    view::entry(entry).ok_or_else(|| StoreError::new("a correction is no statement line").into())
 }
 
 fn unknown(digest: &Digest) -> Refusal {

@@ -298,6 +298,8 @@ fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T,
     Ok(Err(match refusal {
         Refusal::UnknownAccount(id) => ServiceError::not_found(Kind::Account, id),
         Refusal::UnknownKey(id) => ServiceError::not_found(Kind::Key, id),
+        Refusal::UnknownEntry(id) => ServiceError::not_found(Kind::Entry, id.to_string()),
+        Refusal::UnknownLot(id) => ServiceError::not_found(Kind::Lot, format!("lot_{id}")),
         Refusal::UnknownPlan(plan) => ServiceError::not_found(Kind::Plan, plan),
         Refusal::UnknownPool(pool) => ServiceError::not_found(Kind::Pool, pool),
         Refusal::AccountExists(_) => ServiceError::conflict("account_exists", detail),

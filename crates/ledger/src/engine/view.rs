@@ -1,5 +1,7 @@
 //! The book's types as the public API shows them.
 
+mod correction;
+
 use std::collections::BTreeMap;
 
 use book::command::plan::Switch;
@@ -60,6 +62,18 @@ pub fn key(key: &Key) -> dto::Key {
         auth_class: key.auth_class.to_string(),
         replaces: key.replaces.as_deref().map(str::to_owned),
         replaced_by: key.replaced_by.as_deref().map(str::to_owned),
+    }
+}
+
+/// A lot as it stands.
+pub fn lot_state(id: u64, lot: &book::Lot, voided: bool) -> dto::LotState {
+    dto::LotState {
+        id: lot_id(id),
+        pool: lot.pool.to_string(),
+        amount: lot.amount.into(),
+        available: lot.remaining.into(),
+        expires_at: lot.expires_at.map(time),
+        voided,
     }
 }
 
@@ -138,6 +152,9 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
         disputed: None,
         recovered: None,
         reference: None,
+        reason: None,
+        reverses: None,
+        expires_at: None,
         plan: None,
     };
     match &entry.kind {
@@ -166,6 +183,15 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
             Some(dto::Entry { amount: amount.into(), pools: vec![part(pool, *lot, amount)], ..blank(kind) })
         }
         EntryKind::Charge(charge) => Some(charged(charge, blank(dto::EntryKind::Charge))),
+        EntryKind::Adjusted(adjusted) => {
+            Some(correction::adjusted(entry.id, adjusted, blank(dto::EntryKind::Adjustment)))
+        }
+        EntryKind::Reversed(reversed) => {
+            Some(correction::reversed(entry.id, reversed, blank(dto::EntryKind::Reversal)))
+        }
+        EntryKind::Extended(extended) => {
+            Some(correction::extended(extended, blank(dto::EntryKind::Extension)))
+        }
         _ => None,
     }
 }
@@ -256,7 +282,7 @@ fn period(cycle: &Cycle) -> dto::Period {
     dto::Period { from: time(cycle.start), to: time(cycle.end) }
 }
 
-fn part(pool: &str, lot: u64, amount: Micros) -> dto::EntryPool {
+pub(super) fn part(pool: &str, lot: u64, amount: Micros) -> dto::EntryPool {
     dto::EntryPool { pool: pool.to_owned(), lot: lot_id(lot), amount: amount.into() }
 }
 

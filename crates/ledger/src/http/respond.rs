@@ -213,6 +213,8 @@ fn not_found(kind: Kind, text: String) -> Problem {
         Kind::Account => missing("account_not_found"),
         Kind::Key => missing("key_not_found"),
         Kind::Catalog => missing("catalog_not_found"),
+        Kind::Entry => missing("entry_not_found"),
+        Kind::Lot => missing("lot_not_found"),
         Kind::Plan => unknown("unknown_plan", "plan"),
         Kind::Pool => unknown("unknown_pool", "pool"),
     }

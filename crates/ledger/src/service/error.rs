@@ -68,6 +68,10 @@ pub enum Kind {
     Pool,
     /// A version of the catalog.
     Catalog,
+    /// An entry of the account's journal.
+    Entry,
+    /// A lot of the account.
+    Lot,
 }
 
 // === impl ServiceError ===
@@ -106,6 +110,8 @@ impl Kind {
             Self::Plan => "plan",
             Self::Pool => "pool",
             Self::Catalog => "catalog version",
+            Self::Entry => "entry",
+            Self::Lot => "lot",
         }
     }
 }

@@ -33,6 +33,43 @@ pub trait Operator: Send + Sync + 'static {
 
     /// Revokes the key of a digest, in whichever account.
     fn revoke_digest(&self, write: Option<Idempotency>, digest: Digest) -> Reply<'_, Written<dto::Key>>;
+
+    /// Adds credits or takes some back. The same reference with the same content is `Written::Existing`, with
+    /// other content `Conflict("reference_conflict")`; `Conflict("insufficient_credits")` where more is taken
+    /// back than there is and no debt is allowed.
+    fn adjust(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        adjustment: dto::Adjustment,
+    ) -> Reply<'_, Written<dto::Entry>>;
+
+    /// Gives a charge back; a second time is `Written::Existing`. `Conflict` (`not_a_charge`,
+    /// `nothing_charged`).
+    fn reverse(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        entry: u64,
+        reason: String,
+    ) -> Reply<'_, Written<dto::Reversal>>;
+
+    /// Ends a lot.
+    fn void_lot(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        lot: u64,
+    ) -> Reply<'_, Written<dto::LotState>>;
+
+    /// Moves a lot's end to a later instant, or away. `Conflict("lot_ended")`.
+    fn extend_lot(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        lot: u64,
+        change: dto::LotChange,
+    ) -> Reply<'_, Written<dto::LotState>>;
 }
 
 /// A key to put in another one's place.

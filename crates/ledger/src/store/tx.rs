@@ -127,8 +127,23 @@ impl<'s> SqliteTx<'s> {
                 let source = rows::word(&granted.source)?;
                 self.run(insert, params![entry.account.as_str(), source, granted.reference, sql(entry.id)])
             }
-            _ => Ok(()),
+            kind => match book::correction::reference(kind) {
+                Some((kind, reference)) => {
+                    let insert =
+                        "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
+                    self.run(insert, params![entry.account.as_str(), kind, reference, sql(entry.id)])
+                }
+                None => Ok(()),
+            },
         }
+    }
+
+    /// The one entry that a condition finds.
+    fn one_entry(&self, condition: &str, params: impl rusqlite::Params) -> Result<Option<Entry>, StoreError> {
+        let sql = format!("SELECT {} FROM {} WHERE {condition}", rows::COLUMNS, rows::FROM);
+        let mut select = self.prepare(&sql)?;
+        let mut found = select.query(params).map_err(failed)?;
+        found.next().map_err(failed)?.map(rows::decode).transpose()
     }
 }
 
@@ -336,15 +351,22 @@ impl Tx for SqliteTx<'_> {
         source: GrantSource,
         reference: &str,
     ) -> Result<Option<Entry>, StoreError> {
-        let sql = format!(
-            "SELECT {} FROM {} WHERE entry.id = (SELECT entry FROM reference \
-             WHERE account = ?1 AND source = ?2 AND reference = ?3)",
-            rows::COLUMNS,
-            rows::FROM
-        );
-        let mut select = self.prepare(&sql)?;
-        let mut found = select.query(params![account, rows::word(&source)?, reference]).map_err(failed)?;
-        found.next().map_err(failed)?.map(rows::decode).transpose()
+        self.correction(account, &rows::word(&source)?, reference)
+    }
+
+    fn entry(&mut self, account: &str, id: u64) -> Result<Option<Entry>, StoreError> {
+        self.one_entry("entry.id = ?1 AND entry.account = ?2", params![sql(id), account])
+    }
+
+    fn correction(
+        &mut self,
+        account: &str,
+        kind: &str,
+        reference: &str,
+    ) -> Result<Option<Entry>, StoreError> {
+        let by_reference =
+            "entry.id = (SELECT entry FROM reference WHERE account = ?1 AND source = ?2 AND reference = ?3)";
+        self.one_entry(by_reference, params![account, kind, reference])
     }
 
     fn change(&mut self, change: Change) -> Result<(), StoreError> {

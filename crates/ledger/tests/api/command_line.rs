@@ -178,3 +178,43 @@ fn keys_are_replaced_imported_found_and_ended() {
     assert!(shell.json(&["key", "revoke", "--digest", &digest])["revoked_at"].is_string());
     shell.fails(2, "required", &["key", "revoke"]);
 }
+
+#[test]
+fn credits_are_adjusted_charges_reversed_and_lots_ended() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    let shell = Shell(&server);
+    let adjust = |amount: &str, reference: &str| {
+        let amount = format!("--amount={amount}");
+        shell.text(&[
+            "adjust",
+            "acme",
+            "--pool",
+            "topup",
+            &amount,
+            "--reason",
+            "goodwill",
+            "--reference",
+            reference,
+        ])
+    };
+    assert!(adjust("17", "t-1").contains("17.000000"));
+    assert!(adjust("-8.5", "t-2").contains("-8.500000"));
+    let entry = crate::node::Node::new(&server).charge("acme", "r1", 1_000_000);
+    let reversed = shell.text(&["reverse", "acme", &entry, "--reason", "outage"]);
+    assert!(reversed.contains("10.000000") && reversed.contains("included"), "{reversed}");
+    let balance = shell.json(&["balance", "acme"]);
+    assert_eq!(balance["available"], "510.000000");
+    let lot = balance["pools"][1]["lots"][0]["id"].as_str().unwrap();
+    assert!(
+        shell.text(&["lot", "extend", "acme", lot, "--never", "--reason", "goodwill"]).contains("8.500000")
+    );
+    assert!(shell.text(&["lot", "void", "acme", lot, "--reason", "fraud"]).contains("yes"));
+    assert_eq!(shell.json(&["balance", "acme"])["available"], "500.000000");
+    let entries = shell.text(&["entries", "acme"]);
+    assert!(
+        ["adjustment", "reversal", "extension", "void"].iter().all(|kind| entries.contains(kind)),
+        "{entries}"
+    );
+    shell.fails(1, "not_a_charge", &["reverse", "acme", "1", "--reason", "outage"]);
+}

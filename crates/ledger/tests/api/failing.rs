@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::dto::{
-    Account, AccountStatus, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange,
+    self, Account, AccountStatus, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange,
     Reconciled, Reconciliation, UsageReport,
 };
 use ledger::http::{App, Token, Tokens, serve};
@@ -65,6 +65,30 @@ impl Operator for Failing {
     fn revoke_digest(&self, _: Option<Idempotency>, _: Digest) -> Reply<'_, Written<Key>> {
         self.fail()
     }
+    fn adjust(&self, _: Option<Idempotency>, _: String, _: dto::Adjustment) -> Reply<'_, Written<Entry>> {
+        self.fail()
+    }
+    fn reverse(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: u64,
+        _: String,
+    ) -> Reply<'_, Written<dto::Reversal>> {
+        self.fail()
+    }
+    fn void_lot(&self, _: Option<Idempotency>, _: String, _: u64) -> Reply<'_, Written<dto::LotState>> {
+        self.fail()
+    }
+    fn extend_lot(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: u64,
+        _: dto::LotChange,
+    ) -> Reply<'_, Written<dto::LotState>> {
+        self.fail()
+    }
 }
 
 impl Service for Failing {
@@ -95,7 +119,7 @@ impl Service for Failing {
     fn change_plan(&self, _: Option<Idempotency>, _: String, _: NewPlan) -> Reply<'_, Written<PlanChange>> {
         self.fail()
     }
-    fn publish(&self, _: tariff::Catalog) -> Reply<'_, ledger::dto::CatalogVersion> {
+    fn publish(&self, _: tariff::Catalog) -> Reply<'_, dto::CatalogVersion> {
         self.fail()
     }
     fn balance(&self, _: String) -> Reply<'_, Balance> {

@@ -119,3 +119,61 @@ fn both_figures_and_the_entries_are_said() {
     assert_eq!((zero.expected.as_str(), zero.found.as_str()), ("0.000000", "1.000000"));
     assert_eq!(zero.entries.len(), 1);
 }
+
+/// A closed store with an adjustment and a reversal.
+fn corrected() -> World<Sqlite> {
+    use book::command::correct::NewAdjustment;
+    use book::suite::{Command, Subject as _};
+    let mut world = World::new(Sqlite::new, "starter");
+    let mut worker = world::Worker::new(1);
+    let adjustment = NewAdjustment {
+        account: world::ACCOUNT.to_owned(),
+        pool: "topup".to_owned(),
+        amount: world::credits(2),
+        expires_at: None,
+        allow_debt: false,
+        reason: "goodwill".to_owned(),
+        reference: "ticket-1".to_owned(),
+    };
+    let taken =
+        NewAdjustment { amount: world::credits(-1), reference: "ticket-2".to_owned(), ..adjustment.clone() };
+    world.call(Command::Adjust(adjustment)).unwrap();
+    world.call(Command::Adjust(taken)).unwrap();
+    let settle = world.use_of("r1", world::credits(3));
+    world.charge(&mut worker, settle);
+    let charge = world.subject.journal().last().unwrap().id;
+    world.call(Command::Reverse(charge)).unwrap();
+    world.subject.store.take().unwrap().close().unwrap();
+    assert_eq!(verify(&world.subject.path).unwrap().problems, []);
+    world
+}
+
+#[test]
+fn corrupted_corrections_are_named() {
+    use Property as P;
+    let world = corrected();
+    let path = &world.subject.path;
+    for (sql, properties) in [
+        ("DELETE FROM reference WHERE reference = 'ticket-1'", &[P::CorrectedOnce][..]),
+        ("DELETE FROM reference WHERE source = 'reversal'", &[P::CorrectedOnce]),
+        (
+            "UPDATE entry SET body = json_set(body, '$.amount', 2000000) WHERE kind = 'reversed'",
+            &[P::CorrectedOnce, P::PostingsSumToZero, P::Conservation],
+        ),
+        ("UPDATE entry SET body = json_set(body, '$.of', 1) WHERE kind = 'reversed'", &[P::CorrectedOnce]),
+        (
+            "UPDATE entry SET body = json_set(body, '$.amount', 3000000) WHERE body ->> '$.reference' = 'ticket-1'",
+            &[P::ProjectionIsFold],
+        ),
+        (
+            "INSERT INTO entry (id, account, prev, at, kind, body) SELECT (SELECT max(id) + 1 FROM entry), account, \
+             id, at, kind, body FROM entry WHERE kind = 'reversed'",
+            &[P::CorrectedOnce],
+        ),
+    ] {
+        let report = tampered(path, sql);
+        for property in properties {
+            found(&report, *property);
+        }
+    }
+}

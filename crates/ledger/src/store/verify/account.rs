@@ -33,6 +33,7 @@ struct Sums {
     voided: i128,
     owed: i128,
     repaid: i128,
+    clawed_back: i128,
 }
 
 /// What the entries say of one lease.
@@ -139,6 +140,9 @@ impl Folded {
             | EntryKind::LotEnded { .. }
             | EntryKind::Charge(_)
             | EntryKind::Release(_)
+            | EntryKind::Adjusted(_)
+            | EntryKind::Reversed(_)
+            | EntryKind::Extended(_)
             | EntryKind::Clipped(_) => {}
         }
     }
@@ -203,7 +207,7 @@ impl Folded {
         let left = lots.fold(0_i128, |sum, lot| sum.saturating_add(lot.remaining.get().into()));
         let sums = &self.sums;
         let debt = sums.owed.saturating_sub(sums.repaid);
-        let all = [left, sums.consumed, sums.expired, sums.voided, debt.saturating_neg()];
+        let all = [left, sums.consumed, sums.expired, sums.voided, sums.clawed_back, debt.saturating_neg()];
         let all = all.into_iter().fold(0_i128, i128::saturating_add);
         if all == sums.granted {
             return;
@@ -215,7 +219,7 @@ impl Folded {
             micros(sums.consumed),
             micros(sums.expired),
             micros(sums.voided),
-            micros(0),
+            micros(sums.clawed_back),
             micros(debt),
         );
         let expected = format!("{} granted", micros(sums.granted));
@@ -258,6 +262,18 @@ impl Sums {
             }
             EntryKind::LotEnded { end: LotEnd::Expired, rest, .. } => add(&mut self.expired, *rest),
             EntryKind::LotEnded { end: LotEnd::Void, rest, .. } => add(&mut self.voided, *rest),
+            EntryKind::Adjusted(adjusted) if adjusted.amount > Micros::ZERO => {
+                add(&mut self.granted, adjusted.amount);
+                add(&mut self.repaid, adjusted.repaid);
+            }
+            EntryKind::Adjusted(adjusted) => {
+                self.clawed_back = self.clawed_back.saturating_sub(adjusted.amount.get().into());
+                add(&mut self.owed, adjusted.debt);
+            }
+            EntryKind::Reversed(reversed) => {
+                self.consumed = self.consumed.saturating_sub(reversed.amount.get().into());
+                self.owed = self.owed.saturating_sub(reversed.debt.get().into());
+            }
             EntryKind::Opened { .. }
             | EntryKind::Plan { .. }
             | EntryKind::Status { .. }
@@ -269,6 +285,7 @@ impl Sums {
             | EntryKind::Returned { .. }
             | EntryKind::LeaseClosed { .. }
             | EntryKind::NodeClosed { .. }
+            | EntryKind::Extended(_)
             | EntryKind::Clipped(_) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What happens once: one charge per request (I3), one grant per reference.
+//! What happens once: one charge per request (I3), one grant or adjustment per reference, one reversal per charge.
 //!
 //! `request` and `reference` are what makes them unique when they are written; here they are held against
 //! the journal in both directions.
@@ -22,15 +22,32 @@ const GRANTS: &str = "SELECT entry.account, entry.body ->> '$.reference', entry.
      LEFT JOIN reference ON reference.account = entry.account AND reference.source = entry.body ->> '$.source' \
      AND reference.reference = entry.body ->> '$.reference' \
      WHERE entry.kind = 'grant' AND reference.entry IS NOT entry.id LIMIT ?1";
+/// Adjustments and reversals that are not the one that their reference stands for.
+const CORRECTIONS: &str = "SELECT entry.account, coalesce(entry.body ->> '$.reference', CAST(entry.body ->> '$.of' AS TEXT)), entry.id, \
+     reference.entry FROM entry LEFT JOIN reference ON reference.account = entry.account \
+     AND reference.source = iif(entry.kind = 'adjusted', 'adjustment', 'reversal') \
+     AND reference.reference = coalesce(entry.body ->> '$.reference', CAST(entry.body ->> '$.of' AS TEXT)) \
+     WHERE (entry.kind = 'adjusted' OR (entry.kind = 'reversed' AND entry.body ->> '$.part' = 1)) \
+     AND reference.entry IS NOT entry.id LIMIT ?1";
+
+/// Charges that were given back by another amount than they took, or that are none.
+const REVERSALS: &str = "SELECT part.account, CAST(part.of AS TEXT), max(part.id), charge.id FROM \
+     (SELECT account, id, body ->> '$.of' AS of, body ->> '$.amount' AS amount FROM entry WHERE kind = 'reversed') \
+     AS part LEFT JOIN entry AS charge ON charge.id = part.of AND charge.kind = 'charge' \
+     AND charge.account = part.account GROUP BY part.account, part.of \
+     HAVING charge.amount IS NOT sum(part.amount) LIMIT ?1";
+
 /// References that stand for no grant of theirs.
 const REFERENCES: &str = "SELECT reference.account, reference.reference, reference.entry, entry.id FROM reference \
-     LEFT JOIN entry ON entry.id = reference.entry AND entry.kind = 'grant' AND entry.account = reference.account \
+     LEFT JOIN entry ON entry.id = reference.entry AND entry.kind IN ('grant', 'adjusted', 'reversed') AND entry.account = reference.account \
      WHERE entry.id IS NULL LIMIT ?1";
 
 pub fn check(connection: &Connection, report: &mut Report) -> Result<(), StoreError> {
-    for (select, property, what) in
-        [(CHARGES, Property::ChargedOnce, "request"), (GRANTS, Property::GrantedOnce, "reference")]
-    {
+    for (select, property, what) in [
+        (CHARGES, Property::ChargedOnce, "request"),
+        (GRANTS, Property::GrantedOnce, "reference"),
+        (CORRECTIONS, Property::CorrectedOnce, "reference"),
+    ] {
         each(connection, select, |account, name, entry, known| {
             let expected = format!("{what} {name} stands for entry {entry}");
             let found = known.map_or_else(|| "for none".to_owned(), |known| format!("for entry {known}"));
@@ -38,6 +55,11 @@ pub fn check(connection: &Connection, report: &mut Report) -> Result<(), StoreEr
             report.note(Some(account), property, &expected, &found, &entries);
         })?;
     }
+    each(connection, REVERSALS, |account, of, entry, charge| {
+        let expected = format!("the charge {of} is given back exactly");
+        let found = charge.map_or("there is no such charge", |_| "another amount");
+        report.note(Some(account), Property::CorrectedOnce, &expected, found, &[entry]);
+    })?;
     for (select, property, what) in [
         (REQUESTS, Property::ChargedOnce, "charge of request"),
         (REFERENCES, Property::GrantedOnce, "grant of reference"),
