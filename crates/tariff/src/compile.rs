@@ -35,7 +35,7 @@ impl Catalog {
     #[must_use]
     pub fn policy(&self, plan: &str, standing: &Standing) -> Option<Policy> {
         let funding = self.funding(plan, standing)?;
-        let plan = self.plan(plan)?;
+        let plan = &*self.plan_for(plan, standing)?;
         let in_force = |wanted: fn(&Bypass) -> bool| {
             self.bypasses.iter().any(|bypass| wanted(bypass) && standing.positive.contains(&bypass.pool))
         };
@@ -52,7 +52,7 @@ impl Catalog {
             max_tokens: plan.max_tokens,
             fail_open: plan.fail_open,
             request_limits: self.request_limits(plan),
-            card: (!plan.prices.is_empty()).then(|| plan.name.clone()),
+            card: self.card_of(plan, &standing.overrides),
             forward: self.forward(plan),
             bypass_rates: in_force(|bypass| bypass.rates),
             help: Help {

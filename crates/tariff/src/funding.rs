@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Measure;
+use crate::overrides::Overrides;
 use crate::policy::Scope;
 
 /// What of an account its policy depends on, beside the plan.
@@ -33,6 +34,9 @@ pub struct Standing {
     /// The windows that now run, by limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<RunningWindow>,
+    /// Its own terms over the plan (C12, L14).
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
 }
 
 /// What an account may use beyond its credits (C8).

@@ -17,7 +17,7 @@ impl Catalog {
     /// no other one names: closed models fall to it, and are refused before it is asked.
     #[must_use]
     pub fn funding(&self, plan: &str, standing: &Standing) -> Option<Funding> {
-        let plan = self.plan(plan)?;
+        let plan = &*self.plan_for(plan, standing)?;
         let mut payers = Payers { catalog: self, plan, standing, usable: BTreeMap::new() };
         for asset in self.pools.iter().map(|pool| pool.asset.as_str()).chain([CREDITS]) {
             let usable = payers.usable(asset);
