@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tariff::{Micros, Period, Ratio};
+use tariff::{Cadence, Micros, Period, Plan, Ratio};
 use wire::{AccountStatus, NodeId};
 
 use crate::amount::{less, total, total_stated};
 use crate::id::AccountId;
 use crate::lease::{Lease, Stated};
 use crate::rates::Rates;
+use crate::settings::Settings;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Account {
     pub last_line: u64,
     /// The terms, oldest first; the last one is in force. Never empty once opened.
     pub terms: Vec<Term>,
+    /// What its owner and operator have set.
+    #[serde(default)]
+    pub settings: Settings,
     /// The billing cycle; absent where the plan grants nothing by the cycle.
     pub cycle: Option<Cycle>,
     /// Lots by id, which is that of the entry that granted them.
@@ -82,6 +86,20 @@ pub struct Cycle {
     pub anchor: i64,
     /// How many cycles lie between the anchor and this one.
     pub number: u64,
+    /// The length of one.
+    pub period: Period,
+    /// Its first instant.
+    pub start: i64,
+    /// The first instant after it.
+    pub end: i64,
+    /// The billing period that it lies in; absent: itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing: Option<Billing>,
+}
+
+/// A billing period of more than one cycle (M13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Billing {
     /// The length of one.
     pub period: Period,
     /// Its first instant.
@@ -193,6 +211,7 @@ impl Account {
             last_entry: 0,
             last_line: 0,
             terms: Vec::new(),
+            settings: Settings::default(),
             cycle: None,
             lots: BTreeMap::new(),
             debt: Micros::ZERO,
@@ -220,6 +239,13 @@ impl Account {
     #[must_use]
     pub fn plan(&self) -> &str {
         self.term().map_or("", |term| &term.plan)
+    }
+
+    /// The way in which a plan is taken: the one that is set, else the plan's own.
+    #[must_use]
+    pub fn cadence(&self, plan: &Plan) -> Cadence {
+        let set = self.settings.cadence.as_ref().and_then(|name| plan.cadence(name));
+        set.unwrap_or_else(|| plan.default_cadence())
     }
 
     /// Lots that can be spent, in draw order of a term: pool, then the earlier end (never last),
@@ -323,6 +349,28 @@ impl Lot {
     #[must_use]
     pub fn consumed(&self) -> Micros {
         less(self.amount, self.remaining)
+    }
+}
+
+// === impl Cycle ===
+
+impl Cycle {
+    /// The first instant after its billing period.
+    #[must_use]
+    pub fn billing_end(&self) -> i64 {
+        self.billing.as_ref().map_or(self.end, |billing| billing.end)
+    }
+
+    /// The first instant of its billing period.
+    #[must_use]
+    pub fn billing_start(&self) -> i64 {
+        self.billing.as_ref().map_or(self.start, |billing| billing.start)
+    }
+
+    /// The length of a billing period.
+    #[must_use]
+    pub fn billing_period(&self) -> Period {
+        self.billing.as_ref().map_or(self.period, |billing| billing.period)
     }
 }
 

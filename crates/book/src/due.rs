@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use tariff::{Catalog, Expiry, Micros, Plan};
+use tariff::{Cadence, Catalog, Expiry, Micros, Plan};
 
-use crate::account::{Account, Cycle, LotEnd, Term, TermPool};
+use crate::account::{Account, Billing, Cycle, LotEnd, Term, TermPool};
 use crate::amount::{less, minus};
 use crate::calendar;
 use crate::entry::{EntryKind, GrantSource, Granted};
@@ -20,7 +20,8 @@ pub fn next(account: &Account) -> Option<i64> {
         Some(closing) => Some(closing.at.saturating_add(LOT_CLOSING_MS)),
         None => lot.expires_at,
     });
-    cycle.into_iter().chain(lots).min()
+    let settings = account.term().and_then(|term| account.settings.next(term.opened_at));
+    cycle.into_iter().chain(lots).chain(settings).min()
 }
 
 /// The next step that is due; empty where nothing is. To be posted and asked for again.
@@ -38,6 +39,11 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     if !expired.is_empty() {
         let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
         return expired.into_iter().chain(next.map(|term| EntryKind::Term { term })).collect();
+    }
+    if account.settings.next(term.opened_at).is_some_and(|at| at <= now.wall) {
+        // A stay in a programme has begun or ended (C11).
+        let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
+        return next.map(|term| EntryKind::Term { term }).into_iter().collect();
     }
     if term.catalog != version && catalog.plan(&term.plan).is_some() {
         let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
@@ -73,7 +79,8 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
     let boundary = cycle.end;
     let expired = closings(account, |end| end.is_some_and(|end| end <= boundary));
     let term = next_term(account, catalog, version, plan_name.clone(), boundary);
-    let Some(plan) = catalog.plan(&plan_name).filter(|plan| !plan.grants.is_empty()) else {
+    let cadence = catalog.plan(&plan_name).map(|plan| (plan, account.cadence(plan)));
+    let Some((plan, cadence)) = cadence.filter(|(_, cadence)| !cadence.grants.is_empty()) else {
         // The plan grants nothing any more, or is gone from the catalog: no further cycle.
         let no_cycle = EntryKind::Cycle { cycle: None };
         return expired
@@ -82,14 +89,15 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
             .chain([no_cycle])
             .collect();
     };
-    let next = if plan.cycle == cycle.period {
-        cycle_of(cycle.anchor, next_number(cycle, now.wall), plan)
+    let next = if cadence.cycle == cycle.period {
+        cycle_of(cycle.anchor, next_number(cycle, now.wall), &cadence)
     } else {
         // The catalog changed the length: the next cycles are counted from here.
-        cycle_of(boundary, 0, plan)
+        cycle_of(boundary, 0, &cadence)
     };
     let no = term.as_ref().map_or(0, |term| term.no);
-    let granted = next.as_ref().map(|next| grants(account, catalog, plan, (next, no))).unwrap_or_default();
+    let granted =
+        next.as_ref().map(|next| grants(account, catalog, (plan, &cadence), (next, no))).unwrap_or_default();
     expired
         .into_iter()
         .chain(term.map(|term| EntryKind::Term { term }))
@@ -105,15 +113,31 @@ fn next_number(cycle: &Cycle, now: i64) -> u64 {
     if running.saturating_sub(next) > CYCLES_ROLLED_MAX { running } else { next }
 }
 
-/// A cycle of a plan; nothing beyond the calendar's range.
+/// A cycle of a way to take a plan; nothing beyond the calendar's range.
 #[must_use]
-pub fn cycle_of(anchor: i64, number: u64, plan: &Plan) -> Option<Cycle> {
+pub fn cycle_of(anchor: i64, number: u64, cadence: &Cadence) -> Option<Cycle> {
+    let start = calendar::after(anchor, cadence.cycle, number)?;
     Some(Cycle {
         anchor,
         number,
-        period: plan.cycle,
-        start: calendar::after(anchor, plan.cycle, number)?,
-        end: calendar::after(anchor, plan.cycle, number.checked_add(1)?)?,
+        period: cadence.cycle,
+        start,
+        end: calendar::after(anchor, cadence.cycle, number.checked_add(1)?)?,
+        billing: if cadence.billing == cadence.cycle {
+            None
+        } else {
+            Some(billing_of(anchor, start, cadence)?)
+        },
+    })
+}
+
+/// The billing period that an instant lies in (M13).
+fn billing_of(anchor: i64, instant: i64, cadence: &Cadence) -> Option<Billing> {
+    let number = calendar::elapsed(anchor, cadence.billing, instant);
+    Some(Billing {
+        period: cadence.billing,
+        start: calendar::after(anchor, cadence.billing, number)?,
+        end: calendar::after(anchor, cadence.billing, number.checked_add(1)?)?,
     })
 }
 
@@ -126,13 +150,14 @@ pub fn cycle_of(anchor: i64, number: u64, plan: &Plan) -> Option<Cycle> {
 pub fn grants(
     account: &Account,
     catalog: &Catalog,
-    plan: &Plan,
+    (plan, cadence): (&Plan, &Cadence),
     (cycle, term): (&Cycle, u64),
 ) -> Vec<Granted> {
     let mut debt = account.debt;
     let mut room = less(TOTAL_MAX, account.totals.granted);
     let start = calendar::rfc3339(cycle.start).unwrap_or_default();
-    plan.grants
+    cadence
+        .grants
         .iter()
         .filter_map(|grant| {
             let amount = grant.amount.min(room);

@@ -13,6 +13,7 @@ use wire::{AccountStatus, Lane, NodeId, Outcome, Take, UsageSource, UsageStatus,
 use crate::account::{Clip, Cycle, LotEnd, Term};
 use crate::correction::{Adjusted, Extended, Reversed};
 use crate::id::AccountId;
+use crate::settings::Settings;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +52,11 @@ pub enum EntryKind {
     Status {
         /// The standing in force.
         status: AccountStatus,
+    },
+    /// Settings changed.
+    Settings {
+        /// The settings in force.
+        settings: Box<Settings>,
     },
     /// A term began.
     Term {
@@ -264,6 +270,7 @@ impl EntryKind {
             | Self::Extended(_) => true,
             Self::LotEnded { rest, .. } => *rest > Micros::ZERO,
             Self::Term { .. }
+            | Self::Settings { .. }
             | Self::Cycle { .. }
             | Self::LotClosed { .. }
             | Self::Release(_)
@@ -282,6 +289,7 @@ impl EntryKind {
             Self::Opened { .. } => "opened",
             Self::Plan { .. } => "plan",
             Self::Status { .. } => "status",
+            Self::Settings { .. } => "settings",
             Self::Term { .. } => "term",
             Self::Cycle { .. } => "cycle",
             Self::Grant(_) => "grant",
@@ -318,6 +326,7 @@ mod tests {
             (EntryKind::Opened { created_at: 0, plan: Arc::from("pro") }, "opened", true),
             (EntryKind::Plan { from: Arc::from("pro"), to: Arc::from("max") }, "plan", true),
             (EntryKind::Status { status: AccountStatus::Active }, "status", true),
+            (EntryKind::Settings { settings: Box::default() }, "settings", false),
             (EntryKind::Cycle { cycle: None }, "cycle", false),
             (EntryKind::LotClosed { lot: 1, end: LotEnd::Void }, "lot_closed", false),
             (ended(1), "lot_ended", true),

@@ -32,6 +32,10 @@ impl Account {
                 self.status = *status;
                 self.raise_version();
             }
+            EntryKind::Settings { settings } => {
+                self.settings = (**settings).clone();
+                self.raise_version();
+            }
             EntryKind::Term { term } => {
                 self.terms.push(term.clone());
                 let surplus = self.terms.len().saturating_sub(TERMS_KEPT);

@@ -26,6 +26,7 @@ pub mod limits;
 pub mod memory;
 pub mod posting;
 pub mod rates;
+pub mod settings;
 pub mod snapshot;
 pub mod sync;
 pub mod tx;
@@ -33,7 +34,7 @@ pub mod tx;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
-pub use account::{Account, Clip, Closing, Cycle, Lot, LotEnd, Soft, Term, TermPool, Totals};
+pub use account::{Account, Billing, Clip, Closing, Cycle, Lot, LotEnd, Soft, Term, TermPool, Totals};
 pub use correction::{Adjusted, Extended, Reversed};
 pub use entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release, Slice};
 pub use error::{Error, Refusal, StoreError};
@@ -41,4 +42,5 @@ pub use fleet::Fleet;
 pub use id::AccountId;
 pub use key::Key;
 pub use lease::{Lease, Stated};
+pub use settings::{Enrolment, Renewal, Settings};
 pub use tx::{Counters, Feed, Incident, LaneState, Node, Now, Tx};

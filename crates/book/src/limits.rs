@@ -58,6 +58,10 @@ pub const RATE_TURN_AHEAD_MAX: u64 = 86_400_000;
 pub const RATE_USERS_MAX: usize = 256;
 /// Withdrawals in one answer: as many as one call can reply to; the rest comes with the next ones.
 pub const WITHDRAWALS_PER_ANSWER: usize = wire::RATE_REPORTS_MAX;
+/// Programmes that an account is in at a time.
+pub const PROGRAMMES_MAX: usize = 8;
+/// Length of time zones' names, in bytes.
+pub const TIME_ZONE_MAX: usize = 64;
 /// Length of account ids, in bytes.
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.

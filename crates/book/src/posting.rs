@@ -51,6 +51,7 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
         EntryKind::Opened { .. }
         | EntryKind::Plan { .. }
         | EntryKind::Status { .. }
+        | EntryKind::Settings { .. }
         | EntryKind::Term { .. }
         | EntryKind::Cycle { .. }
         | EntryKind::LotClosed { .. }

@@ -13,6 +13,7 @@ mod entry;
 mod key;
 mod plan;
 mod reconcile;
+mod settings;
 
 pub use account::{
     Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
@@ -26,3 +27,4 @@ pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
 pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};
+pub use settings::{Enrolling, Enrolment, Overrides, OwnRate, Renewal, Settings};

@@ -4,6 +4,7 @@
 //! Pages of the journal are read beside it. A ticker brings the due work in.
 
 mod clock;
+mod life;
 mod operator;
 mod recover;
 mod report;

@@ -18,6 +18,7 @@ mod openapi;
 mod ops;
 mod page;
 mod plans;
+mod programmes;
 mod reconcile;
 mod respond;
 mod server;
@@ -91,6 +92,7 @@ fn admin_routes() -> OpenApiRouter<App> {
         .merge(credits::routes())
         .merge(corrections::routes())
         .merge(plans::routes())
+        .merge(programmes::routes())
         .merge(catalog::routes())
         .merge(reconcile::routes())
 }

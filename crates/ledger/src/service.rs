@@ -6,6 +6,7 @@
 //! is assigned by the ledger, never by a caller.
 
 mod error;
+mod life;
 mod operator;
 
 use std::future::Future;
@@ -17,10 +18,11 @@ use tariff::{Catalog, EdgeCatalog};
 use wire::{Digest, SyncRequest, SyncResponse};
 
 pub use self::error::{Kind, ServiceError};
+pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
 use crate::dto::{
-    Account, AccountStatus, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled,
-    Reconciliation, SwitchTime, UsageBy, UsageReport,
+    Account, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled, Reconciliation,
+    SwitchTime, UsageBy, UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -31,7 +33,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Operator {
+pub trait Service: Operator + Life {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;
@@ -41,14 +43,6 @@ pub trait Service: Operator {
 
     /// Accounts by id, ascending; the cursor is the last id of the page before.
     fn accounts(&self, page: PageRequest<String>) -> Reply<'_, Page<Account, String>>;
-
-    /// Suspends, reactivates or closes an account. `Conflict("account_closed")` on leaving `closed`.
-    fn set_status(
-        &self,
-        write: Option<Idempotency>,
-        account: String,
-        status: AccountStatus,
-    ) -> Reply<'_, Written<Account>>;
 
     /// Adds a key. `LimitReached` where the plan's number of keys (not revoked, not expired) is reached;
     /// `Conflict("key_exists")` where the digest is known already, in whichever account.
@@ -150,14 +144,20 @@ pub enum Written<T> {
 }
 
 /// An account to open; validated by the caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewAccount {
     /// Its id.
     pub id: String,
     /// The plan's name.
     pub plan: String,
-    /// The anchor of its billing periods; absent = now. In the future: `Invalid`.
+    /// When the customer joined; absent = now. In the future: `Invalid`.
     pub created_at: Option<Timestamp>,
+    /// The way to take the plan; absent = the plan's own.
+    pub cadence: Option<String>,
+    /// From when billing periods are counted; absent = `created_at`. In the future: `Invalid`.
+    pub anchor: Option<Timestamp>,
+    /// The IANA zone of its days; absent = UTC.
+    pub time_zone: Option<String>,
 }
 
 /// A key to add. The key itself stays with the HTTP layer, which shows it once.

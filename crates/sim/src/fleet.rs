@@ -133,7 +133,12 @@ impl Fleet {
     /// The same, of a customer who joined at an instant, in milliseconds since 1970.
     pub fn account_since(&mut self, id: &str, plan: &str, created_at: Option<i64>) {
         let now = self.book_now();
-        let new = open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), created_at };
+        let new = open::NewAccount {
+            id: id.to_owned(),
+            plan: plan.to_owned(),
+            created_at,
+            ..open::NewAccount::default()
+        };
         open::open(&mut self.book, now, &new).expect("account");
         let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let (account, id) = (id.to_owned(), format!("k-{id}"));

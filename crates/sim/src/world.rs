@@ -131,7 +131,8 @@ impl World {
     /// An account with a key of the same name.
     pub fn account(&mut self, id: &str, plan: &str) {
         let now = self.book_now();
-        let new = open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), created_at: None };
+        let new =
+            open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), ..open::NewAccount::default() };
         open::open(&mut self.book, now, &new).expect("account");
         let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let key = key::NewKey {

@@ -97,10 +97,7 @@ fn check_class(class: &str) -> Result<(), Refusal> {
 
 /// Whether the account may have one more key (M6, M7).
 fn check_room(tx: &mut impl Tx, now: Now, account: &str) -> Result<(), Error> {
-    let plan = tx.account(account)?.map(|account| account.plan().to_owned()).unwrap_or_default();
-    let version = tx.catalog_version();
-    let cap =
-        tx.catalog(version)?.and_then(|catalog| catalog.plan(&plan).and_then(|plan| plan.resource(RESOURCE)));
+    let cap = super::resource::cap(tx, account, RESOURCE)?;
     let (kept, all) = tx.count_keys(account, now.wall)?;
     let keys_max = u64::try_from(KEYS_MAX).unwrap_or(u64::MAX);
     if let Some(max) = cap.filter(|max| kept >= *max).or((all >= keys_max).then_some(keys_max)) {

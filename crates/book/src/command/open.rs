@@ -2,33 +2,41 @@
 
 use std::sync::Arc;
 
+use tariff::Plan;
 use wire::AccountStatus;
 
-use super::{post, touched};
+use super::{post, settings, touched};
 use crate::account::Account;
 use crate::calendar;
 use crate::due;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
 use crate::id::AccountId;
+use crate::settings::Settings;
 use crate::tx::{Now, Tx};
 
 /// An account to open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewAccount {
     /// Its id.
     pub id: String,
     /// The plan.
     pub plan: String,
-    /// When the customer joined: the anchor of the billing cycles; absent = now.
+    /// When the customer joined; absent = now.
     pub created_at: Option<i64>,
+    /// The way to take the plan (`yearly`); absent = the plan's own.
+    pub cadence: Option<String>,
+    /// From when billing periods are counted; absent = when the customer joined.
+    pub anchor: Option<i64>,
+    /// The IANA zone of its days; absent = UTC.
+    pub time_zone: Option<String>,
 }
 
 /// Opens an account with what its plan grants for the cycle that runs (M1, M2).
 ///
 /// # Errors
-/// [`Refusal::AccountExists`], [`Refusal::UnknownPlan`], [`Refusal::Invalid`] for the id or an
-/// instant in the future; and where the store fails.
+/// [`Refusal::AccountExists`], [`Refusal::UnknownPlan`], [`Refusal::Invalid`] for the id, an instant in the future, a
+/// way to take the plan that it does not have, or an unknown zone; and where the store fails.
 pub fn open(tx: &mut impl Tx, now: Now, new: &NewAccount) -> Result<AccountId, Error> {
     let id = AccountId::parse(&new.id).map_err(Refusal::from)?;
     if tx.account(id.as_str())?.is_some() {
@@ -42,22 +50,42 @@ pub fn open(tx: &mut impl Tx, now: Now, new: &NewAccount) -> Result<AccountId, E
         return Err(Refusal::invalid("created_at", "is in the future").into());
     }
 
-    let account = Account::empty(id.clone());
+    let anchor = new.anchor.unwrap_or(created_at);
+    if anchor > now.wall {
+        return Err(Refusal::invalid("anchor", "is in the future").into());
+    }
+
+    let mut account = Account::empty(id.clone());
+    account.settings.cadence = new.cadence.as_deref().map(|name| cadence(plan, name)).transpose()?;
+    account.settings.time_zone = new.time_zone.as_deref().map(settings::time_zone).transpose()?;
+    let cadence = account.cadence(plan);
     let name: Arc<str> = Arc::from(plan.name.as_str());
     let mut kinds = vec![EntryKind::Opened { created_at, plan: name.clone() }];
+    if account.settings != Settings::default() {
+        kinds.push(EntryKind::Settings { settings: Box::new(account.settings.clone()) });
+    }
     let term = due::next_term(&account, &catalog, version, name, now.wall);
     let no = term.as_ref().map_or(0, |term| term.no);
     kinds.extend(term.map(|term| EntryKind::Term { term }));
-    if !plan.grants.is_empty() {
-        let number = calendar::elapsed(created_at, plan.cycle, now.wall);
-        let cycle = due::cycle_of(created_at, number, plan)
-            .ok_or_else(|| Refusal::invalid("created_at", "is beyond the calendar"))?;
-        let granted = due::grants(&account, &catalog, plan, (&cycle, no));
+    if !cadence.grants.is_empty() {
+        let number = calendar::elapsed(anchor, cadence.cycle, now.wall);
+        let cycle = due::cycle_of(anchor, number, &cadence)
+            .ok_or_else(|| Refusal::invalid("anchor", "is beyond the calendar"))?;
+        let granted = due::grants(&account, &catalog, (plan, &cadence), (&cycle, no));
         kinds.push(EntryKind::Cycle { cycle: Some(cycle) });
         kinds.extend(granted.into_iter().map(EntryKind::Grant));
     }
     post(tx, &id, now, kinds)?;
     Ok(id)
+}
+
+/// The name of a way to take a plan, if it has it; nothing for the plan's own.
+pub(super) fn cadence(plan: &Plan, name: &str) -> Result<Arc<str>, Refusal> {
+    if let Some(cadence) = plan.cadence(name) {
+        return Ok(Arc::from(cadence.name.as_str()));
+    }
+    let has: Vec<String> = plan.cadence_names().collect();
+    Err(Refusal::invalid("cadence", format!("plan \"{}\" has {}", plan.name, has.join(", "))))
 }
 
 /// Suspends, reactivates or closes an account; gives whether anything changed.

@@ -81,10 +81,13 @@ fn decide(
     let no = term.as_ref().map_or(0, |term| term.no);
     kinds.extend(term.map(|term| EntryKind::Term { term }));
 
-    let cycle = if plan.grants.is_empty() { None } else { due::cycle_of(now.wall, 0, plan) };
+    let cadence = account.cadence(plan);
+    let cycle = if cadence.grants.is_empty() { None } else { due::cycle_of(now.wall, 0, &cadence) };
     kinds.push(EntryKind::Cycle { cycle: cycle.clone() });
-    let granted =
-        cycle.as_ref().map(|cycle| due::grants(account, catalog, plan, (cycle, no))).unwrap_or_default();
+    let granted = cycle
+        .as_ref()
+        .map(|cycle| due::grants(account, catalog, (plan, &cadence), (cycle, no)))
+        .unwrap_or_default();
     kinds.extend(granted.iter().cloned().map(EntryKind::Grant));
 
     let switch = Switch {

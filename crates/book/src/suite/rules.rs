@@ -319,7 +319,7 @@ pub fn a_plan_that_left_the_catalog_goes_on<S: Subject>(make: impl FnOnce(Catalo
     let opened = world.call(Command::Open(open::NewAccount {
         id: "late".to_owned(),
         plan: "starter".to_owned(),
-        created_at: None,
+        ..open::NewAccount::default()
     }));
     assert!(matches!(opened, Err(Error::Refused(Refusal::UnknownPlan(_)))));
 }

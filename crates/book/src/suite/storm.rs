@@ -126,7 +126,12 @@ impl<S: Subject> Storm<S> {
 
     pub fn open(&mut self, account: &str, plan: &str, created_at: Option<i64>) {
         let id = account.to_owned();
-        let opened = self.call(&Command::Open(NewAccount { id, plan: plan.to_owned(), created_at }));
+        let opened = self.call(&Command::Open(NewAccount {
+            id,
+            plan: plan.to_owned(),
+            created_at,
+            ..NewAccount::default()
+        }));
         let created_at = created_at.unwrap_or(self.now.wall);
         let is_known = self.facts.contains_key(account);
         let has_plan = self.catalogs[self.in_force()].plan(plan).is_some();

@@ -214,7 +214,8 @@ impl<S: Subject> World<S> {
     }
 
     pub fn open(&mut self, id: &str, plan: &str) {
-        let new = open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), created_at: None };
+        let new =
+            open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), ..open::NewAccount::default() };
         self.call(Command::Open(new)).unwrap();
     }
 

@@ -20,9 +20,18 @@ pub enum Account {
         /// The plan's name in the catalog
         #[arg(long)]
         plan: String,
-        /// When the customer joined (RFC 3339): the anchor of billing periods [default: now]
+        /// When the customer joined (RFC 3339) [default: now]
         #[arg(long, value_name = "TIME")]
         created_at: Option<Timestamp>,
+        /// The way to take the plan (`yearly`) [default: the plan's own]
+        #[arg(long)]
+        cadence: Option<String>,
+        /// From when billing periods are counted (RFC 3339) [default: when the customer joined]
+        #[arg(long, value_name = "TIME")]
+        anchor: Option<Timestamp>,
+        /// The IANA zone of its days (`Europe/Berlin`) [default: UTC]
+        #[arg(long, value_name = "ZONE")]
+        time_zone: Option<String>,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -70,8 +79,8 @@ impl Account {
     /// Runs the command.
     pub fn run(self) -> Outcome {
         match self {
-            Self::Create { id, plan, created_at, client } => {
-                let body = AccountCreation { id: Some(id), plan, created_at };
+            Self::Create { id, plan, created_at, cadence, anchor, time_zone, client } => {
+                let body = AccountCreation { id: Some(id), plan, created_at, cadence, anchor, time_zone };
                 show(&client.client()?.post("/v1/accounts", &body)?, client.json)
             }
             Self::Show { id, client } => {
@@ -87,7 +96,10 @@ impl Account {
 
 fn set_status(id: &str, status: AccountStatus, args: &ClientArgs) -> Outcome {
     let path = format!("/v1/accounts/{}", segment(id));
-    show(&args.client()?.patch(&path, &AccountChange { status })?, args.json)
+    show(
+        &args.client()?.patch(&path, &AccountChange { status: Some(status), ..AccountChange::default() })?,
+        args.json,
+    )
 }
 
 fn show(answer: &Answer<Shown>, json: bool) -> Outcome {

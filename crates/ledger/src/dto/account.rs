@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::Credits;
 use super::balance::Lot;
+use super::settings::{Overrides, Renewal, Settings};
 
 /// `POST /v1/accounts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -18,17 +19,50 @@ pub struct AccountCreation {
     /// The plan's name in the catalog.
     #[schema(example = "starter")]
     pub plan: String,
-    /// When the customer joined: the anchor of billing periods; absent = now. Not in the future.
+    /// When the customer joined; absent = now. Not in the future.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
+    /// The way to take the plan (`monthly`, `yearly`, or the name that the catalog gives it); absent = the plan's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "yearly")]
+    pub cadence: Option<String>,
+    /// From when billing periods are counted; absent = `created_at`. Not in the future.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Timestamp>,
+    /// The IANA zone that its days, weeks and months are of; absent = UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Europe/Berlin")]
+    pub time_zone: Option<String>,
 }
 
 /// `PATCH /v1/accounts/{account}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountChange {
     /// The account's standing from now on. `closed` is for good.
-    pub status: AccountStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<AccountStatus>,
+    /// The IANA zone that its days, weeks and months are of; null = UTC.
+    #[serde(default, deserialize_with = "super::key::present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "Europe/Berlin")]
+    pub time_zone: Option<Option<String>>,
+    /// All pools that it opts in to, of those that need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["wallet"]))]
+    pub opted_in: Option<Vec<String>>,
+    /// The most credits that it may owe beyond what it has in one billing cycle; null = what the catalog says.
+    #[serde(default, deserialize_with = "super::key::present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Credits>)]
+    pub overage_cap: Option<Option<Credits>>,
+    /// Whether a payment method is registered that can be charged for overage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_on_file: Option<bool>,
+    /// What begins its next billing period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// All its own terms over the plan; `{}` = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Overrides>,
 }
 
 /// The account's standing.
@@ -60,6 +94,9 @@ pub struct Account {
     /// A switch of plan that waits for its day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<ScheduledPlan>,
+    /// What is set of it.
+    #[serde(flatten)]
+    pub settings: Settings,
 }
 
 /// A span of time, half open: `from` belongs to it, `to` does not.

@@ -27,6 +27,9 @@ impl Service for Engine {
             id: account.id,
             plan: account.plan,
             created_at: account.created_at.map(jiff::Timestamp::as_millisecond),
+            cadence: account.cadence,
+            anchor: account.anchor.map(jiff::Timestamp::as_millisecond),
+            time_zone: account.time_zone,
         };
         self.write(write, move |tx, now| {
             let id = open::open(tx, now, &new)?;
@@ -53,19 +56,6 @@ impl Service for Engine {
                     .collect::<Result<_, Error>>()
             });
             Ok(Page { data: data.await?, next })
-        })
-    }
-
-    fn set_status(
-        &self,
-        write: Option<Idempotency>,
-        account: String,
-        status: dto::AccountStatus,
-    ) -> Reply<'_, Written<dto::Account>> {
-        self.write(write, move |tx, now| {
-            let changed = open::set_status(tx, now, &account, view::book_status(status))?;
-            let account = view::account(command::touched(tx, &account, now)?);
-            Ok(if changed { Written::Done(account) } else { Written::Existing(account) })
         })
     }
 

@@ -21,7 +21,7 @@ fn never() {
 }
 
 async fn open_account(engine: &Engine) {
-    let new = NewAccount { id: "acme".to_owned(), plan: "topup_only".to_owned(), created_at: None };
+    let new = NewAccount { id: "acme".to_owned(), plan: "topup_only".to_owned(), ..NewAccount::default() };
     engine.create_account(None, new).await.unwrap();
 }
 

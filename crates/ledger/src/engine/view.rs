@@ -1,6 +1,9 @@
 //! The book's types as the public API shows them.
 
 mod correction;
+mod settings;
+
+pub use self::settings::{enrolment, settings_change};
 
 use std::collections::BTreeMap;
 
@@ -25,6 +28,7 @@ pub fn account(account: &Account) -> dto::Account {
         created_at: time(account.created_at),
         period: account.cycle.as_ref().map(period),
         scheduled: None,
+        settings: settings::shown(&account.settings),
     }
 }
 

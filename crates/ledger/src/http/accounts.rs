@@ -40,7 +40,8 @@ async fn create(State(app): State<App>, write: Write<AccountCreation>) -> Answer
     if !is_account_id(&id) {
         return Err(Problem::invalid("id", "1 to 64 letters, digits, `.`, `_`, `:` or `-`"));
     }
-    let account = NewAccount { id, plan: creation.plan, created_at: creation.created_at };
+    let AccountCreation { plan, created_at, cadence, anchor, time_zone, .. } = creation;
+    let account = NewAccount { id, plan, created_at, cadence, anchor, time_zone };
     Ok(written(StatusCode::CREATED, app.service.create_account(idempotency, account).await?))
 }
 
@@ -65,8 +66,9 @@ async fn read(State(app): State<App>, Path(account): Path<String>) -> Answer<Jso
     Ok(Json(app.service.account(account).await?))
 }
 
-/// Suspends, reactivates or closes an account.
+/// Changes an account: its standing, its zone, what it opted in to, its payment method, its own terms.
 ///
+/// What is absent stays; what is `null` goes back to what accounts have that say nothing.
 /// The filter refuses the requests of one that is not active with 403, within about a second.
 #[utoipa::path(
     patch, path = "/v1/accounts/{account}", tag = "accounts", operation_id = "changeAccount",
@@ -80,7 +82,7 @@ async fn change(
     write: Write<AccountChange>,
 ) -> Answer<Response> {
     let (change, idempotency, _in_flight) = write.into_parts();
-    Ok(written(StatusCode::OK, app.service.set_status(idempotency, account, change.status).await?))
+    Ok(written(StatusCode::OK, app.service.change_settings(idempotency, account, change).await?))
 }
 
 /// Whether to show or to do.

@@ -29,7 +29,11 @@ fn speed_of_settlements() {
         let mut tx = store.begin().unwrap();
         for number in chunk {
             let id = format!("acct_{number}");
-            let new = book::command::open::NewAccount { id, plan: "pro".to_owned(), created_at: None };
+            let new = book::command::open::NewAccount {
+                id,
+                plan: "pro".to_owned(),
+                ..book::command::open::NewAccount::default()
+            };
             execute(&mut tx, now, &Command::Open(new)).unwrap();
         }
         tx.commit().unwrap();

@@ -1,11 +1,13 @@
 //! What clients see of a service that fails: statuses and headers, never the cause.
 
+mod life;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::dto::{
-    self, Account, AccountStatus, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange,
-    Reconciled, Reconciliation, UsageReport,
+    self, Account, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange, Reconciled,
+    Reconciliation, UsageReport,
 };
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
@@ -99,9 +101,6 @@ impl Service for Failing {
         self.fail()
     }
     fn accounts(&self, _: PageRequest<String>) -> Reply<'_, Page<Account, String>> {
-        self.fail()
-    }
-    fn set_status(&self, _: Option<Idempotency>, _: String, _: AccountStatus) -> Reply<'_, Written<Account>> {
         self.fail()
     }
     fn create_key(&self, _: Option<Idempotency>, _: NewKey) -> Reply<'_, Written<Key>> {

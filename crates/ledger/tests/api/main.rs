@@ -17,5 +17,6 @@ mod openapi;
 mod operations;
 mod process;
 mod reconcile;
+mod settings;
 mod shapes;
 mod support;

@@ -62,7 +62,7 @@ fn every_operation_says_who_may_call_it_and_how_it_is_refused() {
             }
         }
     }
-    assert_eq!(names.len(), 29, "{names:?}");
+    assert!(names.len() >= 31, "{names:?}");
 }
 
 #[test]

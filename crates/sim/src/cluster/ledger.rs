@@ -127,7 +127,12 @@ impl Ledger {
     /// Opens an account with a key of the same name.
     pub fn open(&mut self, now_us: u64, id: &str, plan: &str, created_at: Option<i64>) {
         let now = self.now(now_us);
-        let new = open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), created_at };
+        let new = open::NewAccount {
+            id: id.to_owned(),
+            plan: plan.to_owned(),
+            created_at,
+            ..open::NewAccount::default()
+        };
         open::open(&mut self.book, now, &new).expect("account");
         self.add_key(now_us, id, 1);
     }

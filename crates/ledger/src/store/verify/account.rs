@@ -133,6 +133,7 @@ impl Folded {
             | EntryKind::Opened { .. }
             | EntryKind::Plan { .. }
             | EntryKind::Status { .. }
+            | EntryKind::Settings { .. }
             | EntryKind::Term { .. }
             | EntryKind::Cycle { .. }
             | EntryKind::Grant(_)
@@ -277,6 +278,7 @@ impl Sums {
             EntryKind::Opened { .. }
             | EntryKind::Plan { .. }
             | EntryKind::Status { .. }
+            | EntryKind::Settings { .. }
             | EntryKind::Term { .. }
             | EntryKind::Cycle { .. }
             | EntryKind::LotClosed { .. }
