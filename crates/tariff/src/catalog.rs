@@ -22,7 +22,7 @@ use crate::policy::Scope;
 use crate::price::Prices;
 use crate::ratio::Ratio;
 
-pub use self::cadence::{Bonus, BonusOn, Cadence, Grant, Rollover};
+pub use self::cadence::{Bonus, BonusOn, Cadence, Grant, Rollover, name_of};
 pub use self::dated::{Cohort, DatedPrices, Programme};
 pub use self::limit::{Bypass, Counted, Exempt, Limit, Measure, OnExceed, Window};
 pub use self::parameter::{Parameter, ParameterRead, Stated, Variant};

@@ -30,7 +30,7 @@ impl Catalog {
     ///
     /// It can be asked for whatever that pool holds: with nothing in it the answer is that credits are missing,
     /// and where to get them.
-    pub(super) fn bypassed(&self, model: &Model) -> bool {
+    pub(crate) fn bypassed(&self, model: &Model) -> bool {
         self.pools.iter().any(|pool| pool.asset == model.asset && self.bypass_pays(pool))
     }
 

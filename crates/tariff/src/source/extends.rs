@@ -1,13 +1,16 @@
 //! Plans that build on others: `extends: OTHER`.
 //!
-//! What a plan does not state it takes from the plan that it extends, entry by entry for `grants`,
-//! `factors`, `resources` and `request_limits`, as a whole for lists and single values. `title` and
-//! `public` say what a plan itself is and are never taken. Nothing is ever combined by value: a lower
-//! limit stays the lower one (M7).
+//! What a plan does not state it takes from the plan that it extends, entry by entry where names stand
+//! before a colon (`grants`, `factors`, `resources` …), as a whole for lists and single values. `title`,
+//! `aliases` and `public` say what a plan itself is and are never taken. Nothing is ever combined by
+//! value: a lower limit stays the lower one (M7).
 
+use std::collections::BTreeMap;
+
+use super::cadence::positive;
 use super::plan::{Draft, Parent};
 use super::problem::{Report, quoted};
-use crate::catalog::{Grant, Model, Plan};
+use crate::catalog::{Grant, Model, Plan, name_of};
 use crate::money::Micros;
 use crate::period::Period;
 
@@ -16,11 +19,26 @@ pub(super) fn resolve(drafts: &[Draft], report: &mut Report) -> Vec<Plan> {
     let mut plans = Vec::new();
     for draft in drafts {
         match lineage(draft, drafts) {
-            Ok(lineage) => plans.push(plan(draft, &lineage)),
+            Ok(lineage) => plans.push(plan(draft, &lineage, report)),
             Err(cycle) => cycle.report(report),
         }
     }
+    one_name_each(drafts, report);
     plans
+}
+
+/// Reports aliases that mean two plans.
+fn one_name_each(drafts: &[Draft], report: &mut Report) {
+    let mut owners: BTreeMap<&str, &str> =
+        drafts.iter().map(|draft| (draft.name.as_str(), draft.name.as_str())).collect();
+    for draft in drafts {
+        for alias in &draft.aliases {
+            if let (Some(owner), Some(mark)) = (owners.insert(alias, &draft.name), draft.mark) {
+                let message = format!("the alias {} means plan {} already", quoted(alias), quoted(owner));
+                report.add(mark, &draft.path, message, None);
+            }
+        }
+    }
 }
 
 /// A plan and those that it builds on, itself first.
@@ -68,23 +86,33 @@ impl Cycle<'_> {
 }
 
 /// Folds a lineage, the nearest statement winning.
-fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
+fn plan(draft: &Draft, lineage: &[&Draft], report: &mut Report) -> Plan {
+    let cycle = nearest(lineage, |draft| draft.cycle).unwrap_or(Period::MONTH);
+    let grants = positive(granted(lineage));
+    let cadences = merged(lineage, |draft| draft.cadences.clone());
+    let own = name_of(cycle);
     Plan {
         title: draft.title.clone().unwrap_or_else(|| draft.name.clone()),
+        aliases: draft.aliases.clone(),
         public: draft.public.unwrap_or(true),
         price_usd: nearest(lineage, |draft| draft.price_usd).flatten(),
-        cycle: nearest(lineage, |draft| draft.cycle).unwrap_or(Period::MONTH),
-        grants: merged(lineage, |draft| draft.grants.clone())
-            .into_iter()
-            .filter(|(_, amount)| *amount > Micros::ZERO)
-            .map(|(pool, amount)| Grant::every_cycle(pool, amount))
+        cycle,
+        cadences: cadences
+            .iter()
+            .map(|(_, cadence)| cadence.resolve((&own, cycle, &grants), report))
             .collect(),
+        grants,
         factors: merged(lineage, |draft| draft.factors.clone()),
         rates: nearest(lineage, |draft| draft.rates.clone()).unwrap_or_default(),
+        limits: nearest(lineage, |draft| draft.limits.clone()).unwrap_or_default(),
         models: nearest(lineage, |draft| draft.models.clone()).unwrap_or_else(|| vec![Model::ANY.to_owned()]),
         features: nearest(lineage, |draft| draft.features.clone()).unwrap_or_default(),
+        levels: merged(lineage, |draft| draft.levels.clone()).into_iter().collect(),
+        forward: merged(lineage, |draft| draft.forward.clone()),
+        prices: merged(lineage, |draft| draft.prices.clone()).into_iter().collect(),
         resources: merged(lineage, |draft| draft.resources.clone()).into_iter().collect(),
         request_limits: merged(lineage, |draft| draft.request_limits.clone()).into_iter().collect(),
+        exhaustion: nearest(lineage, |draft| draft.exhaustion),
         enforce: nearest(lineage, |draft| draft.enforce).unwrap_or(true),
         max_tokens: nearest(lineage, |draft| draft.max_tokens).flatten(),
         fail_open: nearest(lineage, |draft| draft.fail_open)
@@ -92,6 +120,13 @@ fn plan(draft: &Draft, lineage: &[&Draft]) -> Plan {
             .filter(|credits| *credits > Micros::ZERO),
         ..Plan::named(draft.name.clone())
     }
+}
+
+fn granted(lineage: &[&Draft]) -> Vec<Grant> {
+    let by_pool = |draft: &Draft| -> Vec<(String, Grant)> {
+        draft.grants.iter().map(|grant| (grant.pool.clone(), grant.clone())).collect()
+    };
+    merged(lineage, by_pool).into_iter().map(|(_, grant)| grant).collect()
 }
 
 fn nearest<T>(lineage: &[&Draft], field: impl Fn(&Draft) -> Option<T>) -> Option<T> {

@@ -3,38 +3,50 @@
 use super::limits::ENTRIES_MAX;
 use super::problem::{Report, quoted, suggestion};
 use super::scalar::{NAME_HINT, is_name};
+use super::shape::Object;
 use super::tree::{Entry, Node, Value, member};
 
 /// The fields of a mapping whose field names are fixed.
 pub(super) struct Fields<'t> {
-    node: &'t Node,
+    object: &'static Object,
     entries: &'t [Entry],
 }
 
 impl<'t> Fields<'t> {
-    /// The fields of a node; those that are not known are reported and left out.
-    pub(super) fn of(node: &'t Node, known: &[&str], report: &mut Report) -> Option<Self> {
+    /// The fields of a node; those that are not known are reported and left out, as is what is required and absent.
+    pub(super) fn of(node: &'t Node, object: &'static Object, report: &mut Report) -> Option<Self> {
         let entries = node.map(report)?;
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            let hint = suggestion(&entry.key, known.iter().copied());
+        for entry in entries.iter().filter(|entry| object.names().all(|name| name != entry.key)) {
+            let hint = suggestion(&entry.key, object.names());
             report.add(entry.mark, &entry.node.path, "unknown field".to_owned(), hint);
         }
-        Some(Self { node, entries })
+        for field in object.fields.iter().filter(|field| field.required) {
+            if entries.iter().all(|entry| entry.key != field.name) {
+                let path = member(&node.path, field.name);
+                report.add(
+                    node.mark,
+                    &path,
+                    "is required".to_owned(),
+                    Some(field.about.trim_end_matches('.').to_owned()),
+                );
+            }
+        }
+        Some(Self { object, entries })
     }
 
-    /// A field that may be absent.
+    /// A field that the file states.
     pub(super) fn get(&self, name: &str) -> Option<&'t Node> {
+        debug_assert!(
+            self.object.names().any(|known| known == name),
+            "{}.{name} is not in its table",
+            self.object.name
+        );
         self.entries.iter().find(|entry| entry.key == name).map(|entry| &entry.node)
     }
 
-    /// A field that must be there.
-    pub(super) fn require(&self, name: &str, report: &mut Report) -> Option<&'t Node> {
-        let field = self.get(name);
-        if field.is_none() {
-            let path = member(&self.node.path, name);
-            report.add(self.node.mark, &path, "is required".to_owned(), None);
-        }
-        field
+    /// What a reader makes of a field that the file states; a default where it does not.
+    pub(super) fn or<T>(&self, name: &str, default: T, read: impl FnOnce(&Node) -> Option<T>) -> Option<T> {
+        self.get(name).map_or(Some(default), read)
     }
 }
 
@@ -67,7 +79,7 @@ impl Node {
         report: &mut Report,
         mut read: impl FnMut(&Self, &mut Report) -> Option<T>,
     ) -> Option<Vec<(String, T)>> {
-        let entries = self.bounded(report)?;
+        let entries = self.bounded(ENTRIES_MAX, report)?;
         let mut values = Vec::new();
         for entry in entries {
             if entry.defines(report) {
@@ -85,7 +97,7 @@ impl Node {
         report: &mut Report,
         mut read: impl FnMut(&Self, &mut Report) -> Option<T>,
     ) -> Option<Vec<(String, T)>> {
-        let entries = self.bounded(report)?;
+        let entries = self.bounded(ENTRIES_MAX.max(known.len()), report)?;
         let mut values = Vec::new();
         for entry in entries {
             if !known.contains(&entry.key.as_str()) {
@@ -98,10 +110,11 @@ impl Node {
         Some(values)
     }
 
-    fn bounded(&self, report: &mut Report) -> Option<&[Entry]> {
+    /// The entries of a mapping of at most so many.
+    pub(super) fn bounded(&self, max: usize, report: &mut Report) -> Option<&[Entry]> {
         let entries = self.map(report)?;
-        if entries.len() > ENTRIES_MAX {
-            report.on(self, format!("at most {ENTRIES_MAX} entries, has {}", entries.len()));
+        if entries.len() > max {
+            report.on(self, format!("at most {max} entries, has {}", entries.len()));
             return None;
         }
         Some(entries)

@@ -2,7 +2,7 @@
 
 /// The largest file: 1 MiB, some five thousand models.
 pub const FILE_BYTES_MAX: usize = 1 << 20;
-/// How deep lists and mappings may lie in each other; the format itself needs 6.
+/// How deep lists and mappings may lie in each other; the format itself needs 8.
 pub(super) const DEPTH_MAX: usize = 16;
 /// After how many problems a report is cut off.
 pub(super) const PROBLEMS_MAX: usize = 100;
@@ -14,6 +14,16 @@ pub(super) const POOLS_MAX: usize = 16;
 pub(super) const PLANS_MAX: usize = 256;
 /// Features in a catalog.
 pub(super) const FEATURES_MAX: usize = 256;
+/// Parameters in a catalog: the filter looks for each in every request that may need it.
+pub(super) const PARAMETERS_MAX: usize = 16;
+/// Cohorts, programmes or coupons in a catalog.
+pub(super) const RULES_MAX: usize = 64;
+/// Limits of one plan.
+pub(super) const LIMITS_MAX: usize = 16;
+/// Variants of one model.
+pub(super) const VARIANTS_MAX: usize = 64;
+/// Dated prices of one model.
+pub(super) const CHANGES_MAX: usize = 16;
 /// Entries of a list or mapping inside a model or plan.
 pub(super) const ENTRIES_MAX: usize = 64;
 /// Bytes of a plan's, pool's, feature's, rate's or resource's name: they become metric names.
@@ -30,5 +40,7 @@ pub(super) const AMOUNT_MAX: i64 = 1_000_000_000;
 pub(super) const OUTPUT_TOKENS_MAX: u64 = 100_000_000;
 /// The largest amount or burst of a rate.
 pub(super) const RATE_AMOUNT_MAX: u64 = 1_000_000_000_000;
-/// The largest cap of a resource or of a request's parameter.
+/// The largest cap of a resource, of a request's parameter, or of a limit on a meter.
 pub(super) const CAP_MAX: u64 = 1_000_000_000_000;
+/// The largest count that a request may state of a meter.
+pub(super) const QUANTITY_MAX: u64 = 1_000_000_000;

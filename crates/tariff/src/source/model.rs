@@ -1,39 +1,124 @@
 //! Models and flat-price operations, with their prices.
-//!
-//! `NAME: {price: {per_1m | per_1k | per_unit: {METER: DECIMAL}, per_request: DECIMAL}, aliases, …}`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
-use super::limits::{MODELS_MAX, OUTPUT_TOKENS_MAX};
-use super::problem::{Report, quoted, suggestion};
+use super::limits::{CHANGES_MAX, MODELS_MAX, OUTPUT_TOKENS_MAX, QUANTITY_MAX, VARIANTS_MAX};
+use super::names::Names;
+use super::price::{PRICE, meter, prices};
+use super::problem::{Report, quoted};
 use super::scalar::{MODEL_NAME_HINT, is_model_name};
-use super::tree::{Entry, Node};
-use crate::catalog::Model;
-use crate::meter::Meter;
-use crate::money::Micros;
+use super::shape::{Field, Object, Shape};
+use super::tree::{Entry, Node, Value};
+use crate::catalog::{DatedPrices, Model, Stated, Variant};
+use crate::compile::CREDITS;
 use crate::price::Prices;
-use crate::ratio::Ratio;
 
-/// What the models refer to.
-pub(super) struct Context<'a> {
-    /// The names of the catalog's features.
-    pub(super) features: &'a [&'a str],
-    /// What a model holds for where it states nothing of its own.
-    pub(super) max_output_default: u64,
-}
+/// A model.
+pub(super) static MODEL: Object = Object {
+    name: "model",
+    about: "A model, or an operation with a flat price. A model that is not listed is refused, never free.",
+    fields: &[
+        Field::new("provider", Shape::Text, "Who makes it, for people."),
+        Field::new(
+            "aliases",
+            Shape::List(&Shape::Pattern),
+            "Further names that clients may use; `*` stands for any run of characters.",
+        ),
+        Field::required(
+            "price",
+            Shape::Of(&PRICE),
+            "What it costs at base price, in credits (or in its asset).",
+        ),
+        Field::new(
+            "asset",
+            Shape::Name,
+            "What it is paid in: the asset of the pools that pay for it; `credits`.",
+        ),
+        Field::new(
+            "feature",
+            Shape::Name,
+            "The feature that a plan needs for it; open to all plans that list it.",
+        ),
+        Field::new(
+            "variants",
+            Shape::Map("variant", &Shape::Of(&VARIANT)),
+            "Other prices, for requests with certain parameters; the first that matches counts.",
+        ),
+        Field::new(
+            "quantity",
+            Shape::Map("meter", &QUANTITY_SHAPE),
+            "Meters that the request itself states (so many images, so many seconds): the hold is exact.",
+        ),
+        Field::new(
+            "cost",
+            Shape::Of(&PRICE),
+            "What the provider takes for it, in US dollars; limits on `cost_usd` count it.",
+        ),
+        Field::new(
+            "price_changes",
+            Shape::List(&Shape::Of(&CHANGE)),
+            "Prices from later dates on, in the order of the dates.",
+        ),
+        Field::new(
+            "max_output_default",
+            Shape::Whole(1, OUTPUT_TOKENS_MAX),
+            "Output tokens to hold for when a request states no bound; the catalog's.",
+        ),
+    ],
+};
+
+static VARIANT: Object = Object {
+    name: "variant",
+    about: "Another price of a model, for requests with certain parameters.",
+    fields: &[
+        Field::required(
+            "when",
+            Shape::Map("parameter", &Shape::Either(&[Shape::Scalar, Shape::List(&Shape::Scalar)])),
+            "Parameters and the value, or values, that each must have; all must match.",
+        ),
+        Field::required("price", Shape::Of(&PRICE), "What such a request costs."),
+    ],
+};
+
+const QUANTITY_SHAPE: Shape =
+    Shape::Either(&[Shape::Name, Shape::Whole(0, QUANTITY_MAX), Shape::Of(&QUANTITY)]);
+
+static QUANTITY: Object = Object {
+    name: "quantity",
+    about: "How much of a meter a request asks for. A parameter's name alone, or a number alone, will do too.",
+    fields: &[
+        Field::new("parameter", Shape::Name, "The parameter that states it; always the default."),
+        Field::new("default", Shape::Whole(0, QUANTITY_MAX), "How much where the request does not say; 1."),
+        Field::new("max", Shape::Whole(1, QUANTITY_MAX), "The most that is a valid request; 1000."),
+    ],
+};
+
+static CHANGE: Object = Object {
+    name: "price_change",
+    about: "Prices from an instant on.",
+    fields: &[
+        Field::required(
+            "from",
+            Shape::Instant,
+            "When they begin: a date (00:00 UTC) or an RFC 3339 instant.",
+        ),
+        Field::required("price", Shape::Of(&PRICE), "What the model costs from then on."),
+    ],
+};
 
 /// The models, in the file's order.
-pub(super) fn models(node: &Node, context: &Context<'_>, report: &mut Report) -> Vec<Model> {
+pub(super) fn models(node: &Node, names: &Names<'_>, max_output: u64, report: &mut Report) -> Vec<Model> {
     let Some(entries) = node.definitions(MODELS_MAX, report) else { return Vec::new() };
     let mut aliases =
         Aliases { names: entries.iter().map(|entry| entry.key.as_str()).collect(), owners: BTreeMap::new() };
-    entries.iter().filter_map(|entry| model(entry, context, &mut aliases, report)).collect()
+    entries.iter().filter_map(|entry| model(entry, names, max_output, &mut aliases, report)).collect()
 }
 
 fn model(
     entry: &Entry,
-    context: &Context<'_>,
+    names: &Names<'_>,
+    default: u64,
     aliases: &mut Aliases<'_>,
     report: &mut Report,
 ) -> Option<Model> {
@@ -42,19 +127,29 @@ fn model(
         let message = format!("{} is not a model's name", quoted(&entry.key));
         report.add(entry.mark, &entry.node.path, message, Some(MODEL_NAME_HINT.to_owned()));
     }
-    let known = ["provider", "aliases", "price", "max_output_default", "feature"];
-    let fields = Fields::of(&entry.node, &known, report)?;
+    let fields = Fields::of(&entry.node, &MODEL, report)?;
     let provider = fields.get("provider").and_then(|node| node.text(report));
-    let names = fields.get("aliases").and_then(|node| aliases.read(node, &entry.key, report));
-    let prices = fields.require("price", report).and_then(|node| prices(node, report));
+    let aliases = fields.get("aliases").and_then(|node| aliases.read(node, &entry.key, report));
+    let price = fields.get("price").and_then(|node| prices(node, report));
     let max_output = fields.get("max_output_default").and_then(|node| max_output(node, report));
-    let feature = fields.get("feature").and_then(|node| node.reference("feature", context.features, report));
+    let feature = fields.get("feature").and_then(|node| node.reference("feature", &names.features, report));
+    let asset = fields.get("asset").and_then(|node| node.name(report));
+    let cost = fields.get("cost").and_then(|node| prices(node, report));
+    let variants = fields.get("variants").and_then(|node| variants(node, names, report));
+    let stated = fields.get("quantity").and_then(|node| quantities(node, names, report));
+    let dated = fields.get("price_changes").and_then(|node| changes(node, report));
     let name = sound.then(|| entry.key.clone())?;
     Some(Model {
-        aliases: names.unwrap_or_default(),
+        aliases: aliases.unwrap_or_default(),
         provider,
         feature,
-        ..Model::named(name, prices?, max_output.unwrap_or(context.max_output_default))
+        asset: asset.unwrap_or_else(|| CREDITS.to_owned()),
+        cost,
+        variants: variants.unwrap_or_default(),
+        stated: stated.unwrap_or_default(),
+        dated: dated.unwrap_or_default(),
+        // A price with a problem stands as some price: what refers to the model is checked all the same.
+        ..Model::named(name, price.unwrap_or_default(), max_output.unwrap_or(default))
     })
 }
 
@@ -63,9 +158,108 @@ pub(super) fn max_output(node: &Node, report: &mut Report) -> Option<u64> {
     node.whole(1..=OUTPUT_TOKENS_MAX, report)
 }
 
+fn variants(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<Variant>> {
+    let mut variants = Vec::new();
+    for entry in node.bounded(VARIANTS_MAX, report)? {
+        let sound = entry.defines(report);
+        let Some(fields) = Fields::of(&entry.node, &VARIANT, report) else { continue };
+        let when = fields.get("when").and_then(|node| {
+            let when = node.referring("parameter", &names.parameters, report, values)?;
+            if when.is_empty() {
+                report.on_with(node, "no condition", "the model's own price is the one without conditions");
+            }
+            Some(when)
+        });
+        let price = fields.get("price").and_then(|node| prices(node, report));
+        if let (true, Some(when), Some(prices)) = (sound, when, price) {
+            variants.push(Variant { name: entry.key.clone(), when, prices });
+        }
+    }
+    Some(variants)
+}
+
+/// One value, or a list of them.
+fn values(node: &Node, report: &mut Report) -> Option<Vec<String>> {
+    match node.value {
+        Value::List(_) => {
+            let values = node.set(report, Node::value)?;
+            if values.is_empty() {
+                report.on(node, "no value matches an empty list");
+            }
+            Some(values)
+        }
+        _ => node.value(report).map(|value| vec![value]),
+    }
+}
+
+fn quantities(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<Stated>> {
+    let mut stated = Vec::new();
+    for entry in node.map(report)? {
+        let meter = meter(entry, report);
+        let read = quantity(&entry.node, names, report);
+        if let (Some(meter), Some((parameter, default, max))) = (meter, read) {
+            stated.push(Stated { meter, parameter, default, max });
+        }
+    }
+    Some(stated)
+}
+
+/// `PARAMETER`, `NUMBER`, or `{parameter, default, max}`.
+fn quantity(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<(Option<String>, u64, u64)> {
+    if let Some(text) = node.plain_text() {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let always = node.whole(0..=QUANTITY_MAX, report)?;
+            return Some((None, always, always));
+        }
+        let parameter = node.reference("parameter", &names.parameters, report)?;
+        return Some((Some(parameter), DEFAULT_QUANTITY, DEFAULT_QUANTITY_MAX));
+    }
+    let fields = Fields::of(node, &QUANTITY, report)?;
+    let whole = |node: &Node, report: &mut Report| node.whole(0..=QUANTITY_MAX, report);
+    let parameter =
+        fields.get("parameter").map(|node| node.reference("parameter", &names.parameters, report));
+    let default = fields.or("default", DEFAULT_QUANTITY, |node| whole(node, report));
+    let max = fields.or("max", DEFAULT_QUANTITY_MAX, |node| node.whole(1..=QUANTITY_MAX, report));
+    let (parameter, default, max) = (parameter.unwrap_or(Some(String::new()))?, default?, max?);
+    if default > max {
+        report.on(node, format!("the default {default} is above the most, {max}"));
+    }
+    Some((Some(parameter).filter(|name| !name.is_empty()), default, max))
+}
+
+fn changes(node: &Node, report: &mut Report) -> Option<Vec<DatedPrices>> {
+    let mut last: Option<i64> = None;
+    node.list(CHANGES_MAX, report, |node, report| {
+        let fields = Fields::of(node, &CHANGE, report)?;
+        let from = fields.get("from").and_then(|node| {
+            let from = node.instant(report)?;
+            if last.is_some_and(|last| from <= last) {
+                report.on_with(
+                    node,
+                    "not after the one before it",
+                    "each begins where the one before it ends",
+                );
+            }
+            last = Some(from);
+            Some(from)
+        });
+        let price = fields.get("price").and_then(|node| prices(node, report));
+        Some(DatedPrices { from: from?, prices: price? })
+    })
+}
+
+/// A plan's own prices: `MODEL: PRICE`.
+pub(super) fn own_prices(
+    node: &Node,
+    names: &Names<'_>,
+    report: &mut Report,
+) -> Option<Vec<(String, Prices)>> {
+    node.referring("model", &names.models, report, prices)
+}
+
 /// Which model each name and alias belongs to: none may mean two models.
 struct Aliases<'t> {
-    names: std::collections::BTreeSet<&'t str>,
+    names: BTreeSet<&'t str>,
     owners: BTreeMap<String, String>,
 }
 
@@ -88,99 +282,7 @@ impl Aliases<'_> {
     }
 }
 
-/// Unit prices in micro-credits from prices in credits per 1,000,000, per 1,000 or per unit.
-fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
-    let fields = Fields::of(node, &["per_1m", "per_1k", "per_unit", "per_request"], report)?;
-    let mut units: BTreeMap<Meter, Ratio> = BTreeMap::new();
-    let mut sound = true;
-    for (per, scale) in [("per_1m", 1), ("per_1k", 1_000), ("per_unit", MICROS)] {
-        for entry in fields.get(per).and_then(|node| node.map(report)).unwrap_or_default() {
-            let meter = meter(entry, report);
-            let unit = unit(&entry.node, scale, report);
-            sound &= meter
-                .zip(unit)
-                .is_some_and(|(meter, unit)| add(&mut units, meter, unit, &entry.node, report));
-        }
-    }
-    if let Some(node) = fields.get("per_request") {
-        let unit = unit(node, MICROS, report);
-        sound &= unit.is_some_and(|unit| add(&mut units, Meter::Requests, unit, node, report));
-    }
-    if sound && units.is_empty() {
-        report.on_with(node, "no price", "what costs nothing has the price 0");
-        return None;
-    }
-    if !sound {
-        return None;
-    }
-    complete(&units, node, report);
-    let prices = Prices::new(units);
-    if !prices.is_portable() {
-        report.on(
-            node,
-            "these prices have too many digits to be added up: over a common denominator they exceed 64 bits",
-        );
-    }
-    Some(prices)
-}
-
-fn add(
-    units: &mut BTreeMap<Meter, Ratio>,
-    meter: Meter,
-    unit: Ratio,
-    node: &Node,
-    report: &mut Report,
-) -> bool {
-    let first = units.insert(meter, unit).is_none();
-    if !first {
-        report.on(node, format!("{} has a price already", quoted(meter.as_str())));
-    }
-    first
-}
-
-/// Refuses a price list that would leave delivered tokens of the other side without a price.
-fn complete(units: &BTreeMap<Meter, Ratio>, node: &Node, report: &mut Report) {
-    for (meter, base) in units.keys().filter_map(|meter| Some((meter, meter.priced_as()?))) {
-        if !units.contains_key(&base) {
-            report.on(node, format!("prices {} but not {}", quoted(meter.as_str()), quoted(base.as_str())));
-        }
-    }
-    if units.contains_key(&Meter::OutputTokens) && !units.contains_key(&Meter::InputTokens) {
-        report.on_with(
-            node,
-            "prices `output_tokens` but not `input_tokens`",
-            "what costs nothing has the price 0",
-        );
-    }
-}
-
-/// The meter that a key names.
-fn meter(entry: &Entry, report: &mut Report) -> Option<Meter> {
-    let meter = Meter::parse(&entry.key);
-    if meter.is_none() {
-        let hint = suggestion(&entry.key, Meter::ALL.iter().map(|meter| meter.as_str()));
-        let message = format!("unknown meter {}", quoted(&entry.key));
-        report.add(entry.mark, &entry.node.path, message, hint);
-    }
-    meter
-}
-
-/// A unit price in micro-credits from a price in credits; `scale` is how many micro-credits per unit
-/// one credit is.
-fn unit(node: &Node, scale: u64, report: &mut Report) -> Option<Ratio> {
-    let credits = node.decimal(report)?;
-    let unit = credits.checked_mul(Ratio::whole(scale));
-    let fits = unit.filter(|unit| unit.is_portable() && *unit <= Ratio::whole(UNIT_PRICE_MAX));
-    if fits.is_none() {
-        report.on(
-            node,
-            "out of range: a price has at most 19 digits and is at most 1,000,000 credits per unit",
-        );
-    }
-    fits
-}
-
-/// Micro-credits in one credit.
-const MICROS: u64 = Micros::PER_CREDIT.unsigned_abs();
-/// The highest unit price, in micro-credits.
-const UNIT_PRICE_MAX: u64 = 1_000_000 * MICROS;
+/// What a request asks for where it does not say.
+const DEFAULT_QUANTITY: u64 = 1;
+/// The most that a request may ask for where the catalog does not say.
+const DEFAULT_QUANTITY_MAX: u64 = 1_000;

@@ -1,47 +1,150 @@
 //! One plan as the file states it; what it takes from another plan is in `extends`.
 
-use std::collections::BTreeMap;
-
+use super::cadence::{CADENCE, DraftCadence, GRANTS, cadences, grants};
+use super::exhaustion::{EXHAUSTION, exhaustion};
+use super::feature::header_problem;
 use super::fields::Fields;
-use super::limits::{CAP_MAX, ENTRIES_MAX, OUTPUT_TOKENS_MAX, RATE_AMOUNT_MAX};
+use super::limit::{LIMIT, limits};
+use super::limits::{CAP_MAX, ENTRIES_MAX, OUTPUT_TOKENS_MAX};
+use super::model::own_prices;
+use super::names::Names;
+use super::price::PRICE;
 use super::problem::{Report, quoted};
+use super::rate::{RATE, patterns, rates};
+use super::shape::{Field, Object, Shape};
 use super::tree::{Entry, Mark, Node};
-use crate::catalog::{Model, PlanRate};
-use crate::glob;
-use crate::meter::Meter;
+use crate::catalog::{Exhaustion, Grant, Limit, PlanRate};
 use crate::money::Micros;
 use crate::period::Period;
-use crate::policy::{RATES_MAX, Scope};
+use crate::price::Prices;
 use crate::ratio::Ratio;
 
-/// What the plans refer to.
-pub(super) struct Context<'a> {
-    /// The names of the catalog's pools.
-    pub(super) pools: &'a [&'a str],
-    /// The names of the catalog's features.
-    pub(super) features: &'a [&'a str],
-    /// The names of the catalog's models, read or not.
-    pub(super) models: &'a [&'a str],
-    /// The names of all plans.
-    pub(super) plans: &'a [&'a str],
-}
+/// A plan.
+pub(super) static PLAN: Object = Object {
+    name: "plan",
+    about: "What accounts can be on.",
+    fields: &[
+        Field::new("title", Shape::Text, "Its name for people; as the name."),
+        Field::new(
+            "extends",
+            Shape::Name,
+            "The plan that it builds on. What it does not state it takes from there: entry by entry where names stand \
+             before a colon, as a whole where there is a list or one value. Nothing is added up or compared.",
+        ),
+        Field::new("aliases", Shape::List(&Shape::Name), "Further names that API calls may use."),
+        Field::new(
+            "public",
+            Shape::Flag,
+            "Whether anyone may choose it; only public plans are offered in refusals; true.",
+        ),
+        Field::new(
+            "price_usd",
+            Shape::OrNull(&Shape::Amount),
+            "The price of one cycle in US dollars; `null`: on request.",
+        ),
+        Field::new(
+            "cycle",
+            Shape::Period,
+            "How long a billing cycle is: how often it is paid and grants; P1M.",
+        ),
+        Field::new("grants", GRANTS, "Credits that come with each cycle, by pool."),
+        Field::new(
+            "cadences",
+            Shape::Map("cadence", &Shape::Of(&CADENCE)),
+            "Further ways to take it, by name (`yearly`).",
+        ),
+        Field::new(
+            "factors",
+            Shape::Map("pool", &Shape::Decimal),
+            "What a credit's worth of use takes of a pool: 0.85 is 15 % off; 1.",
+        ),
+        Field::new("rates", Shape::List(&Shape::Of(&RATE)), "How fast requests may come; at most 4."),
+        Field::new("limits", Shape::List(&Shape::Of(&LIMIT)), "How much may be used in a window of time."),
+        Field::new("models", Shape::List(&Shape::Pattern), "The models that it offers; all."),
+        Field::new("features", Shape::List(&Shape::Name), "The features that it has."),
+        Field::new(
+            "levels",
+            Shape::Map("feature", &Shape::Name),
+            "The features with levels that it has, and at which level.",
+        ),
+        Field::new(
+            "forward",
+            Shape::Map("header", &Shape::Text),
+            "Headers that its requests carry upstream, beside those of levels.",
+        ),
+        Field::new(
+            "prices",
+            Shape::Map("model", &Shape::Of(&PRICE)),
+            "Prices in the place of the models' own, variants included.",
+        ),
+        Field::new(
+            "resources",
+            Shape::Map("resource", &Shape::OrNull(&Shape::Whole(0, CAP_MAX))),
+            "How many of a thing an account may have at one time (`api_keys`); `null` is unlimited.",
+        ),
+        Field::new(
+            "request_limits",
+            Shape::Map("parameter", &Shape::OrNull(&Shape::Whole(0, CAP_MAX))),
+            "Bounds on what one request may ask for, by parameter; `null` is unlimited.",
+        ),
+        Field::new(
+            "exhaustion",
+            Shape::Of(&EXHAUSTION),
+            "What happens when the credits are gone; as the catalog's.",
+        ),
+        Field::new(
+            "max_tokens",
+            Shape::OrNull(&Shape::Whole(1, OUTPUT_TOKENS_MAX)),
+            "Upper bound for the output tokens of one request; none.",
+        ),
+        Field::new(
+            "enforce",
+            Shape::Flag,
+            "False: shadow mode; everything is counted, nothing refused; true.",
+        ),
+        Field::new(
+            "fail_open",
+            Shape::OrNull(&Shape::Of(&FAIL_OPEN)),
+            "What a gateway may admit beyond its lease while the ledger cannot be reached, in each outage; nothing.",
+        ),
+    ],
+};
+
+static FAIL_OPEN: Object = Object {
+    name: "fail_open",
+    about: "What a gateway may admit while the ledger cannot be reached.",
+    fields: &[Field::required(
+        "credits",
+        Shape::Amount,
+        "Credits of each account, on each gateway, in each outage.",
+    )],
+};
 
 /// A plan's own statements; nothing stands for what it does not state.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) name: String,
+    pub(super) mark: Option<Mark>,
+    pub(super) path: String,
     pub(super) extends: Option<Parent>,
     pub(super) title: Option<String>,
+    pub(super) aliases: Vec<String>,
     pub(super) public: Option<bool>,
     pub(super) price_usd: Option<Option<Micros>>,
     pub(super) cycle: Option<Period>,
-    pub(super) grants: Vec<(String, Micros)>,
+    pub(super) grants: Vec<Grant>,
+    pub(super) cadences: Vec<(String, DraftCadence)>,
     pub(super) factors: Vec<(String, Ratio)>,
     pub(super) rates: Option<Vec<PlanRate>>,
+    pub(super) limits: Option<Vec<Limit>>,
     pub(super) models: Option<Vec<String>>,
     pub(super) features: Option<Vec<String>>,
-    pub(super) resources: BTreeMap<String, Option<u64>>,
-    pub(super) request_limits: BTreeMap<String, Option<u64>>,
+    pub(super) levels: Vec<(String, String)>,
+    pub(super) forward: Vec<(String, String)>,
+    pub(super) prices: Vec<(String, Prices)>,
+    pub(super) resources: Vec<(String, Option<u64>)>,
+    pub(super) request_limits: Vec<(String, Option<u64>)>,
+    pub(super) exhaustion: Option<Exhaustion>,
     pub(super) enforce: Option<bool>,
     pub(super) max_tokens: Option<Option<u64>>,
     pub(super) fail_open: Option<Option<Micros>>,
@@ -54,54 +157,42 @@ pub(super) struct Parent {
     pub(super) path: String,
 }
 
-const FIELDS: [&str; 15] = [
-    "extends",
-    "title",
-    "public",
-    "price_usd",
-    "cycle",
-    "grants",
-    "factors",
-    "rates",
-    "models",
-    "features",
-    "resources",
-    "request_limits",
-    "enforce",
-    "max_tokens",
-    "fail_open",
-];
-
 /// Reads one plan. There is always a draft, so that others may still refer to it.
-pub(super) fn draft(entry: &Entry, context: &Context<'_>, report: &mut Report) -> Draft {
+pub(super) fn draft(entry: &Entry, names: &Names<'_>, report: &mut Report) -> Draft {
     entry.defines(report);
-    let nameless = Draft { name: entry.key.clone(), ..Draft::default() };
-    let Some(fields) = Fields::of(&entry.node, &FIELDS, report) else { return nameless };
+    let nameless = Draft {
+        name: entry.key.clone(),
+        mark: Some(entry.mark),
+        path: entry.node.path.clone(),
+        ..Draft::default()
+    };
+    let Some(fields) = Fields::of(&entry.node, &PLAN, report) else { return nameless };
     let caps = |name: &str, report: &mut Report| {
-        let caps = fields.get(name).and_then(|node| node.named(report, cap));
-        caps.unwrap_or_default().into_iter().collect()
+        fields.get(name).and_then(|node| node.named(report, cap)).unwrap_or_default()
     };
     Draft {
-        extends: fields.get("extends").and_then(|node| parent(node, context, report)),
+        extends: fields.get("extends").and_then(|node| parent(node, names, report)),
         title: fields.get("title").and_then(|node| node.text(report)),
+        aliases: fields.get("aliases").and_then(|node| node.set(report, Node::name)).unwrap_or_default(),
         public: fields.get("public").and_then(|node| node.flag(report)),
         price_usd: fields.get("price_usd").and_then(|node| node.or_null(|node| node.amount(report))),
         cycle: fields.get("cycle").and_then(|node| node.period(report)),
-        grants: fields
-            .get("grants")
-            .and_then(|node| node.referring("pool", context.pools, report, Node::amount))
-            .unwrap_or_default(),
+        grants: fields.get("grants").and_then(|node| grants(node, names, report)).unwrap_or_default(),
+        cadences: fields.get("cadences").map(|node| cadences(node, names, report)).unwrap_or_default(),
         factors: fields
             .get("factors")
-            .and_then(|node| node.referring("pool", context.pools, report, factor))
+            .and_then(|node| node.referring("pool", &names.pools, report, factor))
             .unwrap_or_default(),
-        rates: fields.get("rates").and_then(|node| rates(node, context, report)),
-        models: fields.get("models").and_then(|node| patterns(node, context, report)),
-        features: fields.get("features").and_then(|node| {
-            node.set(report, |node, report| node.reference("feature", context.features, report))
-        }),
+        rates: fields.get("rates").and_then(|node| rates(node, names, report)),
+        limits: fields.get("limits").and_then(|node| limits(node, names, report)),
+        models: fields.get("models").and_then(|node| patterns(node, names, report)),
+        features: fields.get("features").and_then(|node| features(node, names, report)),
+        levels: fields.get("levels").map(|node| levels(node, names, report)).unwrap_or_default(),
+        forward: fields.get("forward").map(|node| forward(node, report)).unwrap_or_default(),
+        prices: fields.get("prices").and_then(|node| own_prices(node, names, report)).unwrap_or_default(),
         resources: caps("resources", report),
         request_limits: caps("request_limits", report),
+        exhaustion: fields.get("exhaustion").and_then(|node| exhaustion(node, report)),
         enforce: fields.get("enforce").and_then(|node| node.flag(report)),
         max_tokens: fields
             .get("max_tokens")
@@ -111,8 +202,8 @@ pub(super) fn draft(entry: &Entry, context: &Context<'_>, report: &mut Report) -
     }
 }
 
-fn parent(node: &Node, context: &Context<'_>, report: &mut Report) -> Option<Parent> {
-    let name = node.reference("plan", context.plans, report)?;
+fn parent(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Parent> {
+    let name = node.reference("plan", &names.plans, report)?;
     Some(Parent { name, mark: node.mark, path: node.path.clone() })
 }
 
@@ -132,80 +223,60 @@ fn factor(node: &Node, report: &mut Report) -> Option<Ratio> {
     Some(factor)
 }
 
+/// Features without levels; those with levels have a place of their own.
+fn features(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<String>> {
+    node.set(report, |node, report| {
+        let feature = node.reference("feature", &names.features, report)?;
+        let gate = names.gates.iter().find(|gate| gate.feature == feature);
+        if let Some(level) = gate.and_then(|gate| gate.levels.first()) {
+            let message = format!("{} has levels; which one is not said", quoted(&feature));
+            report.on_with(node, message, format!("levels: {{{feature}: {level}}}"));
+        }
+        Some(feature)
+    })
+}
+
+fn levels(node: &Node, names: &Names<'_>, report: &mut Report) -> Vec<(String, String)> {
+    let mut levels = Vec::new();
+    for entry in node.bounded(ENTRIES_MAX, report).unwrap_or_default() {
+        let Some(gate) = names.gates.iter().find(|gate| gate.feature == entry.key) else {
+            let hint = super::problem::suggestion(&entry.key, names.features.iter().copied());
+            report.add(entry.mark, &entry.node.path, format!("unknown feature {}", quoted(&entry.key)), hint);
+            continue;
+        };
+        if gate.levels.is_empty() {
+            let message = format!("{} has no levels", quoted(&entry.key));
+            report.on_with(&entry.node, message, "name it under `features`");
+            continue;
+        }
+        let known: Vec<&str> = gate.levels.iter().map(String::as_str).collect();
+        levels.extend(entry.node.reference("level", &known, report).map(|level| (entry.key.clone(), level)));
+    }
+    levels
+}
+
+fn forward(node: &Node, report: &mut Report) -> Vec<(String, String)> {
+    let mut forward = Vec::new();
+    for entry in node.bounded(ENTRIES_MAX, report).unwrap_or_default() {
+        if let Some(problem) = header_problem(&entry.key) {
+            report.add(entry.mark, &entry.node.path, format!("{} {problem}", quoted(&entry.key)), None);
+        }
+        let value = entry.node.text(report).filter(|value| {
+            let visible = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+            if !visible {
+                report.on(&entry.node, "a header's value is visible ASCII");
+            }
+            visible
+        });
+        forward.extend(value.map(|value| (entry.key.clone(), value)));
+    }
+    forward
+}
+
 /// What a node admits while the ledger cannot be reached; 0 is as much as not to say it.
 fn fail_open(node: &Node, report: &mut Report) -> Option<Micros> {
-    let fields = Fields::of(node, &["credits"], report)?;
-    fields.require("credits", report)?.amount(report)
+    let fields = Fields::of(node, &FAIL_OPEN, report)?;
+    fields.get("credits")?.amount(report)
 }
 
-fn rates(node: &Node, context: &Context<'_>, report: &mut Report) -> Option<Vec<PlanRate>> {
-    let mut ids: Vec<String> = Vec::new();
-    node.list(RATES_MAX, report, |node, report| {
-        let rate = rate(node, context, report)?;
-        if ids.contains(&rate.id) {
-            report.on(node, format!("a second rate with the id {}", quoted(&rate.id)));
-        }
-        ids.push(rate.id.clone());
-        Some(rate)
-    })
-}
-
-fn rate(node: &Node, context: &Context<'_>, report: &mut Report) -> Option<PlanRate> {
-    let fields = Fields::of(node, &["id", "max", "per", "burst", "meter", "models", "scope"], report)?;
-    let id = fields.require("id", report).and_then(|node| node.name(report));
-    let max = fields.require("max", report).and_then(|node| node.whole(1..=RATE_AMOUNT_MAX, report));
-    let per = fields.require("per", report).and_then(|node| per_ms(node, report));
-    let burst = fields.get("burst").map(|node| node.whole(1..=RATE_AMOUNT_MAX, report));
-    let meter = fields.get("meter").map(|node| node.word("meter of a rate", &METERS, report));
-    let models = fields.get("models").map(|node| patterns(node, context, report));
-    let scope = fields.get("scope").map(|node| node.word("scope of a rate", &SCOPES, report));
-    Some(PlanRate {
-        id: id?,
-        amount: max?,
-        per_ms: per?,
-        burst: burst.unwrap_or(max)?,
-        meter: meter.unwrap_or(Some(Meter::Requests))?,
-        models: models.unwrap_or_else(|| Some(vec![Model::ANY.to_owned()]))?,
-        scope: scope.unwrap_or(Some(Scope::Account))?,
-    })
-}
-
-/// A period of fixed length: a word, or ISO 8601 without months and days.
-fn per_ms(node: &Node, report: &mut Report) -> Option<u64> {
-    let text = node.plain_text().unwrap_or_default();
-    if let Some((_, ms)) = PERIODS.iter().find(|(word, _)| *word == text) {
-        return Some(*ms);
-    }
-    let ms = node.period(report)?.fixed_ms();
-    if ms.is_none() {
-        report.on_with(
-            node,
-            "a rate's period has a fixed length",
-            "second, minute, hour, day, or such as PT10S",
-        );
-    }
-    ms
-}
-
-/// Patterns over the names of models, each of which must mean at least one: what no pattern names
-/// has no price.
-fn patterns(node: &Node, context: &Context<'_>, report: &mut Report) -> Option<Vec<String>> {
-    node.set(report, |node, report| {
-        let pattern = node.pattern(report)?;
-        if !context.models.iter().any(|model| glob::matches(&pattern, model)) {
-            let hint = super::problem::suggestion(&pattern, context.models.iter().copied());
-            let message = format!("no model has the name {}, so there is no price for it", quoted(&pattern));
-            report.add(node.mark, &node.path, message, hint);
-        }
-        Some(pattern)
-    })
-}
-
-/// What a rate may count: what the edge takes from it at admission. Other words are refused, since a
-/// rate that is read and not enforced would be worse than none.
-const METERS: [(&str, Meter); 1] = [("requests", Meter::Requests)];
-/// Whose requests a rate may count, by the same rule.
-const SCOPES: [(&str, Scope); 1] = [("account", Scope::Account)];
-const PERIODS: [(&str, u64); 4] =
-    [("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
-const _: () = assert!(FIELDS.len() <= ENTRIES_MAX, "a plan may state all of its fields");
+const _: () = assert!(PLAN.fields.len() <= ENTRIES_MAX, "a plan may state all of its fields");

@@ -45,6 +45,7 @@ impl fmt::Display for Problem {
 #[derive(Default)]
 pub(super) struct Report {
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     dropped: usize,
 }
 
@@ -69,10 +70,22 @@ impl Report {
         self.problems.push(Problem { line, column, path: path.to_owned(), message, hint });
     }
 
-    /// The value where there is no problem, else the problems in the order of their positions.
-    pub(super) fn conclude<T>(mut self, value: Option<T>) -> Result<T, Vec<Problem>> {
+    /// Notes what is allowed and probably not meant.
+    pub(super) fn warn(&mut self, node: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        if self.warnings.len() < PROBLEMS_MAX {
+            let Mark { line, column } = node.mark;
+            let (message, hint) = (message.into(), Some(hint.into()));
+            self.warnings.push(Problem { line, column, path: node.path.clone(), message, hint });
+        }
+    }
+
+    /// The value with the warnings where there is no problem, else the problems; in the order of their positions.
+    pub(super) fn conclude<T>(mut self, value: Option<T>) -> Result<(T, Vec<Problem>), Vec<Problem>> {
         match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(value) if self.problems.is_empty() => {
+                self.warnings.sort_by_key(|warning| (warning.line, warning.column));
+                Ok((value, self.warnings))
+            }
             _ => {
                 self.problems.sort_by_key(|problem| (problem.line, problem.column));
                 if self.dropped > 0 {
@@ -126,4 +139,4 @@ pub(super) fn suggestion<'a>(text: &str, known: impl IntoIterator<Item = &'a str
 }
 
 /// Up to how many names a hint lists all of them.
-const KNOWN_SHOWN_MAX: usize = 16;
+const KNOWN_SHOWN_MAX: usize = 24;

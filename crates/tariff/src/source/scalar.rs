@@ -1,4 +1,4 @@
-//! Nodes to single values: text, names, flags, whole numbers, exact decimals, periods.
+//! Nodes to single values: text, names, flags, whole numbers, exact decimals, periods, instants.
 //!
 //! Each reader reports what is wrong with its node and then gives nothing. Numbers may be quoted.
 
@@ -114,8 +114,12 @@ impl Node {
     /// A whole number within bounds.
     pub(super) fn whole(&self, range: RangeInclusive<u64>, report: &mut Report) -> Option<u64> {
         let text = self.scalar("a whole number", report)?;
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if text.strip_prefix('-').is_some_and(digits) {
+            report.on(self, "must not be negative");
+            return None;
+        }
+        if !digits(text) {
             report.on(self, format!("expected a whole number, found {}", quoted(text)));
             return None;
         }
@@ -160,6 +164,41 @@ impl Node {
                 None
             }
         }
+    }
+
+    /// An exact decimal from 0 to 1: a part of a whole.
+    pub(super) fn part(&self, hint: &str, report: &mut Report) -> Option<Ratio> {
+        let part = self.decimal(report)?;
+        if part > Ratio::ONE {
+            report.on_with(self, "must be at most 1", hint);
+            return None;
+        }
+        Some(part)
+    }
+
+    /// A scalar as it stands, of any kind.
+    pub(super) fn value(&self, report: &mut Report) -> Option<String> {
+        let text = self.scalar("a text, a number, true or false", report)?;
+        if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+            report.on(self, format!("expected one line of at most {TEXT_BYTES_MAX} bytes"));
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// An instant, in milliseconds since 1970: RFC 3339, or a date, which stands for its first instant in UTC.
+    pub(super) fn instant(&self, report: &mut Report) -> Option<i64> {
+        let text = self.scalar("an instant", report)?;
+        let instant: Option<jiff::Timestamp> = if text.contains(['T', 't', ' ']) {
+            text.parse().ok()
+        } else {
+            let date: Option<jiff::civil::Date> = text.parse().ok();
+            date.and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok()).map(|zoned| zoned.timestamp())
+        };
+        if instant.is_none() {
+            report.on_with(self, format!("{} is not an instant", quoted(text)), INSTANT_HINT);
+        }
+        instant.map(jiff::Timestamp::as_millisecond)
     }
 
     /// A period in ISO 8601.
@@ -210,4 +249,6 @@ pub(super) const NAME_HINT: &str =
 /// What a model's name may be.
 pub(super) const MODEL_NAME_HINT: &str =
     "a model's name is up to 128 visible ASCII characters, none of them `*`, `\"` or `\\`";
+const INSTANT_HINT: &str =
+    "a date such as 2026-01-06 (00:00 UTC), or an instant such as 2026-01-06T09:00:00Z";
 const PATTERN_HINT: &str = "a pattern is a model's name in which `*` stands for any run of characters";

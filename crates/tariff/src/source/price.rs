@@ -1,0 +1,124 @@
+//! Unit prices: `{per_1m | per_1k | per_unit: {METER: DECIMAL}, per_request: DECIMAL}`.
+
+use std::collections::BTreeMap;
+
+use super::fields::Fields;
+use super::problem::{Report, quoted, suggestion};
+use super::shape::{Field, Object, Shape};
+use super::tree::{Entry, Node};
+use crate::meter::Meter;
+use crate::money::Micros;
+use crate::price::Prices;
+use crate::ratio::Ratio;
+
+/// A price list.
+pub(super) static PRICE: Object = Object {
+    name: "price",
+    about: "Prices by meter. Cached and written input and audio input cost as `input_tokens` unless they are priced \
+            apart, reasoning and audio output as `output_tokens`.",
+    fields: &[
+        Field::new("per_1m", UNITS, "Prices per million units."),
+        Field::new("per_1k", UNITS, "Prices per thousand units."),
+        Field::new("per_unit", UNITS, "Prices per unit: an image, a page, a second."),
+        Field::new("per_request", Shape::Decimal, "What each request costs, whatever it uses."),
+    ],
+};
+
+const UNITS: Shape = Shape::Map("meter", &Shape::Decimal);
+
+/// Unit prices in millionths (of a credit or dollar) from prices per 1,000,000, per 1,000 or per unit.
+pub(super) fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
+    let fields = Fields::of(node, &PRICE, report)?;
+    let mut units: BTreeMap<Meter, Ratio> = BTreeMap::new();
+    let mut sound = true;
+    for (per, scale) in [("per_1m", 1), ("per_1k", 1_000), ("per_unit", MICROS)] {
+        for entry in fields.get(per).and_then(|node| node.map(report)).unwrap_or_default() {
+            let meter = meter(entry, report);
+            let unit = unit(&entry.node, scale, report);
+            sound &= meter
+                .zip(unit)
+                .is_some_and(|(meter, unit)| add(&mut units, meter, unit, &entry.node, report));
+        }
+    }
+    if let Some(node) = fields.get("per_request") {
+        let unit = unit(node, MICROS, report);
+        sound &= unit.is_some_and(|unit| add(&mut units, Meter::Requests, unit, node, report));
+    }
+    if sound && units.is_empty() {
+        report.on_with(node, "no price", "what costs nothing has the price 0");
+        return None;
+    }
+    if !sound {
+        return None;
+    }
+    complete(&units, node, report);
+    let prices = Prices::new(units);
+    if !prices.is_portable() {
+        report.on(
+            node,
+            "these prices have too many digits to be added up: over a common denominator they exceed 64 bits",
+        );
+    }
+    Some(prices)
+}
+
+fn add(
+    units: &mut BTreeMap<Meter, Ratio>,
+    meter: Meter,
+    unit: Ratio,
+    node: &Node,
+    report: &mut Report,
+) -> bool {
+    let first = units.insert(meter, unit).is_none();
+    if !first {
+        report.on(node, format!("{} has a price already", quoted(meter.as_str())));
+    }
+    first
+}
+
+/// Refuses a price list that would leave delivered tokens of the other side without a price.
+fn complete(units: &BTreeMap<Meter, Ratio>, node: &Node, report: &mut Report) {
+    for (meter, base) in units.keys().filter_map(|meter| Some((meter, meter.priced_as()?))) {
+        if !units.contains_key(&base) {
+            report.on(node, format!("prices {} but not {}", quoted(meter.as_str()), quoted(base.as_str())));
+        }
+    }
+    if units.contains_key(&Meter::OutputTokens) && !units.contains_key(&Meter::InputTokens) {
+        report.on_with(
+            node,
+            "prices `output_tokens` but not `input_tokens`",
+            "what costs nothing has the price 0",
+        );
+    }
+}
+
+/// The meter that a key names.
+pub(super) fn meter(entry: &Entry, report: &mut Report) -> Option<Meter> {
+    let meter = Meter::parse(&entry.key);
+    if meter.is_none() {
+        let hint = suggestion(&entry.key, Meter::ALL.iter().map(|meter| meter.as_str()));
+        let message = format!("unknown meter {}", quoted(&entry.key));
+        report.add(entry.mark, &entry.node.path, message, hint);
+    }
+    meter
+}
+
+/// A unit price in micro-credits from a price in credits; `scale` is how many micro-credits per unit
+/// one credit is.
+fn unit(node: &Node, scale: u64, report: &mut Report) -> Option<Ratio> {
+    let credits = node.decimal(report)?;
+    let unit = credits.checked_mul(Ratio::whole(scale));
+    let fits = unit.filter(|unit| unit.is_portable() && *unit <= Ratio::whole(UNIT_PRICE_MAX));
+    if fits.is_none() {
+        report.on(
+            node,
+            "out of range: a price has at most 19 digits and is at most 1,000,000 credits per unit",
+        );
+    }
+    fits
+}
+
+/// Micro-credits in one credit.
+const MICROS: u64 = Micros::PER_CREDIT.unsigned_abs();
+/// The highest unit price, in micro-credits.
+const UNIT_PRICE_MAX: u64 = 1_000_000 * MICROS;
