@@ -33,10 +33,7 @@ pub fn post(
     kinds: impl IntoIterator<Item = EntryKind>,
 ) -> Result<Vec<u64>, StoreError> {
     let before = tx.account(id.as_str())?.map_or(0, |account| account.version);
-    let mut ids = Vec::new();
-    for kind in kinds {
-        ids.push(tx.append(id, now.wall, kind)?);
-    }
+    let ids = crate::notice::append(tx, id, now, kinds)?;
     let after = tx.account(id.as_str())?.map_or(0, |account| account.version);
     if after != before {
         tx.change(Change::Account { account: id.to_string(), version: after })?;

@@ -62,6 +62,8 @@ pub const WITHDRAWALS_PER_ANSWER: usize = wire::RATE_REPORTS_MAX;
 pub const PROGRAMMES_MAX: usize = 8;
 /// Length of time zones' names, in bytes.
 pub const TIME_ZONE_MAX: usize = 64;
+/// Below which part of what an account had for its cycle its credits are called low, in percent.
+pub const CREDITS_LOW_PERCENT: i128 = 20;
 /// Length of account ids, in bytes.
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.

@@ -16,6 +16,7 @@ use crate::fleet::Fleet;
 use crate::id::AccountId;
 use crate::key::Key;
 use crate::limits::CHANGES_KEPT;
+use crate::notice::Notice;
 use crate::tx::{Counters, Feed, Incident, LaneState, Node, Tx};
 
 /// The store; it is its own transaction, and nothing is ever rolled back.
@@ -29,6 +30,8 @@ pub struct Memory {
     pub incidents: Vec<Incident>,
     /// The change feed, in order of positions from 1.
     pub changes: Vec<Change>,
+    /// What was told, in order.
+    pub notices: Vec<Notice>,
     /// What was counted.
     pub counters: Counters,
     keys: BTreeMap<Digest, Key>,
@@ -39,6 +42,7 @@ pub struct Memory {
     charged: BTreeSet<(String, String)>,
     granted: BTreeSet<(String, GrantSource, String)>,
     corrected: BTreeMap<(String, &'static str, String), u64>,
+    noticed: BTreeSet<(AccountId, String)>,
     catalogs: Vec<Arc<Catalog>>,
 }
 
@@ -258,6 +262,14 @@ impl Tx for Memory {
         Ok(())
     }
 
+    fn notice(&mut self, notice: Notice) -> Result<(), StoreError> {
+        let once = notice.event.once().map(|once| (notice.account.clone(), once.into_owned()));
+        if once.is_none_or(|once| self.noticed.insert(once)) {
+            self.notices.push(notice);
+        }
+        Ok(())
+    }
+
     fn catalog(&mut self, version: u64) -> Result<Option<Arc<Catalog>>, StoreError> {
         let index = usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX);
         Ok(self.catalogs.get(index).filter(|_| version > 0).cloned())
@@ -304,6 +316,10 @@ impl crate::suite::Subject for Memory {
 
     fn incidents(&mut self) -> Vec<Incident> {
         self.incidents.clone()
+    }
+
+    fn notices(&mut self) -> Vec<serde_json::Value> {
+        self.notices.iter().map(Notice::body).collect()
     }
 
     fn counters(&mut self) -> Counters {

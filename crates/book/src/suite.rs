@@ -20,6 +20,7 @@ pub mod facts;
 pub mod fraction;
 pub mod gusts;
 pub mod keys;
+pub mod notices;
 pub mod oracle;
 pub mod play;
 pub mod rules;
@@ -78,6 +79,11 @@ macro_rules! suite {
             a_voided_lot_is_gone,
             a_voided_lot_serves_what_is_under_way,
             an_extended_lot_outlives_its_cycle,
+        );
+        $crate::suite!(@tests $make; notices:
+            low_credits_are_told_once_and_so_is_their_end,
+            a_renewal_is_no_end_of_credits,
+            plans_standings_and_keys_are_told,
         );
         $crate::suite!(@tests $make; events:
             replays_change_nothing,

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::fleet::Fleet;
 use crate::id::AccountId;
 use crate::key::Key;
+use crate::notice::Notice;
 
 /// The instant of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,10 @@ pub trait Tx {
 
     /// Appends an incident.
     fn incident(&mut self, incident: Incident) -> Result<(), StoreError>;
+
+    /// Tells of something, within the transaction; what is told once only ([`crate::Event::once`]) and was
+    /// told before is left out.
+    fn notice(&mut self, notice: Notice) -> Result<(), StoreError>;
 
     /// A version of the catalog.
     fn catalog(&mut self, version: u64) -> Result<Option<Arc<Catalog>>, StoreError>;

@@ -8,6 +8,7 @@
 mod cache;
 mod flush;
 mod mark;
+mod outbox;
 mod read;
 mod rows;
 mod schema;

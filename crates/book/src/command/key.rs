@@ -15,6 +15,7 @@ use crate::error::{Error, Refusal};
 use crate::id::is_name;
 use crate::key::{AUTH_CLASS_API, Key};
 use crate::limits::{AUTH_CLASS_MAX, KEY_ID_MAX, KEYS_MAX};
+use crate::notice::{Event, notice};
 use crate::tx::{Now, Tx};
 
 /// The resource that plans cap.
@@ -77,7 +78,18 @@ pub fn create(tx: &mut impl Tx, now: Now, new: &NewKey) -> Result<Key, Error> {
         replaced_by: None,
     };
     put(tx, key.clone())?;
+    made(tx, now, &key)?;
     Ok(key)
+}
+
+/// Tells that a key was made.
+fn made(tx: &mut impl Tx, now: Now, key: &Key) -> Result<(), Error> {
+    let event = Event::KeyCreated {
+        key: key.id.to_string(),
+        name: key.name.clone(),
+        replaces: key.replaces.as_deref().map(str::to_owned),
+    };
+    Ok(notice(tx, now, &key.account, event)?)
 }
 
 /// Stores a key and tells the nodes to forget what they remember of it.
@@ -118,5 +130,7 @@ pub fn revoke(tx: &mut impl Tx, now: Now, account: &str, id: &str) -> Result<(Ke
     }
     key.revoked_at = Some(now.wall);
     put(tx, key.clone())?;
+    let event = Event::KeyRevoked { key: key.id.to_string(), name: key.name.clone() };
+    notice(tx, now, &key.account, event)?;
     Ok((key, true))
 }

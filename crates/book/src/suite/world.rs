@@ -65,6 +65,8 @@ pub trait Subject {
     fn journal(&mut self) -> Vec<Entry>;
     /// Incidents, in order.
     fn incidents(&mut self) -> Vec<Incident>;
+    /// What was told, as receivers read it, in order.
+    fn notices(&mut self) -> Vec<serde_json::Value>;
     /// What was counted since the last reopening.
     fn counters(&mut self) -> Counters;
     /// Puts the next version of the catalog in force, as a start of the process would.

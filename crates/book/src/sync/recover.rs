@@ -85,11 +85,11 @@ pub fn recover(tx: &mut impl Tx, now: Now, reported: &Reported, scope: Scope) ->
         charge.takes.clear();
     }
     let (amount, debt) = (charge.amount, charge.debt);
-    let entry = tx.append(&account, now.wall, EntryKind::Charge(Box::new(charge)))?;
+    let ids = crate::notice::append(tx, &account, now, [EntryKind::Charge(Box::new(charge))])?;
     let counters = tx.counters();
     counters.recovered = counters.recovered.saturating_add(1);
     touch(tx, account.as_str(), now)?;
-    Ok(Outcome::Charged { entry: Some(entry), amount, debt })
+    Ok(Outcome::Charged { entry: ids.first().copied(), amount, debt })
 }
 
 #[cfg(test)]

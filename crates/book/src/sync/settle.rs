@@ -58,7 +58,7 @@ pub fn settle(
         EntryKind::Release(Box::new(release((lane, seq), holder, settle, duplicate)))
     };
     // A settlement does not change what nodes know of the account: no version to look after.
-    tx.append(&id, now.wall, kind)?;
+    crate::notice::append(tx, &id, now, [kind])?;
     count_overshoot(tx, settle);
     if tx.account(id.as_str())?.is_some_and(Account::is_closing_lots) {
         touch(tx, id.as_str(), now)?;

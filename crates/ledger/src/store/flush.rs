@@ -17,9 +17,9 @@ use super::mark::Mark;
 use super::tx::{SqliteTx, fold};
 use super::{CACHED_ACCOUNTS_MAX, FLUSH_ACCOUNTS_MAX, FLUSH_MS, OpenError, failed, rows, sql, unsql};
 
-const UPSERT: &str = "INSERT INTO account (id, entry, due, leased, debt, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+const UPSERT: &str = "INSERT INTO account (id, entry, due, leased, debt, state, plan, status) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
      ON CONFLICT (id) DO UPDATE SET entry = excluded.entry, due = excluded.due, leased = excluded.leased, \
-     debt = excluded.debt, state = excluded.state";
+     debt = excluded.debt, state = excluded.state, plan = excluded.plan, status = excluded.status";
 
 /// Writes down accounts, oldest difference first; gives whether more are waiting in this round.
 pub fn flush(tx: &mut SqliteTx<'_>, now: i64, at_once: bool) -> Result<bool, StoreError> {
@@ -59,7 +59,8 @@ pub fn write(tx: &SqliteTx<'_>, id: &str) -> Result<(), StoreError> {
     let account = &cached.account;
     let state = rows::json(account)?;
     let (entry, leased) = (sql(account.last_entry), !account.leases.is_empty());
-    tx.run(UPSERT, params![id, entry, cached.due, leased, account.debt.get(), state])
+    let (plan, status) = (account.plan(), rows::word(&account.status)?);
+    tx.run(UPSERT, params![id, entry, cached.due, leased, account.debt.get(), state, plan, status])
 }
 
 /// An account as it was written down.

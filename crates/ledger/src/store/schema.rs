@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::OpenError;
 
 /// Each brings the schema from its index to the next number; never changed once released.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// Brings the schema up to date, in one transaction per step.
 pub fn migrate(connection: &Connection) -> Result<(), OpenError> {
@@ -145,3 +145,114 @@ CREATE TABLE idempotency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_at ON idempotency (at);
 ";
+
+/// What the operator's day needs. `notice` is the outbox: a row per event, written with what it tells;
+/// `noticed` has what is told once only. A `delivery` is one event on its way to one endpoint. `audit` has
+/// every management call that changed something, in the transaction of the change. Of tokens only digests
+/// are here; an endpoint's secret signs and must be readable. `entry_context` finds the entries that say how
+/// an account stood, beside its statement lines; none of those that requests make are in it.
+const V2: &str = "
+CREATE TABLE notice (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  account TEXT NOT NULL,
+  type TEXT NOT NULL,
+  body TEXT NOT NULL
+) STRICT;
+CREATE INDEX notice_account ON notice (account, id);
+CREATE INDEX notice_at ON notice (at);
+
+CREATE TABLE noticed (
+  account TEXT NOT NULL,
+  once TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (account, once)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX noticed_at ON noticed (at);
+
+CREATE TABLE endpoint (
+  id TEXT NOT NULL PRIMARY KEY,
+  created_at INTEGER NOT NULL,
+  enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+  url TEXT NOT NULL,
+  events TEXT NOT NULL,
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY,
+  endpoint TEXT NOT NULL REFERENCES endpoint (id) ON DELETE CASCADE,
+  notice INTEGER NOT NULL REFERENCES notice (id) ON DELETE CASCADE,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'delivered', 'dead')),
+  attempts INTEGER NOT NULL,
+  due_at INTEGER NOT NULL,
+  tried_at INTEGER,
+  status INTEGER,
+  error TEXT,
+  UNIQUE (endpoint, notice)
+) STRICT;
+CREATE INDEX delivery_due ON delivery (due_at) WHERE state = 'pending';
+CREATE INDEX delivery_notice ON delivery (notice);
+CREATE INDEX delivery_state ON delivery (endpoint, state, id);
+
+CREATE TABLE admin_token (
+  id TEXT NOT NULL PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+  body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  account TEXT,
+  request TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  body TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_account ON audit (account, id) WHERE account IS NOT NULL;
+CREATE INDEX audit_outcome ON audit (outcome, id);
+
+CREATE TABLE profile (
+  account TEXT NOT NULL PRIMARY KEY REFERENCES account (id) DEFERRABLE INITIALLY DEFERRED,
+  reference TEXT UNIQUE,
+  labels TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE label (
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  account TEXT NOT NULL,
+  PRIMARY KEY (name, value, account)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE account ADD COLUMN plan TEXT;
+ALTER TABLE account ADD COLUMN status TEXT;
+UPDATE account SET plan = json_extract(state, '$.terms[#-1].plan'), status = json_extract(state, '$.status');
+CREATE INDEX account_plan ON account (plan, id);
+CREATE INDEX account_status ON account (status, id);
+
+CREATE INDEX entry_context ON entry (account, id)
+  WHERE kind NOT IN ('charge', 'release', 'leased', 'returned', 'lease_closed', 'node_closed');
+CREATE INDEX incident_code ON incident (code, id);
+CREATE INDEX incident_account ON incident (account, id) WHERE account IS NOT NULL;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_of_an_older_schema_are_found_by_plan_and_standing() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&format!("{V1} PRAGMA user_version = 1;")).unwrap();
+        let state = r#"{"status": "suspended", "terms": [{"plan": "starter"}, {"plan": "pro"}]}"#;
+        let insert = "INSERT INTO account (id, entry, leased, debt, state) VALUES ('acme', 1, 0, 0, ?1)";
+        connection.execute(insert, [state]).unwrap();
+        migrate(&connection).unwrap();
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let found = connection.query_row("SELECT plan, status FROM account", [], read).unwrap();
+        assert_eq!(found, ("pro".to_owned(), "suspended".to_owned()));
+    }
+}

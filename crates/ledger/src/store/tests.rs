@@ -127,6 +127,13 @@ impl Subject for Sqlite {
         select.query_map([], incident).unwrap().map(Result::unwrap).collect()
     }
 
+    fn notices(&mut self) -> Vec<serde_json::Value> {
+        let connection = super::read::connect(&self.path).unwrap();
+        let mut select = connection.prepare("SELECT body FROM notice ORDER BY id").unwrap();
+        let bodies = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        bodies.map(|body| serde_json::from_str(&body.unwrap()).unwrap()).collect()
+    }
+
     fn counters(&mut self) -> Counters {
         self.counters
     }
@@ -178,7 +185,7 @@ fn a_later_schema_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let again = Store::open(&subject.path, subject.catalog.clone(), "suite", world::BEGIN);
-    assert!(matches!(again, Err(super::OpenError::TooNew { found: 99, known: 1 })));
+    assert!(matches!(again, Err(super::OpenError::TooNew { found: 99, known: 2 })));
 }
 
 #[test]

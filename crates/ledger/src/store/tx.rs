@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use book::entry::{Entry, EntryKind, GrantSource};
 use book::{
-    Account, AccountId, Counters, Feed, Fleet, Incident, Key, LaneState, Node, Soft, StoreError, Tx, due,
+    Account, AccountId, Counters, Feed, Fleet, Incident, Key, LaneState, Node, Notice, Soft, StoreError, Tx,
+    due,
 };
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use tariff::Catalog;
@@ -17,7 +18,7 @@ use super::{failed, rows, sql, unsql};
 /// A transaction. Dropping it without [`SqliteTx::commit`] leaves the memory ahead of the disk: the
 /// store is broken then.
 pub struct SqliteTx<'s> {
-    connection: &'s Connection,
+    pub(super) connection: &'s Connection,
     pub(super) cache: &'s mut Cache,
     counters: Counters,
 }
@@ -169,7 +170,14 @@ impl Tx for SqliteTx<'_> {
             _ => None,
         };
         let id = self.cache.last_entry.saturating_add(1);
-        let known = self.cache.accounts.get(account).map_or(0, |cached| cached.account.last_line);
+        let cached = self.cache.accounts.get(account).map(|cached| &cached.account);
+        let known = cached.map_or(0, |account| account.last_line);
+        // Lists find accounts by their rows: what they look for is written down at once.
+        let is_searched = match &kind {
+            EntryKind::Opened { .. } | EntryKind::Status { .. } => true,
+            EntryKind::Term { term } => cached.is_none_or(|account| *account.plan() != *term.plan),
+            _ => false,
+        };
         let prev = if kind.is_line() { known } else { 0 };
         let entry = Entry { id, account: account.clone(), prev, at, kind };
         rows::insert(&mut self.prepare(rows::INSERT)?, &entry, lane)?;
@@ -180,7 +188,7 @@ impl Tx for SqliteTx<'_> {
             None,
             "after {entry:?}"
         );
-        if matches!(entry.kind, EntryKind::Opened { .. }) {
+        if is_searched {
             super::flush::write(self, account.as_str())?;
         }
         Ok(id)
@@ -407,6 +415,10 @@ impl Tx for SqliteTx<'_> {
         let insert =
             "INSERT INTO incident (at, code, account, lane, seq, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         self.run(insert, params![incident.at, incident.code, incident.account, lane, seq, incident.detail])
+    }
+
+    fn notice(&mut self, notice: Notice) -> Result<(), StoreError> {
+        super::outbox::put(self, &notice)
     }
 
     fn catalog(&mut self, version: u64) -> Result<Option<Arc<Catalog>>, StoreError> {

@@ -71,6 +71,7 @@ pub fn rotate(tx: &mut impl Tx, now: Now, new: &Rotation) -> Result<(Key, Key), 
     old.replaced_by = Some(key.id.clone());
     put(tx, old.clone())?;
     put(tx, key.clone())?;
+    super::made(tx, now, &key)?;
     Ok((key, old))
 }
 
