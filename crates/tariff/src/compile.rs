@@ -59,6 +59,7 @@ impl Catalog {
                 top_up_url: self.links.top_up.clone(),
                 resets_at: None,
                 unlocks: self.offers(|other| self.granted(other) > self.granted(plan)),
+                contact_url: self.links.contact.clone(),
             },
         })
     }

@@ -180,6 +180,9 @@ pub struct Help {
     pub resets_at: Option<String>,
     /// Plans with more included credits, cheapest first.
     pub unlocks: Vec<Unlock>,
+    /// Whom to ask for what no public plan has (L3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact_url: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -60,7 +60,12 @@ fn a_plan_without_anything_special_compiles_to_one_bucket_for_all() {
         enforce: true,
         buckets: vec![credits],
         classes: vec![Class { models: vec!["*".into()], buckets: vec!["credits".into()] }],
-        help: tariff::Help { top_up_url: Some("https://t".into()), resets_at: None, unlocks: vec![] },
+        help: tariff::Help {
+            top_up_url: Some("https://t".into()),
+            resets_at: None,
+            unlocks: vec![],
+            contact_url: None,
+        },
         ..Policy::default()
     };
     assert_eq!(policy, expected);

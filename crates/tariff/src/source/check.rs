@@ -14,11 +14,13 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
     if place(root, &["plans"]).map_or(0, entries) == catalog.plans.len() && !catalog.plans.is_empty() {
         unlockable(catalog, root, report);
     }
-    assets(catalog, root, report);
-    bypasses(catalog, root, report);
-    prorations(catalog, root, report);
     // Pools that could not be read would be missed: what is asked of all of them waits until they can.
     let whole = place(root, &["pools"]).map_or(0, entries) == catalog.pools.len();
+    if whole {
+        assets(catalog, root, report);
+    }
+    bypasses(catalog, root, report);
+    prorations(catalog, root, report);
     // A cost that is there and could not be read has its own problem.
     let unread: BTreeSet<&str> = match place(root, &["models"]).map(|node| &node.value) {
         Some(Value::Map(models)) => {
@@ -110,14 +112,16 @@ fn unlockable(catalog: &Catalog, root: &Node, report: &mut Report) {
 /// What is paid in something that no pool holds could never be paid; a limit named as an asset would share its bucket.
 fn assets(catalog: &Catalog, root: &Node, report: &mut Report) {
     let held: BTreeSet<&str> = catalog.pools.iter().map(|pool| pool.asset.as_str()).collect();
+    let mut told: BTreeSet<&str> = BTreeSet::new();
     for model in catalog.models.iter().filter(|model| !model.is_free()) {
-        let stated = place(root, &["models", &model.name, "asset"]);
-        if let (Some(node), false) = (stated, held.contains(model.asset.as_str())) {
-            let known: Vec<&str> = held.iter().copied().collect();
-            let hint = super::problem::suggestion(&model.asset, known);
+        if !held.contains(model.asset.as_str()) && told.insert(&model.asset) {
+            let hint = super::problem::suggestion(&model.asset, held.iter().copied());
+            let hint = hint.unwrap_or_else(|| "`asset` of a pool says what it holds".to_owned());
             let message =
                 format!("no pool holds {}, so nothing could pay for the model", quoted(&model.asset));
-            report.add(node.mark, &node.path, message, hint);
+            let node = place(root, &["models", &model.name, "asset"]);
+            let node = node.unwrap_or_else(|| nearest(root, &["models", &model.name, "price"]));
+            report.on_with(node, message, hint);
         }
     }
     for plan in &catalog.plans {

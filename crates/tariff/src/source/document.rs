@@ -50,7 +50,11 @@ pub(super) static DOCUMENT: Object = Object {
             Shape::Map("parameter", &Shape::Either(&[Shape::Text, Shape::Of(&PARAMETER)])),
             "Members of request bodies that prices and limits refer to.",
         ),
-        Field::required("pools", Shape::Map("pool", &Shape::Of(&pool::POOL)), "Where credits come from."),
+        Field::new(
+            "pools",
+            Shape::Map("pool", &Shape::Of(&pool::POOL)),
+            "Where credits come from; nothing is paid in credits.",
+        ),
         Field::required(
             "models",
             Shape::Map("model", &Shape::Of(&model::MODEL)),
@@ -112,7 +116,7 @@ pub(super) fn catalog(root: &Node, report: &mut Report) -> Option<Catalog> {
     Some(Catalog {
         name: name?,
         models: models?,
-        pools: pools?,
+        pools: pools.unwrap_or_default(),
         plans: extends::resolve(&drafts, report),
         exhaustion: general.exhaustion,
         links: general.links,

@@ -72,8 +72,8 @@ static REFUND: Object = Object {
 /// Plans by the sum of purchases.
 pub(super) static TIERS: Object = Object {
     name: "tiers",
-    about: "Plans that follow from what was bought: the dearest that any rule gives. Upward at once, downward with the \
-            billing period.",
+    about: "Plans that follow from what was bought: of those that the rules give, the one that stands last in the \
+            catalog. Upward at once, downward with the billing period.",
     fields: &[
         Field::required("none", Shape::Name, "The plan below the lowest step."),
         Field::required("by", Shape::List(&Shape::Of(&RULE)), "The rules."),
