@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use codec::Write;
 use tariff::{Help, Policy, Rate, Unit, glob};
 use wire::id::tag;
 use wire::{AccountStatus, Denial, Digest, KeyEntry, Snapshot};
@@ -117,7 +118,7 @@ pub fn is_common(rate: &Rate) -> bool {
 #[derive(Debug)]
 pub struct Accounts {
     known: Bounded<Box<str>, Rc<Account>>,
-    policies: Bounded<String, Rc<Compiled>>,
+    policies: Bounded<Vec<u8>, Rc<Compiled>>,
 }
 
 impl Accounts {
@@ -173,8 +174,8 @@ impl Accounts {
 
     fn intern(&mut self, policy: Policy) -> Rc<Compiled> {
         // Policies differ by plan, not by account: their JSON is the key.
-        let key = serde_json::to_string(&policy).unwrap_or_default();
-        if let Some(known) = self.policies.fetch(key.as_str()) {
+        let key = policy.bytes();
+        if let Some(known) = self.policies.fetch(key.as_slice()) {
             return Rc::clone(known);
         }
         let compiled = Rc::new(Compiled::new(policy));

@@ -5,9 +5,7 @@
 //! it was true at; the higher position wins, so that an answer overtaken by a revocation cannot bring a key
 //! back: a worker that reads a change leaves a marker of its position in the entry's place.
 
-use std::rc::Rc;
-
-use serde::{Deserialize, Serialize};
+use codec::{At, Read, Write};
 use wire::id::tag;
 use wire::{Digest, KeyEntry, Snapshot};
 
@@ -21,22 +19,6 @@ pub struct Directory {
     keys: Keys,
     key_shards: u64,
     snapshot_shards: u64,
-}
-
-/// Something with the feed position that it was true at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct At<T> {
-    /// What it names.
-    pub name: Rc<str>,
-    /// The node generation that learned it; another one's is void, as positions of the feed may be another
-    /// ledger's.
-    pub node: u64,
-    /// The position in the change feed.
-    pub cursor: u64,
-    /// Until when it is good, in microseconds on the monotonic clock.
-    pub fresh_until_us: u64,
-    /// What it is; nothing where all that is known is that an older one is void.
-    pub value: Option<T>,
 }
 
 impl Directory {
@@ -99,29 +81,27 @@ impl Directory {
         });
     }
 
-    fn load<T: for<'de> Deserialize<'de>>(
-        &self,
-        shared: &dyn SharedData,
-        place: &str,
-        node: u64,
-        name: &str,
-    ) -> Option<At<T>> {
-        let entries: Vec<At<T>> = serde_json::from_slice(&shared.get(place).0?).ok()?;
+    fn load<T>(&self, shared: &dyn SharedData, place: &str, node: u64, name: &str) -> Option<At<T>>
+    where
+        Vec<At<T>>: Read,
+    {
+        let entries = Vec::<At<T>>::read(&shared.get(place).0?)?;
         entries.into_iter().find(|entry| entry.node == node && *entry.name == *name)
     }
 
-    fn store<T: Serialize + for<'de> Deserialize<'de>>(
+    fn store<T>(
         &self,
         shared: &dyn SharedData,
         place: &str,
         entry: At<T>,
         keeps: impl Fn(&At<T>, &At<T>) -> bool,
-    ) {
+    ) where
+        Vec<At<T>>: Read + Write,
+    {
         let mut entry = Some(entry);
         for _ in 0..SWAP_TRIES {
             let (value, version) = shared.get(place);
-            let mut entries: Vec<At<T>> =
-                value.and_then(|value| serde_json::from_slice(&value).ok()).unwrap_or_default();
+            let mut entries = value.and_then(|value| Vec::<At<T>>::read(&value)).unwrap_or_default();
             let Some(own) = entry.take() else {
                 return;
             };
@@ -134,7 +114,7 @@ impl Directory {
                 drop_oldest(&mut entries);
             }
             entries.push(own);
-            let mut stored = serde_json::to_vec(&entries).unwrap_or_default();
+            let mut stored = entries.bytes();
             while stored.len() > SHARD_BYTES_MAX {
                 let Some(own) = entries.pop() else {
                     return;
@@ -144,7 +124,7 @@ impl Directory {
                     return;
                 }
                 entries.push(own);
-                stored = serde_json::to_vec(&entries).unwrap_or_default();
+                stored = entries.bytes();
             }
             if shared.set(place, &stored, Some(version.unwrap_or(ABSENT))).is_ok() {
                 return;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use codec::Read;
 use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
@@ -336,8 +337,7 @@ impl Edge {
             return Some(catalog);
         }
         let stored = shared.get(&self.keys_in_shared.catalog()).0?;
-        let stored: EdgeCatalog =
-            serde_json::from_slice(&stored).ok().filter(|c: &EdgeCatalog| c.version == version)?;
+        let stored = EdgeCatalog::read(&stored).filter(|stored| stored.version == version)?;
         self.store_catalog(&stored);
         known(&self.catalogs)
     }

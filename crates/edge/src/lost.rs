@@ -5,6 +5,7 @@
 //! not written its heartbeat for a while asks whether the lane is still its own; where it is not, the requests
 //! it had open are settled already, and it must not do so again.
 
+use codec::Write;
 use tariff::compile::CREDITS;
 use tariff::{Lost, Meter, Micros, Usage};
 use wire::id::tag;
@@ -237,8 +238,7 @@ impl Edge {
             at: open.at,
         };
         move |seq, out: &mut Vec<u8>| {
-            // An event of strings and integers always serialises, and a vector takes it.
-            let _ = serde_json::to_writer(out, &Event { seq, body: EventBody::Settle(Box::new(settle)) });
+            Event { seq, body: EventBody::Settle(Box::new(settle)) }.write(out);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use codec::Write;
 use tariff::{Meter, Micros, Usage};
 use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
@@ -279,10 +280,7 @@ impl Edge {
         let closed = LeaseClosed { account: record.account, lease: record.epoch, used };
         let event = |seq| Event { seq, body: EventBody::LeaseClosed(closed) };
         self.lane(shared, now);
-        let event = |seq, out: &mut Vec<u8>| {
-            // An event of strings and integers always serialises, and a vector takes it.
-            let _ = serde_json::to_writer(out, &event(seq));
-        };
+        let event = |seq, out: &mut Vec<u8>| event(seq).write(out);
         let keys = &self.keys_in_shared;
         let kept = self
             .lane

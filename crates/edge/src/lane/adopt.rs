@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use codec::{Read, is_json};
 use wire::{Event, EventBody, Settle};
 
 use super::{Frozen, Header, LaneQueue, PLACE_HEAD_BYTES, event_of, place_of};
@@ -125,7 +126,7 @@ pub(super) fn read_ring(shared: &dyn SharedData, keys: &Keys, lane: &LaneQueue) 
             break;
         };
         // Should a place have been damaged, the ledger refuses the placeholder alone and the numbers go on.
-        if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_err() {
+        if !is_json(bytes) {
             place.truncate(PLACE_HEAD_BYTES);
             place.extend_from_slice(b"null");
         }
@@ -173,7 +174,7 @@ fn last_event(shared: &dyn SharedData, keys: &Keys, lane: &LaneQueue) -> (Stamp,
     let Some((stamp, bytes)) = event else {
         return (Stamp { op: 0, mark: None }, None);
     };
-    let settle = match serde_json::from_slice::<Event>(bytes).ok().map(|event| event.body) {
+    let settle = match Event::read(bytes).map(|event| event.body) {
         Some(EventBody::Settle(settle)) => Some(settle),
         Some(EventBody::LeaseClosed(_)) | None => None,
     };

@@ -1,5 +1,6 @@
 //! Applying the sync's answer: acknowledgements, keys, snapshots, grants, verdicts, changes.
 
+use codec::Read;
 use hashbrown::HashMap;
 use tariff::EdgeCatalog;
 use wire::id::tag;
@@ -45,7 +46,7 @@ impl Edge {
                 if self.flight.as_ref().is_none_or(|flight| flight.number != number) {
                     return;
                 }
-                let parsed = good.and_then(|answer| serde_json::from_slice::<SyncResponse>(answer.body).ok());
+                let parsed = good.and_then(|answer| SyncResponse::read(answer.body));
                 match parsed.filter(|response| response.v == wire::VERSION) {
                     Some(response) => self.apply(shared, response, now),
                     None => self.sync_failed(shared, answer.map(|answer| answer.status), now),
@@ -57,7 +58,7 @@ impl Edge {
                 if self.catalog_flight.take_if(|flight| flight.version == version).is_none() {
                     return;
                 }
-                let parsed = good.and_then(|answer| serde_json::from_slice::<EdgeCatalog>(answer.body).ok());
+                let parsed = good.and_then(|answer| EdgeCatalog::read(answer.body));
                 let right = parsed.filter(|catalog| catalog.version == version);
                 if let (Some(catalog), Some(answer)) = (right, good) {
                     // For VMs to come; losing the race to another VM's copy is fine.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use codec::Write;
 use hashbrown::HashMap;
 use tariff::Micros;
 use wire::{
@@ -77,10 +78,7 @@ impl Edge {
             health: self.health(),
             wants,
         };
-        let Ok(body) = serde_json::to_vec(&request) else {
-            return;
-        };
-        let body = with_events(body, &events.unwrap_or_default());
+        let body = with_events(request.bytes(), &events.unwrap_or_default());
         let wants = request.wants.into_iter().map(|want| want.account.into()).collect();
         let until_us = refill_us.saturating_add(FLIGHT_SLACK_US);
         let node = node.id;
