@@ -77,6 +77,9 @@ pub struct Bench {
     /// Write the figures to a file as well.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure the plain requests of this module too, and neither refusals nor streams: before and after a change.
+    #[arg(long, value_name = "MODULE")]
+    beside: Vec<PathBuf>,
     #[command(flatten)]
     common: Common,
 }
@@ -137,6 +140,7 @@ impl Bench {
             arguments.0.push("--quick".into());
         }
         arguments.option("--json", self.json.as_ref());
+        self.beside.iter().for_each(|module| arguments.option("--beside", Some(module)));
         let tools = BenchTools::find(ws)?;
         let mut testbed = prepare(ws, &self.common)?;
         tools.apply(&mut testbed)?;

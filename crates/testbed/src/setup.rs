@@ -91,6 +91,8 @@ pub enum ExtraFilter {
     Plain(PathBuf),
     /// The filter, as in the first listener.
     Bursar,
+    /// The filter as another module, with shared data of its own.
+    Other(PathBuf),
 }
 
 /// Fixed ports.
@@ -262,6 +264,7 @@ impl Setup {
                 ExtraFilter::None => Filter::None,
                 ExtraFilter::Plain(wasm) => Filter::Plain { wasm: wasm.clone() },
                 ExtraFilter::Bursar => own.clone(),
+                ExtraFilter::Other(wasm) => own.clone().with_module(wasm, &extra.name),
             },
             upstream: extra.upstream.unwrap_or(upstream),
             upstream_http2: self.upstream_http2,

@@ -32,6 +32,9 @@ const ENVOY_CORE: usize = 0;
 /// The core of everything else.
 const OTHER_CORE: usize = 1;
 
+/// So many rows come before those of refusals and streams.
+const PLAIN_ROWS: usize = 3;
+
 /// A catalog that never refuses for rate: the load is far above any plan for people.
 const CATALOG: &str = "\
 name: bench
@@ -53,6 +56,9 @@ pub struct Bench {
     /// Writes the figures to this file too.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Measures this module's plain requests too, and neither refusals nor streams.
+    #[arg(long, value_name = "MODULE")]
+    pub beside: Vec<PathBuf>,
 }
 
 /// The running stack and what loads it.
@@ -70,12 +76,16 @@ impl Bench {
     /// # Errors
     /// Something does not start.
     pub async fn run(&self, tools: Tools) -> Result<()> {
-        let (rounds, time) = if self.quick { (3, 1) } else { (15, 2) };
+        let (rounds, time) = match (self.quick, self.beside.is_empty()) {
+            (true, true) => (3, 1),
+            (true, false) => (8, 1),
+            (false, _) => (15, 2),
+        };
         let time = Duration::from_secs(time);
         let folder = run_folder("bench")?;
         let plain = Upstream::plain(&folder, OTHER_CORE).await?;
         let streaming = Upstream::own(&folder, OTHER_CORE).await?;
-        let mut rig = rig(tools, &folder, &plain, &streaming).await?;
+        let mut rig = rig(tools, &folder, &plain, &streaming, &self.beside).await?;
         eprintln!("{rounds} rounds of {} s for each of {} variants …", time.as_secs(), rig.rows.len());
         // Leases grow to the load, code gets warm; none of it counts.
         rig.round(time).await?;
@@ -106,7 +116,13 @@ impl Bench {
     }
 }
 
-async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream) -> Result<Rig> {
+async fn rig(
+    tools: Tools,
+    folder: &Path,
+    plain: &Upstream,
+    streaming: &Upstream,
+    beside: &[PathBuf],
+) -> Result<Rig> {
     let (catalog, empty) = (folder.join("catalog.yaml"), folder.join("empty.wasm"));
     std::fs::write(&catalog, CATALOG)?;
     std::fs::write(&empty, empty_wasm::module())?;
@@ -128,15 +144,19 @@ async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream
         extra("stream-none", ExtraFilter::None, streaming),
         extra("stream", ExtraFilter::Bursar, streaming),
     ];
+    for (number, module) in beside.iter().enumerate() {
+        let module = std::fs::canonicalize(module).with_context(|| module.display().to_string())?;
+        setup.extra.push(extra(&format!("beside-{number}"), ExtraFilter::Other(module), plain));
+    }
     let stack = setup.start().await?;
     let rich = stack.account("bench").await?;
     stack.top_up(&rich, "1000000").await?;
     let poor = stack.account("bench").await?;
-    let [own, none, empty, stream_none, stream] = stack.gateway()?.listeners[..] else {
+    let [own, none, empty, stream_none, stream, ref others @ ..] = stack.gateway()?.listeners[..] else {
         anyhow::bail!("Envoy lists other listeners than it was given");
     };
     let load = |address, account: &Account, stream| Load { address, key: account.key.clone(), stream };
-    let loads = vec![
+    let mut loads = vec![
         load(none, &rich, false),
         load(empty, &rich, false),
         load(own, &rich, false),
@@ -144,7 +164,7 @@ async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream
         load(stream_none, &rich, true),
         load(stream, &rich, true),
     ];
-    let rows = vec![
+    let mut rows = vec![
         Row::new("no filter", None),
         Row::new("empty wasm filter", Some("no filter")),
         Row::new("bursar, 2 KB plain", Some("no filter")),
@@ -152,6 +172,14 @@ async fn rig(tools: Tools, folder: &Path, plain: &Upstream, streaming: &Upstream
         Row::new("no filter, 100 SSE chunks", None),
         Row::new("bursar, 100 SSE chunks", Some("no filter, 100 SSE chunks")),
     ];
+    if !beside.is_empty() {
+        loads.truncate(PLAIN_ROWS);
+        rows.truncate(PLAIN_ROWS);
+    }
+    for (module, listener) in beside.iter().zip(others) {
+        loads.push(load(*listener, &rich, false));
+        rows.push(Row::new(&module.display().to_string(), Some("no filter")));
+    }
     Ok(Rig { worker: Worker::of(stack.gateway()?.pid())?, stack, folder: folder.to_path_buf(), loads, rows })
 }
 

@@ -8,7 +8,7 @@ use super::load::Round;
 #[derive(Clone, Debug)]
 pub struct Row {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
     /// The row that it is compared with.
     pub base: Option<&'static str>,
     /// The rounds.
@@ -18,8 +18,8 @@ pub struct Row {
 impl Row {
     /// A row without rounds.
     #[must_use]
-    pub const fn new(name: &'static str, base: Option<&'static str>) -> Self {
-        Self { name, base, rounds: Vec::new() }
+    pub fn new(name: &str, base: Option<&'static str>) -> Self {
+        Self { name: name.to_owned(), base, rounds: Vec::new() }
     }
 
     fn ratios(&self, base: &Self, figure: impl Fn(&Round) -> f64) -> f64 {

@@ -59,6 +59,17 @@ pub enum Filter {
     },
 }
 
+impl Filter {
+    /// The filter as another module, with shared data of its own.
+    pub(crate) fn with_module(mut self, module: &Path, prefix: &str) -> Self {
+        if let Self::Bursar { wasm, plugin, .. } = &mut self {
+            *wasm = module.to_path_buf();
+            plugin["prefix"] = prefix.into();
+        }
+        self
+    }
+}
+
 /// One listener.
 #[derive(Clone, Debug)]
 pub struct Listener {
