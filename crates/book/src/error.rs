@@ -34,6 +34,14 @@ pub enum Refusal {
     /// No such pool in the catalog in force.
     #[error("pool \"{0}\" not found")]
     UnknownPool(String),
+    /// Something else that is not there.
+    #[error("{what} \"{id}\" not found")]
+    Unknown {
+        /// What it would be (`webhook endpoint`).
+        what: &'static str,
+        /// The name that was given.
+        id: String,
+    },
     /// The id is taken.
     #[error("account \"{0}\" exists")]
     AccountExists(String),
@@ -83,6 +91,11 @@ pub struct StoreError(#[source] Box<dyn std::error::Error + Send + Sync>);
 // === impl Refusal ===
 
 impl Refusal {
+    /// Something that is not there.
+    pub fn unknown(what: &'static str, id: impl Into<String>) -> Self {
+        Self::Unknown { what, id: id.into() }
+    }
+
     /// It contradicts what is there.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Conflict { code, detail: detail.into() }

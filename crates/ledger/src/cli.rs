@@ -17,6 +17,7 @@ mod print;
 mod reconcile;
 mod serve;
 mod verify;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,11 @@ enum Command {
     Entries(credits::Entries),
     /// Sum up what an account used
     Usage(credits::Usage),
+    /// Deliver events to your own programs, signed; see what came of it
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
+    /// Show what happened: plans, keys, credits that ran low, limits that were crossed
+    Events(webhook::Events),
     /// Show or renew the generation of a store: what tells restored books from those before
     #[command(subcommand)]
     Generation(generation::Generation),
@@ -103,6 +109,8 @@ pub fn run() -> ExitCode {
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Webhook(command) => command.run(),
+        Command::Events(command) => command.run(),
         Command::Generation(command) => command.run(),
         Command::Reconcile(command) => command.run(),
         Command::Verify(command) => command.run(),

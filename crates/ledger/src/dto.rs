@@ -14,6 +14,7 @@ mod key;
 mod plan;
 mod reconcile;
 mod settings;
+mod webhook;
 
 pub use account::{
     Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
@@ -28,3 +29,7 @@ pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
 pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};
 pub use settings::{Enrolling, Enrolment, Overrides, OwnRate, Renewal, Settings};
+pub use webhook::{
+    Delivery, DeliveryState, Endpoint, EndpointChange, EndpointCreation, Event, Redelivered, Redelivery,
+    SecretRotation,
+};

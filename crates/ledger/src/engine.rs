@@ -4,15 +4,18 @@
 //! Pages of the journal are read beside it. A ticker brings the due work in.
 
 mod clock;
+mod deliver;
 mod life;
 mod operator;
 mod recover;
 mod report;
 mod serve;
 mod shelf;
+mod sign;
 #[cfg(test)]
 mod tests;
 mod view;
+mod webhooks;
 mod write;
 
 use std::path::PathBuf;
@@ -24,7 +27,9 @@ use tariff::Catalog;
 use tokio::task::JoinHandle;
 
 pub use self::clock::{Clock, SystemClock};
+pub use self::deliver::Delivery;
 use self::shelf::Shelf;
+pub use self::sign::fresh_secret;
 pub use self::write::Writer;
 use crate::keys::{RandomnessError, fresh_token};
 use crate::metrics::Metrics;
@@ -39,6 +44,8 @@ pub struct Options {
     pub catalog: Catalog,
     /// What it counts into.
     pub metrics: Arc<Metrics>,
+    /// How webhooks are delivered.
+    pub delivery: Delivery,
 }
 
 /// Why the engine did not start.
@@ -64,7 +71,8 @@ pub struct Engine {
     reader: Arc<Reader>,
     generation: Arc<str>,
     shelf: Arc<Shelf>,
-    ticker: Mutex<Option<JoinHandle<()>>>,
+    /// What goes on until the engine closes.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// How often due work is looked for.
@@ -86,8 +94,10 @@ const TICKS_PER_PRUNE: u64 = 60;
 /// # Errors
 /// [`EngineError`].
 pub fn open(options: Options) -> Result<Arc<dyn Service>, EngineError> {
+    let (delivery, metrics) = (options.delivery.clone(), Arc::clone(&options.metrics));
     let engine = Engine::start(options, Arc::new(SystemClock::default()), write::end_process)?;
     engine.tick_from_now_on();
+    engine.deliver_from_now_on(delivery, metrics);
     Ok(engine)
 }
 
@@ -113,8 +123,8 @@ impl Engine {
         let (catalogs, catalog_version) = store.catalogs();
         let shelf = Arc::new(Shelf::new(catalogs, catalog_version));
         let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
-        let ticker = Mutex::new(None);
-        Ok(Arc::new(Self { writer, reader, generation, shelf, ticker }))
+        let tasks = Mutex::default();
+        Ok(Arc::new(Self { writer, reader, generation, shelf, tasks }))
     }
 
     /// Does what is due: silent nodes are closed, their leases come home, cycles roll.
@@ -138,13 +148,22 @@ impl Engine {
                 }
             }
         });
-        *self.ticker.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(ticker);
+        self.keep(ticker);
     }
 
-    fn stop_ticker(&self) {
-        let ticker = self.ticker.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(ticker) = ticker {
-            ticker.abort();
+    fn deliver_from_now_on(&self, delivery: Delivery, metrics: Arc<Metrics>) {
+        let dispatcher =
+            deliver::Dispatcher::new(self.writer.clone(), Arc::clone(&self.reader), delivery, metrics);
+        self.keep(tokio::spawn(dispatcher.run()));
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(task);
+    }
+
+    fn stop_tasks(&self) {
+        for task in self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).drain(..) {
+            task.abort();
         }
     }
 }
@@ -163,7 +182,7 @@ fn tick(tx: &mut SqliteTx<'_>, now: book::Now, count: u64) -> Result<(), StoreEr
     }
     command::run_due(tx, now, DUE_PER_TICK)?;
     if count.is_multiple_of(TICKS_PER_PRUNE) {
-        tx.prune(now.wall.saturating_sub(kept_ms()))?;
+        tx.prune(now.wall, now.wall.saturating_sub(kept_ms()))?;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ mod programmes;
 mod reconcile;
 mod respond;
 mod server;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use self::openapi::document;
 pub use self::page::PageBody;
 pub use self::respond::ProblemBody;
 pub use self::server::{ServeError, serve};
+pub use self::webhooks::ShownEndpoint;
 use crate::metrics::Metrics;
 use crate::service::Service;
 
@@ -95,4 +97,5 @@ fn admin_routes() -> OpenApiRouter<App> {
         .merge(programmes::routes())
         .merge(catalog::routes())
         .merge(reconcile::routes())
+        .merge(webhooks::routes())
 }

@@ -37,6 +37,8 @@ pub struct Metrics {
     pub closed_leases: Counter,
     /// Nodes closed for silence.
     pub nodes_closed: Counter,
+    /// Attempts to deliver webhooks, by what they came to.
+    pub webhooks: Family<WebhookLabels, Counter>,
     /// Transactions committed.
     pub commits: Counter,
     /// Seconds per committed transaction, the wait for the disk included.
@@ -88,6 +90,25 @@ pub enum EventResult {
     recovered,
 }
 
+/// Labels of an attempt to deliver a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WebhookLabels {
+    /// What it came to.
+    pub result: WebhookResult,
+}
+
+/// What an attempt to deliver a webhook came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum WebhookResult {
+    /// The receiver took it.
+    delivered,
+    /// It is tried again.
+    failed,
+    /// It is not tried again.
+    dead,
+}
+
 #[derive(Debug, Default)]
 struct BookGauges {
     up: Gauge,
@@ -122,6 +143,7 @@ impl Default for Metrics {
             overshoot: Counter::default(),
             closed_leases: Counter::default(),
             nodes_closed: Counter::default(),
+            webhooks: Family::default(),
             commits: Counter::default(),
             commit_seconds: latency_histogram(),
             commit_commands: Histogram::new(exponential_buckets(1.0, 2.0, 13)),
@@ -160,6 +182,8 @@ impl Metrics {
         let help = "Leases of nodes that were closed before they reported";
         registry.register("closed_leases_microcredits", help, self.closed_leases.clone());
         registry.register("nodes_closed", "Nodes closed for silence", self.nodes_closed.clone());
+        let help = "Attempts to deliver webhooks";
+        registry.register("webhook_attempts", help, self.webhooks.clone());
         registry.register("commits", "Transactions committed", self.commits.clone());
         let help = "Time per transaction, the disk included";
         registry.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());

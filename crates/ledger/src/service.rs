@@ -8,6 +8,7 @@
 mod error;
 mod life;
 mod operator;
+mod webhooks;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use wire::{Digest, SyncRequest, SyncResponse};
 pub use self::error::{Kind, ServiceError};
 pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
+pub use self::webhooks::{EventQuery, NewEndpoint, Webhooks};
 use crate::dto::{
     Account, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled, Reconciliation,
     SwitchTime, UsageBy, UsageReport,
@@ -33,7 +35,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Operator + Life {
+pub trait Service: Operator + Life + Webhooks {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;

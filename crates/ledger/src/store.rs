@@ -29,6 +29,7 @@ use book::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use tariff::Catalog;
 
+pub use self::outbox::{Attempt, DeliveryRow, DueDelivery, Endpoint, EventFilter, EventRow};
 pub use self::read::Reader;
 pub use self::tx::SqliteTx;
 pub use self::upkeep::KeptAnswer;

@@ -144,7 +144,8 @@ pub fn pages<T: serde::de::DeserializeOwned>(
         let wanted = (limit - all.data.len()).min(crate::service::PAGE_MAX);
         let cursor = all.next_cursor.as_deref().map(segment);
         let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        let page: Answer<PageBody<T>> = client.get(&format!("{path}?limit={wanted}{cursor}"))?;
+        let join = if path.contains('?') { '&' } else { '?' };
+        let page: Answer<PageBody<T>> = client.get(&format!("{path}{join}limit={wanted}{cursor}"))?;
         all.data.extend(page.value.data);
         all.next_cursor = page.value.next_cursor;
         all.has_more = page.value.has_more;

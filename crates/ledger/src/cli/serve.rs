@@ -96,7 +96,10 @@ impl Serve {
             }
         }
         let runtime = tokio::runtime::Runtime::new().map_err(|error| failed("the runtime", &error))?;
-        runtime.block_on(serve(config, catalog))
+        let served = runtime.block_on(serve(config, catalog));
+        // A webhook's receiver that does not answer is not waited for: its delivery is made at the next start.
+        runtime.shutdown_background();
+        served
     }
 }
 
@@ -110,8 +113,12 @@ async fn serve(config: Config, catalog: PathBuf) -> Outcome {
     let shutdown = shutdown_signal()?;
     let hangups = signal(SignalKind::hangup()).map_err(|error| failed("signals", &error))?;
     let metrics = Arc::new(Metrics::default());
-    let options =
-        engine::Options { store: config.store, catalog: config.catalog, metrics: Arc::clone(&metrics) };
+    let options = engine::Options {
+        store: config.store,
+        catalog: config.catalog,
+        metrics: Arc::clone(&metrics),
+        delivery: engine::Delivery::default(),
+    };
     let service = engine::open(options).map_err(|error| failed("the store", &error))?;
     let app = App::new(Arc::clone(&service), metrics, config.tokens)
         .map_err(|error| failed("the API's description", &error))?;

@@ -221,7 +221,7 @@ impl Service for Engine {
 
     fn close(&self) -> Reply<'_, ()> {
         Box::pin(async move {
-            self.stop_ticker();
+            self.stop_tasks();
             self.writer.close().await
         })
     }
@@ -286,6 +286,7 @@ fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T,
     };
     let detail = refusal.to_string();
     Ok(Err(match refusal {
+        Refusal::Unknown { what, id } => ServiceError::not_found(Kind::Other(what), id),
         Refusal::UnknownAccount(id) => ServiceError::not_found(Kind::Account, id),
         Refusal::UnknownKey(id) => ServiceError::not_found(Kind::Key, id),
         Refusal::UnknownEntry(id) => ServiceError::not_found(Kind::Entry, id.to_string()),

@@ -11,8 +11,12 @@ use crate::dto;
 use crate::service::{Idempotency, NewAccount, ServiceError, Written};
 
 fn start(store: &Path, on_fatal: fn()) -> Arc<Engine> {
-    let options =
-        Options { store: store.to_owned(), catalog: world::catalog(), metrics: Arc::new(Metrics::default()) };
+    let options = Options {
+        store: store.to_owned(),
+        catalog: world::catalog(),
+        metrics: Arc::new(Metrics::default()),
+        delivery: Delivery::default(),
+    };
     Engine::start(options, Arc::new(SystemClock::default()), on_fatal).unwrap()
 }
 

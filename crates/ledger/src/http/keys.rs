@@ -107,7 +107,7 @@ fn mint(digest: Option<&str>) -> Answer<(Option<MintedKey>, Digest)> {
 }
 
 /// The answer that shows a key: no cache on the way may keep it.
-fn shown(body: &impl Serialize) -> Response {
+pub(super) fn shown(body: &impl Serialize) -> Response {
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     (StatusCode::CREATED, no_store, Json(body)).into_response()
 }

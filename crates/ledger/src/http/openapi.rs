@@ -122,6 +122,7 @@ refusals! {
         (name = "keys", description = "What they spend with; a key is shown once and stored as its SHA-256"),
         (name = "credits", description = "What they have and where it went"),
         (name = "plans", description = "What they can be on"),
+        (name = "webhooks", description = "What happens, and where it is told"),
         (name = "edge", description = "What nodes call"),
         (name = "operations", description = "What keeps it running; open"),
     ),

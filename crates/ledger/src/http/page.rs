@@ -36,6 +36,11 @@ const LIMIT_DEFAULT: usize = 50;
 // === impl PageQuery ===
 
 impl PageQuery {
+    /// What a list with parameters of its own was asked for.
+    pub const fn new(limit: Option<usize>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// The page, with the cursor read by `read`.
     ///
     /// # Errors

@@ -125,6 +125,12 @@ impl Problem {
         problem
     }
 
+    /// A secret was shown once, by an earlier, identical call; it cannot be shown again.
+    pub fn secret_already_shown(id: &str) -> Self {
+        let detail = format!("this call was answered before and showed the secret of {id} then: rotate it");
+        Self::new(StatusCode::CONFLICT, "secret_already_shown", detail)
+    }
+
     /// The key exists and was shown once; it cannot be shown again.
     pub fn key_already_created(key_id: String) -> Self {
         let detail =
@@ -206,7 +212,7 @@ pub async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
 
 /// What a path names and is not there is 404; what a body names and is not there is 422.
 fn not_found(kind: Kind, text: String) -> Problem {
-    let missing = |code| Problem::new(StatusCode::NOT_FOUND, code, text.clone());
+    let missing = |code: &str| Problem::new(StatusCode::NOT_FOUND, code, text.clone());
     let unknown =
         |code, member| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, text.clone()).at(member);
     match kind {
@@ -215,6 +221,7 @@ fn not_found(kind: Kind, text: String) -> Problem {
         Kind::Catalog => missing("catalog_not_found"),
         Kind::Entry => missing("entry_not_found"),
         Kind::Lot => missing("lot_not_found"),
+        Kind::Other(what) => missing(&format!("{}_not_found", what.replace(' ', "_"))),
         Kind::Plan => unknown("unknown_plan", "plan"),
         Kind::Pool => unknown("unknown_pool", "pool"),
     }

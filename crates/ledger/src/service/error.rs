@@ -72,6 +72,8 @@ pub enum Kind {
     Entry,
     /// A lot of the account.
     Lot,
+    /// Something else, by its words.
+    Other(&'static str),
 }
 
 // === impl ServiceError ===
@@ -112,6 +114,7 @@ impl Kind {
             Self::Catalog => "catalog version",
             Self::Entry => "entry",
             Self::Lot => "lot",
+            Self::Other(what) => what,
         }
     }
 }

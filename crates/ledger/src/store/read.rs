@@ -160,7 +160,7 @@ impl Reader {
         self.connection().query_row(select, [now], |row| row.get(0)).map(unsql).map_err(failed)
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {
         // A reader that panicked left nothing behind: the connection holds no state of ours.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -153,7 +153,8 @@ CREATE INDEX idempotency_at ON idempotency (at);
 /// an account stood, beside its statement lines; none of those that requests make are in it.
 const V2: &str = "
 CREATE TABLE notice (
-  id INTEGER PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  event TEXT NOT NULL UNIQUE,
   at INTEGER NOT NULL,
   account TEXT NOT NULL,
   type TEXT NOT NULL,
@@ -174,7 +175,6 @@ CREATE TABLE endpoint (
   id TEXT NOT NULL PRIMARY KEY,
   created_at INTEGER NOT NULL,
   enabled INTEGER NOT NULL CHECK (enabled IN (0, 1)),
-  url TEXT NOT NULL,
   events TEXT NOT NULL,
   body TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -191,7 +191,7 @@ CREATE TABLE delivery (
   error TEXT,
   UNIQUE (endpoint, notice)
 ) STRICT;
-CREATE INDEX delivery_due ON delivery (due_at) WHERE state = 'pending';
+CREATE INDEX delivery_due ON delivery (endpoint, due_at) WHERE state = 'pending';
 CREATE INDEX delivery_notice ON delivery (notice);
 CREATE INDEX delivery_state ON delivery (endpoint, state, id);
 

@@ -48,12 +48,13 @@ impl SqliteTx<'_> {
         self.run(sql, params![key, at, fingerprint, answer])
     }
 
-    /// Forgets what is kept for a time or up to a number only: answers before an instant, changes,
+    /// Forgets what is kept for a time or up to a number only: answers before an instant, old events, changes,
     /// incidents and closed nodes beyond their bounds.
     ///
     /// # Errors
     /// Where SQLite fails.
-    pub fn prune(&mut self, answers_before: i64) -> Result<(), StoreError> {
+    pub fn prune(&mut self, now: i64, answers_before: i64) -> Result<(), StoreError> {
+        self.prune_events(now)?;
         self.run("DELETE FROM idempotency WHERE at <= ?1", params![answers_before])?;
         self.run(
             "DELETE FROM incident WHERE id <= (SELECT max(id) FROM incident) - ?1",

@@ -218,3 +218,27 @@ fn credits_are_adjusted_charges_reversed_and_lots_ended() {
     );
     shell.fails(1, "not_a_charge", &["reverse", "acme", "1", "--reason", "outage"]);
 }
+
+#[test]
+fn webhooks_are_managed() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    let words =
+        ["webhook", "create", "--url", "http://127.0.0.1:9/x", "--event", "plan.*", "--event", "credits.low"];
+    let created = shell.json(&words);
+    assert!(created["secret"].as_str().unwrap().starts_with("whsec_"));
+    let id = created["id"].as_str().unwrap();
+    assert!(shell.text(&["webhook", "list"]).contains("plan.* credits.low"));
+    let changed = shell.json(&["webhook", "change", id, "--disable"]);
+    assert_eq!((&changed["enabled"], &changed["url"]), (&false.into(), &"http://127.0.0.1:9/x".into()));
+    assert!(shell.text(&["webhook", "rotate", id, "--overlap", "60"]).contains("whsec_"));
+    assert!(shell.text(&["webhook", "test", id]).contains("evt_"));
+    assert!(shell.text(&["webhook", "deliveries", id, "--state", "pending"]).contains("webhook.test"));
+    assert_eq!(shell.text(&["webhook", "redeliver", id]), "0 on their way\n");
+    shell.text(&["account", "create", "acme", "--plan", "free"]);
+    let events = shell.text(&["events", "--account", "acme"]);
+    assert!(events.contains("account.opened") && !events.contains("webhook.test"), "{events}");
+    assert!(shell.text(&["events", "--type", "webhook.test", "--limit", "1"]).contains(id));
+    assert!(shell.text(&["webhook", "remove", id]).contains("disabled"));
+    shell.fails(1, "webhook_endpoint_not_found", &["webhook", "test", id]);
+}

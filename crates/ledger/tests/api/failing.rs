@@ -12,8 +12,8 @@ use ledger::dto::{
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    Gauges, Idempotency, NewAccount, NewKey, NewPlan, Operator, Page, PageRequest, Reply, Rotation, Service,
-    ServiceError, UsageQuery, Written,
+    EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewPlan, Operator, Page, PageRequest,
+    Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks, Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
@@ -45,6 +45,57 @@ impl Failing {
             Fault::Silent => return Box::pin(std::future::pending()),
         };
         Box::pin(async { Err(error) })
+    }
+}
+
+impl Webhooks for Failing {
+    fn events(&self, _: EventQuery, _: PageRequest<u64>) -> Reply<'_, Page<dto::Event, u64>> {
+        self.fail()
+    }
+    fn endpoints(&self) -> Reply<'_, Vec<dto::Endpoint>> {
+        self.fail()
+    }
+    fn create_endpoint(&self, _: Option<Idempotency>, _: NewEndpoint) -> Reply<'_, Written<dto::Endpoint>> {
+        self.fail()
+    }
+    fn change_endpoint(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: dto::EndpointChange,
+    ) -> Reply<'_, Written<dto::Endpoint>> {
+        self.fail()
+    }
+    fn remove_endpoint(&self, _: Option<Idempotency>, _: String) -> Reply<'_, Written<dto::Endpoint>> {
+        self.fail()
+    }
+    fn rotate_secret(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: String,
+        _: u64,
+    ) -> Reply<'_, Written<dto::Endpoint>> {
+        self.fail()
+    }
+    fn test_endpoint(&self, _: Option<Idempotency>, _: String) -> Reply<'_, Written<dto::Event>> {
+        self.fail()
+    }
+    fn deliveries(
+        &self,
+        _: String,
+        _: Option<dto::DeliveryState>,
+        _: PageRequest<u64>,
+    ) -> Reply<'_, Page<dto::Delivery, u64>> {
+        self.fail()
+    }
+    fn redeliver(
+        &self,
+        _: Option<Idempotency>,
+        _: String,
+        _: dto::Redelivery,
+    ) -> Reply<'_, Written<dto::Redelivered>> {
+        self.fail()
     }
 }
 

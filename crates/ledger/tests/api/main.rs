@@ -20,3 +20,4 @@ mod reconcile;
 mod settings;
 mod shapes;
 mod support;
+mod webhooks;

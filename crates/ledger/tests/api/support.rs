@@ -42,6 +42,11 @@ pub struct Reply {
 
 impl Server {
     pub fn start() -> Self {
+        Self::delivering(engine::Delivery::default())
+    }
+
+    /// A ledger that delivers webhooks in its own time.
+    pub fn delivering(delivery: engine::Delivery) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();
         let context = runtime.enter();
@@ -49,7 +54,8 @@ impl Server {
         let catalog = config::load_catalog(Path::new(CATALOG)).unwrap();
         let store = folder.path().join("ledger.db");
         let service =
-            engine::open(engine::Options { store, catalog, metrics: Arc::clone(&metrics) }).unwrap();
+            engine::open(engine::Options { store, catalog, metrics: Arc::clone(&metrics), delivery })
+                .unwrap();
         let tokens = Tokens::new(Token::new(ADMIN).unwrap(), Token::new(EDGE).unwrap()).unwrap();
         let router = App::new(Arc::clone(&service), metrics, tokens).unwrap().router();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
