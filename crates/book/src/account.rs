@@ -3,17 +3,28 @@
 //! Only [`crate::fold`] changes it. What nodes merely say about themselves is [`Soft`]: it helps to
 //! decide, is lost with the process, and is no part of the fold.
 
+mod lot;
+mod soft;
+mod term;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tariff::{Cadence, Micros, Period, Plan, Ratio};
+use tariff::compile::CREDITS;
+use tariff::{Cadence, Micros, Plan};
 use wire::{AccountStatus, NodeId};
 
-use crate::amount::{less, total, total_stated};
+pub use self::lot::{Closing, Lot, LotEnd};
+pub use self::soft::Soft;
+pub use self::term::{Billing, Cycle, Term, TermPool};
+
+use crate::amount::{total, total_stated};
+use crate::counts::Count;
+use crate::funds::Funds;
 use crate::id::AccountId;
-use crate::lease::{Lease, Stated};
-use crate::rates::Rates;
+use crate::lease::Lease;
+use crate::rules::Rules;
 use crate::settings::Settings;
 
 /// An account.
@@ -36,118 +47,47 @@ pub struct Account {
     /// What its owner and operator have set.
     #[serde(default)]
     pub settings: Settings,
+    /// What the kept terms bind, by the number of the first term that bound it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<u64, Arc<Rules>>,
+    /// What was counted in the windows of kept terms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub used: Vec<Count>,
+    /// What plans granted once and never again, by the grants' references (W1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub once: Vec<Arc<str>>,
     /// The billing cycle; absent where the plan grants nothing by the cycle.
     pub cycle: Option<Cycle>,
     /// Lots by id, which is that of the entry that granted them.
     pub lots: BTreeMap<u64, Lot>,
-    /// Charged beyond what lots could pay.
+    /// Credits charged beyond what lots could pay.
     pub debt: Micros,
+    /// Credits used beyond the lots on the account's payment method, not yet paid (C8).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub receivable: Micros,
     /// What nodes may still take.
     pub leases: Vec<Lease>,
     /// Leases that have ended, latest last: node and epoch.
     pub leases_ended: VecDeque<(NodeId, u64)>,
     /// The one request that runs on a hold below its need (M9, I9).
     pub clip: Option<Clip>,
-    /// Over the account's life.
+    /// Over the account's life, in credits.
     pub totals: Totals,
+    /// The same of other assets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assets: BTreeMap<Arc<str>, Holding>,
     /// What nodes last said.
     #[serde(skip)]
     pub soft: Soft,
 }
 
-/// The context that requests are admitted and settled under; never changed once opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Term {
-    /// 1, 2, 3 …
-    pub no: u64,
-    /// The plan.
-    pub plan: Arc<str>,
-    /// The catalog version that it prices by.
-    pub catalog: u64,
-    /// The pools, in draw order.
-    pub pools: Vec<TermPool>,
-    /// When it began.
-    pub opened_at: i64,
-}
-
-/// A pool under a term.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TermPool {
-    /// Its name.
-    pub pool: Arc<str>,
-    /// What a credit's worth of use at base price takes of it.
-    pub factor: Ratio,
-}
-
-/// The billing cycle that now runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cycle {
-    /// Where cycle 0 began.
-    pub anchor: i64,
-    /// How many cycles lie between the anchor and this one.
-    pub number: u64,
-    /// The length of one.
-    pub period: Period,
-    /// Its first instant.
-    pub start: i64,
-    /// The first instant after it.
-    pub end: i64,
-    /// The billing period that it lies in; absent: itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub billing: Option<Billing>,
-}
-
-/// A billing period of more than one cycle (M13).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Billing {
-    /// The length of one.
-    pub period: Period,
-    /// Its first instant.
-    pub start: i64,
-    /// The first instant after it.
-    pub end: i64,
-}
-
-/// One grant inside a pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lot {
-    /// The pool.
-    pub pool: Arc<str>,
-    /// What was granted.
-    pub amount: Micros,
-    /// What is left; never below zero.
-    pub remaining: Micros,
-    /// When it was granted.
-    pub created_at: i64,
-    /// When it ends; absent = never.
-    pub expires_at: Option<i64>,
-    /// The term in force when it was granted.
-    pub term: u64,
-    /// True: it came with the plan's cycle and ends with the plan (M10).
-    pub of_plan: bool,
-    /// It has ended, but settlements of earlier terms may still draw it.
-    pub closing: Option<Closing>,
-}
-
-/// How a lot ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Closing {
-    /// The last term whose settlements may draw it.
-    pub last_term: u64,
-    /// When it ended.
-    pub at: i64,
-    /// Why.
-    pub end: LotEnd,
-}
-
-/// Why a lot ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LotEnd {
-    /// Its time was up (M2, M5).
-    Expired,
-    /// Its plan was left (M10).
-    Void,
+/// What an account has of an asset, beside its lots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// Charged beyond what lots could pay.
+    pub debt: Micros,
+    /// Over the account's life.
+    pub totals: Totals,
 }
 
 /// A request that runs on a hold below its need.
@@ -180,21 +120,9 @@ pub struct Totals {
     pub clawed_back: Micros,
     /// Debt that grants have repaid.
     pub repaid: Micros,
-}
-
-/// What is remembered of an account beside its fold; two accounts are equal whatever stands here.
-#[derive(Clone, Debug, Default)]
-pub struct Soft {
-    /// What nodes last said of their records.
-    pub stated: Vec<Stated>,
-    /// Since when askers have been told to wait without a break, in ledger uptime.
-    pub waiting_since: Option<i64>,
-    /// When an asker last had to wait, in ledger uptime.
-    pub waited_at: Option<i64>,
-    /// When idle leases were last recalled, in ledger uptime.
-    pub recalled_at: Option<i64>,
-    /// Who takes tokens of its rates.
-    pub rates: Rates,
+    /// What was paid of what was used on the payment method.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub settled: Micros,
 }
 
 // === impl Account ===
@@ -212,13 +140,18 @@ impl Account {
             last_line: 0,
             terms: Vec::new(),
             settings: Settings::default(),
+            rules: BTreeMap::new(),
+            used: Vec::new(),
+            once: Vec::new(),
             cycle: None,
             lots: BTreeMap::new(),
             debt: Micros::ZERO,
+            receivable: Micros::ZERO,
             leases: Vec::new(),
             leases_ended: VecDeque::new(),
             clip: None,
             totals: Totals::default(),
+            assets: BTreeMap::new(),
             soft: Soft::default(),
         }
     }
@@ -258,29 +191,30 @@ impl Account {
         lots
     }
 
-    /// What is left in lots that can be spent, in the lots' own credits.
+    /// What is left in lots of credits that can be spent, in the lots' own credits.
     #[must_use]
     pub fn remaining(&self) -> Micros {
-        total(self.lots.values().filter(|lot| lot.closing.is_none()).map(|lot| lot.remaining))
+        let open = self.lots.values().filter(|lot| lot.closing.is_none() && is_credits(&lot.asset));
+        total(open.map(|lot| lot.remaining))
     }
 
-    /// What the lots are worth at base price under the term in force, less the debt; each pool is
-    /// rounded down, so that what is leased can always be drawn.
+    /// What is left in open lots of a pool: its posted balance.
+    #[must_use]
+    pub fn posted(&self, pool: &str) -> Micros {
+        let open = self.lots.values().filter(|lot| lot.closing.is_none() && *lot.pool == *pool);
+        total(open.map(|lot| lot.remaining))
+    }
+
+    /// What binds a term.
+    #[must_use]
+    pub fn rules(&self, term: &Term) -> &Rules {
+        self.rules.get(&term.rules).map_or_else(|| Rules::plain(), |rules| &**rules)
+    }
+
+    /// What the account's credits are worth at base price under all caps of the term in force, less the debt.
     #[must_use]
     pub fn worth(&self) -> Micros {
-        let Some(term) = self.term() else { return Micros::ZERO };
-        let listed = term.pools.iter().map(|pool| (&*pool.pool, pool.factor));
-        let by_pool = listed.map(|(name, factor)| {
-            let open = self.lots.values().filter(|lot| lot.closing.is_none() && &*lot.pool == name);
-            at_base_price(total(open.map(|lot| lot.remaining)), factor)
-        });
-        let unlisted = self
-            .lots
-            .values()
-            .filter(|lot| lot.closing.is_none() && !term.pools.iter().any(|pool| pool.pool == lot.pool))
-            .map(|lot| lot.remaining);
-        let worth = by_pool.chain(unlisted).fold(Micros::ZERO, capped_sum);
-        less(worth, self.debt)
+        Funds::unleased(self).worth(CREDITS)
     }
 
     /// What nodes may still take in all, of one bucket.
@@ -289,16 +223,75 @@ impl Account {
         total_stated(self.leases.iter().filter(|lease| &*lease.bucket == bucket).map(Lease::outstanding))
     }
 
+    /// What nodes may still take in all of an asset, at base price.
+    #[must_use]
+    pub fn leased(&self, asset: &str) -> Micros {
+        let of_asset = |lease: &&Lease| &*lease.asset == asset;
+        total_stated(self.leases.iter().filter(of_asset).map(Lease::outstanding))
+    }
+
     /// What may still be leased of the credits, at base price.
     #[must_use]
     pub fn capacity(&self) -> Micros {
-        less(self.worth(), self.outstanding(tariff::compile::CREDITS))
+        Funds::of(self).worth(CREDITS)
     }
 
-    /// Whether nothing can be spent: neither here nor on any node.
+    /// What was counted for a limit in a window.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.worth() == Micros::ZERO && self.outstanding(tariff::compile::CREDITS) == Micros::ZERO
+    pub fn used(&self, limit: &str, key: &str) -> Micros {
+        let counted = self.used.iter().find(|count| &*count.limit == limit && &*count.key == key);
+        counted.map_or(Micros::ZERO, |count| count.amount)
+    }
+
+    /// What a pool holds: by the term in force, else by its lots.
+    #[must_use]
+    pub fn asset_of(&self, pool: &str) -> Arc<str> {
+        let listed = self.term().and_then(|term| term.pools.iter().find(|own| *own.pool == *pool));
+        let lots = || self.lots.values().find(|lot| *lot.pool == *pool).map(|lot| lot.asset.clone());
+        listed.map(|own| own.asset.clone()).or_else(lots).unwrap_or_else(credits)
+    }
+
+    /// What it owes of an asset.
+    #[must_use]
+    pub fn owed(&self, asset: &str) -> Micros {
+        if asset == CREDITS {
+            return self.debt;
+        }
+        self.assets.get(asset).map_or(Micros::ZERO, |holding| holding.debt)
+    }
+
+    /// The sums of an asset over the account's life.
+    #[must_use]
+    pub fn totals(&self, asset: &str) -> Totals {
+        if asset == CREDITS {
+            return self.totals;
+        }
+        self.assets.get(asset).map_or_else(Totals::default, |holding| holding.totals)
+    }
+
+    /// The assets that it has or ever had, credits first.
+    pub fn assets(&self) -> impl Iterator<Item = &str> {
+        [CREDITS].into_iter().chain(self.assets.keys().map(|asset| &**asset))
+    }
+
+    /// Debt and sums of an asset, to be changed.
+    pub(crate) fn holding(&mut self, asset: &Arc<str>) -> (&mut Micros, &mut Totals) {
+        if is_credits(asset) {
+            return (&mut self.debt, &mut self.totals);
+        }
+        let holding = self.assets.entry(asset.clone()).or_default();
+        (&mut holding.debt, &mut holding.totals)
+    }
+
+    /// Whether nothing of a bucket can be spent: neither here nor on any node.
+    #[must_use]
+    pub fn is_empty(&self, bucket: &str) -> bool {
+        let funds = Funds::unleased(self);
+        funds.left(bucket) == Some(Micros::ZERO)
+            && !self
+                .leases
+                .iter()
+                .any(|lease| lease.outstanding() > Micros::ZERO && funds.overlap(bucket, lease))
     }
 
     /// Whether any lot has ended but still waits for settlements.
@@ -310,8 +303,18 @@ impl Account {
     /// What nodes said they hold of a bucket, at most what they may still take of it.
     #[must_use]
     pub fn held(&self, bucket: &str) -> Micros {
-        let of_bucket = self.leases.iter().filter(|lease| &*lease.bucket == bucket);
-        total_stated(of_bucket.map(|lease| self.soft.held(lease).min(lease.outstanding())))
+        self.held_where(|lease| &*lease.bucket == bucket)
+    }
+
+    /// What nodes said they hold of an asset, at most what they may still take of it.
+    #[must_use]
+    pub fn in_flight(&self, asset: &str) -> Micros {
+        self.held_where(|lease| &*lease.asset == asset)
+    }
+
+    fn held_where(&self, is_it: impl Fn(&Lease) -> bool) -> Micros {
+        let leases = self.leases.iter().filter(|lease| is_it(lease));
+        total_stated(leases.map(|lease| self.soft.held(lease).min(lease.outstanding())))
     }
 
     /// The lease of that name.
@@ -335,102 +338,14 @@ impl Account {
     }
 }
 
-// === impl Lot ===
-
-impl Lot {
-    /// The lot's place in the draw order of a term.
-    #[must_use]
-    pub fn draw_key(&self, term: &Term, id: u64) -> (usize, bool, Option<i64>, i64, u64) {
-        let order = term.pools.iter().position(|pool| pool.pool == self.pool).unwrap_or(usize::MAX);
-        (order, self.expires_at.is_none(), self.expires_at, self.created_at, id)
-    }
-
-    /// Drawn so far.
-    #[must_use]
-    pub fn consumed(&self) -> Micros {
-        less(self.amount, self.remaining)
-    }
+pub(crate) fn credits() -> Arc<str> {
+    Arc::from(CREDITS)
 }
 
-// === impl Cycle ===
-
-impl Cycle {
-    /// The first instant after its billing period.
-    #[must_use]
-    pub fn billing_end(&self) -> i64 {
-        self.billing.as_ref().map_or(self.end, |billing| billing.end)
-    }
-
-    /// The first instant of its billing period.
-    #[must_use]
-    pub fn billing_start(&self) -> i64 {
-        self.billing.as_ref().map_or(self.start, |billing| billing.start)
-    }
-
-    /// The length of a billing period.
-    #[must_use]
-    pub fn billing_period(&self) -> Period {
-        self.billing.as_ref().map_or(self.period, |billing| billing.period)
-    }
+pub(crate) fn is_credits(asset: &Arc<str>) -> bool {
+    &**asset == CREDITS
 }
 
-// === impl Term ===
-
-impl Term {
-    /// What a credit's worth of use at base price takes of a pool.
-    #[must_use]
-    pub fn factor(&self, pool: &str) -> Ratio {
-        self.pools.iter().find(|entry| &*entry.pool == pool).map_or(Ratio::ONE, |entry| entry.factor)
-    }
+pub(crate) fn is_zero(amount: &Micros) -> bool {
+    *amount == Micros::ZERO
 }
-
-// === impl Soft ===
-
-impl Soft {
-    /// What the node said it holds under a lease.
-    #[must_use]
-    pub fn held(&self, lease: &Lease) -> Micros {
-        self.stated.iter().find(|stated| stated.is_of(lease)).map_or(Micros::ZERO, |stated| stated.held)
-    }
-
-    /// Remembers what a node said; what it said before of the same lease is forgotten.
-    pub fn state(&mut self, stated: Stated) {
-        match self.stated.iter_mut().find(|known| known.is_same(&stated)) {
-            Some(known) => *known = stated,
-            None => self.stated.push(stated),
-        }
-    }
-
-    /// One request of a lease has ended: it holds no more.
-    pub fn release(&mut self, node: NodeId, epoch: u64, bucket: &str, held: Micros) {
-        let known = self.stated.iter_mut().find(|stated| stated.names(node, epoch, bucket));
-        if let Some(known) = known {
-            known.held = less(known.held, held);
-        }
-    }
-}
-
-impl PartialEq for Soft {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Soft {}
-
-/// Base price that an amount of a pool's credits pays, rounded down; a factor of zero pays anything.
-fn at_base_price(amount: Micros, factor: Ratio) -> Micros {
-    let amount_whole = u64::try_from(amount.get()).unwrap_or(0);
-    match Ratio::whole(amount_whole).checked_div(factor) {
-        Some(base) => Micros(base.floor().unwrap_or(crate::limits::AMOUNT_MAX.get())).min(MAX_WORTH),
-        None if amount_whole == 0 => Micros::ZERO,
-        None => MAX_WORTH,
-    }
-}
-
-fn capped_sum(a: Micros, b: Micros) -> Micros {
-    Micros(a.get().saturating_add(b.get())).min(MAX_WORTH)
-}
-
-/// No account is worth more at base price: small factors could carry sums beyond 64 bits.
-const MAX_WORTH: Micros = crate::limits::TOTAL_MAX;

@@ -35,8 +35,8 @@ pub struct PoolLots {
 /// The balance of an account; pools of its term without lots are listed too.
 #[must_use]
 pub fn balance(account: &Account) -> Balance {
-    let outstanding = account.outstanding(CREDITS);
-    let in_flight = account.held(CREDITS);
+    let outstanding = account.leased(CREDITS);
+    let in_flight = account.in_flight(CREDITS);
     let leased = less(outstanding, in_flight);
     let mut pools: Vec<PoolLots> = Vec::new();
     if let Some(term) = account.term() {

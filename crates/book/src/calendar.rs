@@ -1,28 +1,52 @@
-//! Calendar arithmetic on instants, in UTC.
+//! Calendar arithmetic on instants, in a time zone.
 //!
 //! Instants are milliseconds since 1970. Periods are added from one anchor, never step by step, so
-//! that a short month clamps its own date and no later one (31 Jan, 28 Feb, 31 Mar; M5, L9).
+//! that a short month clamps its own date and no later one (31 Jan, 28 Feb, 31 Mar; M5, L9). Months and days are
+//! those of the zone's calendar; a time that its clocks skip is the first one after the gap, one that they show
+//! twice is the first of them. Seconds are seconds.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use tariff::Period;
 
-/// `times` periods after an instant; nothing beyond the calendar's range.
+/// `times` periods after an instant, by the UTC calendar; nothing beyond the calendar's range.
 #[must_use]
 pub fn after(anchor: i64, period: Period, times: u64) -> Option<i64> {
-    let count = |part: u32| i64::from(part).checked_mul(i64::try_from(times).ok()?);
-    let start: DateTime = Timestamp::from_millisecond(anchor).ok()?.to_zoned(TimeZone::UTC).datetime();
-    let months = start.checked_add(Span::new().try_months(count(period.months())?).ok()?).ok()?;
-    let days = months.checked_add(Span::new().try_days(count(period.days())?).ok()?).ok()?;
-    let seconds = days.checked_add(Span::new().try_seconds(count(period.seconds())?).ok()?).ok()?;
-    Some(seconds.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
+    after_in(&TimeZone::UTC, anchor, period, times)
 }
 
-/// How many whole periods lie between an anchor and an instant that is not before it.
+/// `times` periods after an instant, by a zone's calendar; nothing beyond the calendar's range.
+#[must_use]
+pub fn after_in(zone: &TimeZone, anchor: i64, period: Period, times: u64) -> Option<i64> {
+    if times == 0 {
+        // The very instant, where clocks show its time twice.
+        return Timestamp::from_millisecond(anchor).ok().map(|_| anchor);
+    }
+    let count = |part: u32| i64::from(part).checked_mul(i64::try_from(times).ok()?);
+    let start: DateTime = Timestamp::from_millisecond(anchor).ok()?.to_zoned(zone.clone()).datetime();
+    let months = start.checked_add(Span::new().try_months(count(period.months())?).ok()?).ok()?;
+    let days = months.checked_add(Span::new().try_days(count(period.days())?).ok()?).ok()?;
+    // Only whole days are the calendar's: without any, an hour is an hour from the instant itself.
+    let begun = if period.months() == 0 && period.days() == 0 {
+        anchor
+    } else {
+        zone.to_timestamp(days).ok()?.as_millisecond()
+    };
+    let end = begun.checked_add(count(period.seconds())?.checked_mul(1_000)?)?;
+    Timestamp::from_millisecond(end).ok().map(|_| end)
+}
+
+/// How many whole periods lie between an anchor and an instant that is not before it, by the UTC calendar.
 #[must_use]
 pub fn elapsed(anchor: i64, period: Period, instant: i64) -> u64 {
-    let begun = |times: u64| after(anchor, period, times).is_some_and(|start| start <= instant);
+    elapsed_in(&TimeZone::UTC, anchor, period, instant)
+}
+
+/// The same by a zone's calendar.
+#[must_use]
+pub fn elapsed_in(zone: &TimeZone, anchor: i64, period: Period, instant: i64) -> u64 {
+    let begun = |times: u64| after_in(zone, anchor, period, times).is_some_and(|start| start <= instant);
     let mut high = 1_u64;
     while begun(high) {
         high = high.saturating_mul(2);
@@ -34,6 +58,16 @@ pub fn elapsed(anchor: i64, period: Period, instant: i64) -> u64 {
         if begun(middle) { low = middle } else { high = middle }
     }
     low
+}
+
+/// The time zone of that IANA name; UTC where there is none of it.
+#[must_use]
+pub fn zone(name: &str) -> TimeZone {
+    if name.is_empty() || name == "UTC" {
+        TimeZone::UTC
+    } else {
+        TimeZone::get(name).unwrap_or(TimeZone::UTC)
+    }
 }
 
 /// An instant as RFC 3339 in UTC; nothing beyond the calendar's range.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tariff::Micros;
 
-use crate::account::Account;
+use crate::account::{Account, credits, is_credits, is_zero};
 use crate::amount::{minus, plus};
 use crate::entry::{EntryKind, GrantSource, Granted, Slice};
 
@@ -18,6 +18,9 @@ use crate::entry::{EntryKind, GrantSource, Granted, Slice};
 pub struct Adjusted {
     /// The pool.
     pub pool: Arc<str>,
+    /// What it holds.
+    #[serde(default = "credits", skip_serializing_if = "is_credits")]
+    pub asset: Arc<str>,
     /// Above zero: added, as a lot of the entry's id. Below zero: taken back.
     pub amount: Micros,
     /// Of what was added: what repaid debt at once (rule 15).
@@ -45,10 +48,16 @@ pub struct Reversed {
     pub parts: u32,
     /// Its request.
     pub request: String,
+    /// What it was paid in.
+    #[serde(default = "credits", skip_serializing_if = "is_credits")]
+    pub asset: Arc<str>,
     /// What went back to the lots that it was drawn from.
     pub restored: Vec<Slice>,
     /// What of the charge's debt is no longer owed.
     pub debt: Micros,
+    /// What of it is no longer to be paid by the account's payment method.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub receivable: Micros,
     /// What came back as a lot of the entry's id, because its own has ended.
     pub moved: Option<Moved>,
     /// The sum of them.
@@ -103,12 +112,14 @@ pub fn reference(kind: &EntryKind) -> Option<(&'static str, Cow<'_, str>)> {
 impl Account {
     pub(crate) fn adjust(&mut self, id: u64, at: i64, adjusted: &Adjusted) {
         if adjusted.amount > Micros::ZERO {
-            self.add_lot(id, at, (&adjusted.pool, adjusted.amount, adjusted.repaid), adjusted.expires_at);
+            let lot = (&adjusted.pool, &adjusted.asset, adjusted.amount, adjusted.repaid);
+            self.add_lot(id, at, lot, adjusted.expires_at);
             return;
         }
         self.draw_lots(&adjusted.slices);
-        self.debt = plus(self.debt, adjusted.debt);
-        self.totals.clawed_back = minus(self.totals.clawed_back, adjusted.amount);
+        let (debt, totals) = self.holding(&adjusted.asset);
+        *debt = plus(*debt, adjusted.debt);
+        totals.clawed_back = minus(totals.clawed_back, adjusted.amount);
         self.raise_version();
     }
 
@@ -118,12 +129,15 @@ impl Account {
                 lot.remaining = plus(lot.remaining, slice.amount);
             }
         }
-        self.debt = minus(self.debt, reversed.debt);
-        self.totals.charged = minus(self.totals.charged, reversed.amount);
+        self.receivable = minus(self.receivable, reversed.receivable);
+        let (debt, totals) = self.holding(&reversed.asset);
+        *debt = minus(*debt, reversed.debt);
+        totals.charged = minus(totals.charged, reversed.amount);
         if let Some(moved) = &reversed.moved {
-            self.add_lot(id, at, (&moved.pool, moved.amount, Micros::ZERO), moved.expires_at);
             // It was granted before, and is once in the sum of what was.
-            self.totals.granted = minus(self.totals.granted, moved.amount);
+            totals.granted = minus(totals.granted, moved.amount);
+            let lot = (&moved.pool, &reversed.asset, moved.amount, Micros::ZERO);
+            self.add_lot(id, at, lot, moved.expires_at);
         }
         self.raise_version();
     }
@@ -139,12 +153,19 @@ impl Account {
         &mut self,
         id: u64,
         at: i64,
-        (pool, amount, repaid): (&Arc<str>, Micros, Micros),
+        (pool, asset, amount, repaid): (&Arc<str>, &Arc<str>, Micros, Micros),
         expires_at: Option<i64>,
     ) {
-        let pool = pool.clone();
-        let granted =
-            Granted { pool, source: GrantSource::Api, amount, repaid, expires_at, reference: String::new() };
+        let granted = Granted {
+            pool: pool.clone(),
+            asset: asset.clone(),
+            source: GrantSource::Api,
+            amount,
+            repaid,
+            expires_at,
+            reference: String::new(),
+            once: false,
+        };
         self.grant(id, at, &granted);
     }
 }

@@ -1,18 +1,20 @@
-//! What time does to an account: cycles end, lots expire, closed lots give up their rest, and the
-//! catalog in force opens the next term.
+//! What time does to an account: cycles end, windows roll over, lots expire, closed lots give up their rest, and
+//! the catalog in force opens the next term.
 
-use std::sync::Arc;
+use tariff::catalog::Cadence;
+use tariff::{Catalog, Micros, Plan};
 
-use tariff::{Cadence, Catalog, Expiry, Micros, Plan};
-
-use crate::account::{Account, Billing, Cycle, LotEnd, Term, TermPool};
-use crate::amount::{less, minus};
+use crate::account::{Account, Cycle, LotEnd};
 use crate::calendar;
-use crate::entry::{EntryKind, GrantSource, Granted};
-use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS, TOTAL_MAX};
+use crate::entry::EntryKind;
+use crate::grants::{Due, grants, trims};
+use crate::lease::Lease;
+use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS};
+use crate::standing::{Opening, cycle_of, has_cycle, next_no, next_term, standing, zone_of};
 use crate::tx::Now;
 
-/// When time next changes the account; nothing where it never does.
+/// When time next changes the account; nothing where it never does. Windows of limits roll over unseen where no node
+/// holds anything: whoever looks at the account next opens the term.
 #[must_use]
 pub fn next(account: &Account) -> Option<i64> {
     let cycle = account.cycle.as_ref().map(|cycle| cycle.end);
@@ -20,8 +22,12 @@ pub fn next(account: &Account) -> Option<i64> {
         Some(closing) => Some(closing.at.saturating_add(LOT_CLOSING_MS)),
         None => lot.expires_at,
     });
+    let windows = account.term().map(|term| &*term.standing.windows).unwrap_or_default();
+    let is_leased = |lease: &Lease| lease.outstanding() > Micros::ZERO;
+    let leased = !windows.is_empty() && account.leases.iter().any(is_leased);
+    let windows = windows.iter().map(|window| window.end).filter(|_| leased);
     let settings = account.term().and_then(|term| account.settings.next(term.opened_at));
-    cycle.into_iter().chain(lots).chain(settings).min()
+    cycle.into_iter().chain(lots).chain(windows).chain(settings).min()
 }
 
 /// The next step that is due; empty where nothing is. To be posted and asked for again.
@@ -35,21 +41,41 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     if let Some(cycle) = account.cycle.as_ref().filter(|cycle| cycle.end <= now.wall) {
         return roll(account, catalog, version, cycle, now);
     }
+    let opening = Opening {
+        catalog: (catalog, version),
+        plan: &term.plan,
+        cycle: account.cycle.as_ref(),
+        at: now.wall,
+    };
     let expired = closings(account, |end| end.is_some_and(|end| end <= now.wall));
     if !expired.is_empty() {
-        let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
-        return expired.into_iter().chain(next.map(|term| EntryKind::Term { term })).collect();
+        return expired.into_iter().chain(next_term(account, opening)).collect();
     }
-    if account.settings.next(term.opened_at).is_some_and(|at| at <= now.wall) {
-        // A stay in a programme has begun or ended (C11).
-        let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
-        return next.map(|term| EntryKind::Term { term }).into_iter().collect();
+    let own = catalog.overridden(&term.plan, &account.settings.overrides);
+    let Some(plan) = own.as_deref() else { return Vec::new() };
+    if let Some(cycle) = missing_cycle(account, catalog, plan, now) {
+        let opening = Opening { cycle: Some(&cycle), ..opening };
+        let term = next_term(account, opening);
+        return term.into_iter().chain([EntryKind::Cycle { cycle: Some(cycle) }]).collect();
     }
-    if term.catalog != version && catalog.plan(&term.plan).is_some() {
-        let next = next_term(account, catalog, version, term.plan.clone(), now.wall);
-        return next.map(|term| EntryKind::Term { term }).into_iter().collect();
+    let cadence = Some(&*term.cadence).filter(|name| !name.is_empty());
+    let is_current = term.catalog == version
+        && cadence == account.settings.cadence.as_deref()
+        && term.standing == standing(account, catalog, plan, account.cycle.as_ref(), now.wall);
+    if is_current { Vec::new() } else { next_term(account, opening).into_iter().collect() }
+}
+
+/// The cycle of an account without one whose plan counts something by it, since the catalog says so.
+fn missing_cycle(account: &Account, catalog: &Catalog, plan: &Plan, now: Now) -> Option<Cycle> {
+    let cadence = account.cadence(plan);
+    // What grants begins with a switch or a start alone; a pass is over when it is over.
+    let begins = cadence.grants.is_empty() && cadence.renews && has_cycle(catalog, plan, &cadence);
+    if account.cycle.is_some() || !begins || account.created_at > now.wall {
+        return None;
     }
-    Vec::new()
+    let zone = zone_of(account);
+    let number = calendar::elapsed_in(&zone, account.created_at, cadence.cycle, now.wall);
+    cycle_of(&zone, account.created_at, number, &cadence)
 }
 
 /// Closed lots that give up their rest: nothing of the account is leased, or they waited long enough.
@@ -62,7 +88,8 @@ pub fn rests(account: &Account, now: Now) -> Vec<EntryKind> {
     let ends = |at: i64| idle || at.saturating_add(LOT_CLOSING_MS) <= now.wall;
     let ended = account.lots.iter().filter_map(|(id, lot)| {
         let closing = lot.closing.filter(|closing| lot.remaining == Micros::ZERO || ends(closing.at))?;
-        Some(EntryKind::LotEnded { lot: *id, pool: lot.pool.clone(), end: closing.end, rest: lot.remaining })
+        let (pool, asset) = (lot.pool.clone(), lot.asset.clone());
+        Some(EntryKind::LotEnded { lot: *id, pool, asset, end: closing.end, rest: lot.remaining })
     });
     ended.collect()
 }
@@ -75,136 +102,58 @@ fn closings(account: &Account, is_up: impl Fn(Option<i64>) -> bool) -> Vec<Entry
 
 /// The end of a cycle: what expires with it, the next term, the next cycle and its grants (M2).
 fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: Now) -> Vec<EntryKind> {
-    let plan_name = account.term().map_or_else(|| Arc::from(""), |term| term.plan.clone());
+    let Some(term) = account.term() else { return Vec::new() };
     let boundary = cycle.end;
     let expired = closings(account, |end| end.is_some_and(|end| end <= boundary));
-    let term = next_term(account, catalog, version, plan_name.clone(), boundary);
-    let cadence = catalog.plan(&plan_name).map(|plan| (plan, account.cadence(plan)));
-    let Some((plan, cadence)) = cadence.filter(|(_, cadence)| !cadence.grants.is_empty()) else {
+    let opening = Opening { catalog: (catalog, version), plan: &term.plan, cycle: None, at: boundary };
+    let plan = catalog.plan(&term.plan);
+    let cadence = plan.map(|plan| (plan, account.cadence(plan)));
+    let continued = cadence.filter(|(plan, cadence)| {
+        has_cycle(catalog, plan, cadence) && (cadence.renews || boundary < cycle.billing_end())
+    });
+    let Some((plan, cadence)) = continued else {
         // The plan grants nothing any more, or is gone from the catalog: no further cycle.
         let no_cycle = EntryKind::Cycle { cycle: None };
-        return expired
-            .into_iter()
-            .chain(term.map(|term| EntryKind::Term { term }))
-            .chain([no_cycle])
-            .collect();
+        return expired.into_iter().chain(next_term(account, opening)).chain([no_cycle]).collect();
     };
-    let next = if cadence.cycle == cycle.period {
-        cycle_of(cycle.anchor, next_number(cycle, now.wall), &cadence)
+    let zone = zone_of(account);
+    let next = if is_of(cycle, &cadence) {
+        cycle_of(&zone, cycle.anchor, next_number(account, cycle, now.wall), &cadence)
     } else {
         // The catalog changed the length: the next cycles are counted from here.
-        cycle_of(boundary, 0, &cadence)
+        cycle_of(&zone, boundary, 0, &cadence)
     };
-    let no = term.as_ref().map_or(0, |term| term.no);
-    let granted =
-        next.as_ref().map(|next| grants(account, catalog, (plan, &cadence), (next, no))).unwrap_or_default();
-    expired
-        .into_iter()
-        .chain(term.map(|term| EntryKind::Term { term }))
-        .chain([EntryKind::Cycle { cycle: next }])
-        .chain(granted.into_iter().map(EntryKind::Grant))
-        .collect()
+    let trimmed = trims(account, catalog, boundary);
+    let begun = begin(account, opening, (plan, &cadence, next), true);
+    expired.into_iter().chain(trimmed).chain(begun).collect()
+}
+
+/// The term, the cycle and its grants, where a plan's cycle begins.
+#[must_use]
+pub fn begin(
+    account: &Account,
+    opening: Opening<'_>,
+    (plan, cadence, cycle): (&Plan, &Cadence, Option<Cycle>),
+    renewal: bool,
+) -> Vec<EntryKind> {
+    let opening = Opening { cycle: cycle.as_ref(), ..opening };
+    let granted = cycle.as_ref().map(|cycle| {
+        let due = Due { plan, cadence, cycle, term: next_no(account), renewal };
+        grants(account, opening.catalog.0, due)
+    });
+    let term = next_term(account, opening);
+    let granted = granted.unwrap_or_default().into_iter().map(EntryKind::Grant);
+    term.into_iter().chain([EntryKind::Cycle { cycle }]).chain(granted).collect()
+}
+
+/// Whether a cycle is one of a cadence's.
+fn is_of(cycle: &Cycle, cadence: &Cadence) -> bool {
+    cycle.period == cadence.cycle && cycle.billing_period() == cadence.billing
 }
 
 /// The next cycle's number; after a long rest, that of the cycle that runs.
-fn next_number(cycle: &Cycle, now: i64) -> u64 {
+fn next_number(account: &Account, cycle: &Cycle, now: i64) -> u64 {
     let next = cycle.number.saturating_add(1);
-    let running = calendar::elapsed(cycle.anchor, cycle.period, now);
+    let running = calendar::elapsed_in(&zone_of(account), cycle.anchor, cycle.period, now);
     if running.saturating_sub(next) > CYCLES_ROLLED_MAX { running } else { next }
-}
-
-/// A cycle of a way to take a plan; nothing beyond the calendar's range.
-#[must_use]
-pub fn cycle_of(anchor: i64, number: u64, cadence: &Cadence) -> Option<Cycle> {
-    let start = calendar::after(anchor, cadence.cycle, number)?;
-    Some(Cycle {
-        anchor,
-        number,
-        period: cadence.cycle,
-        start,
-        end: calendar::after(anchor, cadence.cycle, number.checked_add(1)?)?,
-        billing: if cadence.billing == cadence.cycle {
-            None
-        } else {
-            Some(billing_of(anchor, start, cadence)?)
-        },
-    })
-}
-
-/// The billing period that an instant lies in (M13).
-fn billing_of(anchor: i64, instant: i64, cadence: &Cadence) -> Option<Billing> {
-    let number = calendar::elapsed(anchor, cadence.billing, instant);
-    Some(Billing {
-        period: cadence.billing,
-        start: calendar::after(anchor, cadence.billing, number)?,
-        end: calendar::after(anchor, cadence.billing, number.checked_add(1)?)?,
-    })
-}
-
-/// What a plan grants for a cycle (M1, M2); debt is repaid first (rule 15). Grants end where an account
-/// has had all that it can ever be granted.
-///
-/// The references name the term that the cycle began with: a plan that was left and taken again at the
-/// same instant grants anew.
-#[must_use]
-pub fn grants(
-    account: &Account,
-    catalog: &Catalog,
-    (plan, cadence): (&Plan, &Cadence),
-    (cycle, term): (&Cycle, u64),
-) -> Vec<Granted> {
-    let mut debt = account.debt;
-    let mut room = less(TOTAL_MAX, account.totals.granted);
-    let start = calendar::rfc3339(cycle.start).unwrap_or_default();
-    cadence
-        .grants
-        .iter()
-        .filter_map(|grant| {
-            let amount = grant.amount.min(room);
-            room = minus(room, amount);
-            let repaid = debt.min(amount);
-            debt = minus(debt, repaid);
-            let expiry = catalog.pool(&grant.pool).map_or(Expiry::CycleEnd, |pool| pool.expiry);
-            (amount > Micros::ZERO).then(|| Granted {
-                pool: Arc::from(grant.pool.as_str()),
-                source: GrantSource::Plan,
-                amount,
-                repaid,
-                expires_at: expires_at(expiry, cycle.start, Some(cycle)),
-                reference: format!("{}/{}/{start}/{term}", plan.name, grant.pool),
-            })
-        })
-        .collect()
-}
-
-/// When a lot of a pool ends that is granted at an instant; nothing where it never does.
-#[must_use]
-pub fn expires_at(expiry: Expiry, granted_at: i64, cycle: Option<&Cycle>) -> Option<i64> {
-    match expiry {
-        Expiry::CycleEnd | Expiry::CommitmentEnd => cycle.map(|cycle| cycle.end),
-        Expiry::After(period) => calendar::after(granted_at, period, 1),
-        Expiry::Never => None,
-    }
-}
-
-/// The term after the account's last one; nothing where the catalog does not have the plan.
-#[must_use]
-pub fn next_term(
-    account: &Account,
-    catalog: &Catalog,
-    version: u64,
-    plan: Arc<str>,
-    opened_at: i64,
-) -> Option<Term> {
-    let last = account.term();
-    let no = last.map_or(0, |term| term.no).saturating_add(1);
-    if catalog.plan(&plan).is_none() {
-        // No version of the catalog that is kept has the plan: the rules stay as they were.
-        return last.map(|term| Term { no, opened_at, ..term.clone() });
-    }
-    let pools = catalog.pools_in_draw_order().into_iter().map(|pool| TermPool {
-        pool: Arc::from(pool.name.as_str()),
-        factor: catalog.factor(&plan, &pool.name),
-    });
-    Some(Term { no, catalog: version, pools: pools.collect(), opened_at, plan: plan.clone() })
 }

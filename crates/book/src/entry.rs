@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use tariff::{Micros, Usage};
 use wire::{AccountStatus, Lane, NodeId, Outcome, Take, UsageSource, UsageStatus, Used};
 
-use crate::account::{Clip, Cycle, LotEnd, Term};
+use crate::account::{Clip, Cycle, LotEnd, Term, credits, is_credits, is_zero};
 use crate::correction::{Adjusted, Extended, Reversed};
+use crate::counts::Count;
 use crate::id::AccountId;
+use crate::rules::Rules;
 use crate::settings::Settings;
 
 /// One line of the journal.
@@ -61,7 +63,10 @@ pub enum EntryKind {
     /// A term began.
     Term {
         /// The term.
-        term: Term,
+        term: Box<Term>,
+        /// What binds it, where that is not what bound the term before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<Arc<Rules>>,
     },
     /// A billing cycle began, or (absent) there is none.
     Cycle {
@@ -83,10 +88,25 @@ pub enum EntryKind {
         lot: u64,
         /// Its pool.
         pool: Arc<str>,
+        /// What it held.
+        #[serde(default = "credits", skip_serializing_if = "is_credits")]
+        asset: Arc<str>,
         /// Why.
         end: LotEnd,
         /// What it still had.
         rest: Micros,
+    },
+    /// A lot lost what was too much to be carried over into the next cycle.
+    LotTrimmed {
+        /// The lot.
+        lot: u64,
+        /// Its pool.
+        pool: Arc<str>,
+        /// What it holds.
+        #[serde(default = "credits", skip_serializing_if = "is_credits")]
+        asset: Arc<str>,
+        /// What it lost.
+        amount: Micros,
     },
     /// A request was charged.
     Charge(Box<Charge>),
@@ -100,6 +120,9 @@ pub enum EntryKind {
         epoch: u64,
         /// The bucket.
         bucket: Arc<str>,
+        /// The asset whose pools pay; empty where the bucket is a limit's.
+        #[serde(default = "credits", skip_serializing_if = "is_credits")]
+        asset: Arc<str>,
         /// How much more.
         amount: Micros,
     },
@@ -145,6 +168,9 @@ pub enum EntryKind {
 pub struct Granted {
     /// The pool.
     pub pool: Arc<str>,
+    /// What the pool holds.
+    #[serde(default = "credits", skip_serializing_if = "is_credits")]
+    pub asset: Arc<str>,
     /// Where they come from.
     pub source: GrantSource,
     /// How many.
@@ -155,6 +181,9 @@ pub struct Granted {
     pub expires_at: Option<i64>,
     /// Unique within the account and the source, for ever.
     pub reference: String,
+    /// True: the plan grants it once and never again (W1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// Where granted credits come from.
@@ -178,6 +207,9 @@ pub struct Charge {
     pub request: String,
     /// The key's id.
     pub key: String,
+    /// The key's class, where limits leave some out (L11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_class: Option<Arc<str>>,
     /// The term of its admission.
     pub term: u64,
     /// The model or flat-price operation it was charged as.
@@ -202,16 +234,28 @@ pub struct Charge {
     pub epoch: u64,
     /// What it took, as the node says; leases account with this.
     pub takes: Vec<Take>,
+    /// What it is paid in.
+    #[serde(default = "credits", skip_serializing_if = "is_credits")]
+    pub asset: Arc<str>,
     /// The charge at base price.
     pub base: Micros,
+    /// What it cost the operator, in millionths of a US dollar, by the model's cost card (P8).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost: Micros,
     /// What of the price was not charged.
     pub disputed: Micros,
     /// What each lot paid, in draw order.
     pub slices: Vec<Slice>,
-    /// What no lot could pay.
+    /// What no lot could pay, and is owed.
     pub debt: Micros,
-    /// The sum of the slices and the debt (rule 9).
+    /// What no lot could pay, and goes to the account's payment method (C8).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub receivable: Micros,
+    /// The sum of the slices, the debt and the receivable (rule 9).
     pub amount: Micros,
+    /// What it counts towards the limits of its term.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
     /// True: told by the access log, not by the lane.
     #[serde(default)]
     pub recovered: bool,
@@ -239,6 +283,12 @@ pub struct Release {
     pub request: String,
     /// The key's id.
     pub key: String,
+    /// The key's class, where limits leave some out (L11).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_class: Option<Arc<str>>,
+    /// The term of its admission; 0 where entries did not state it.
+    #[serde(default)]
+    pub term: u64,
     /// The model or flat-price operation it would have been charged as.
     pub model: String,
     /// How it ended.
@@ -251,6 +301,9 @@ pub struct Release {
     pub takes: Vec<Take>,
     /// True: the request was charged before (I3).
     pub duplicate: bool,
+    /// What it counts towards the limits of its term that count what was admitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
 }
 
 // === impl EntryKind ===
@@ -269,6 +322,7 @@ impl EntryKind {
             | Self::Reversed(_)
             | Self::Extended(_) => true,
             Self::LotEnded { rest, .. } => *rest > Micros::ZERO,
+            Self::LotTrimmed { .. } => true,
             Self::Term { .. }
             | Self::Settings { .. }
             | Self::Cycle { .. }
@@ -295,6 +349,7 @@ impl EntryKind {
             Self::Grant(_) => "grant",
             Self::LotClosed { .. } => "lot_closed",
             Self::LotEnded { .. } => "lot_ended",
+            Self::LotTrimmed { .. } => "lot_trimmed",
             Self::Charge(_) => "charge",
             Self::Release(_) => "release",
             Self::Leased { .. } => "leased",
@@ -318,6 +373,7 @@ mod tests {
         let ended = |rest| EntryKind::LotEnded {
             lot: 1,
             pool: Arc::from("topup"),
+            asset: credits(),
             end: LotEnd::Expired,
             rest: Micros(rest),
         };
@@ -332,7 +388,13 @@ mod tests {
             (ended(1), "lot_ended", true),
             (ended(0), "lot_ended", false),
             (
-                EntryKind::Leased { node, epoch: 1, bucket: Arc::from("credits"), amount: Micros(1) },
+                EntryKind::Leased {
+                    node,
+                    epoch: 1,
+                    bucket: Arc::from("credits"),
+                    asset: credits(),
+                    amount: Micros(1),
+                },
                 "leased",
                 false,
             ),

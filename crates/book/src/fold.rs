@@ -3,15 +3,20 @@
 //! Whatever an entry says is taken as decided: replaying a journal gives the account that the
 //! commands saw, whatever the code of the commands has become since.
 
+use std::sync::Arc;
+
 use tariff::Micros;
+use tariff::compile::CREDITS;
 use wire::id::names_bucket;
 use wire::{NodeId, Take, Used};
 
-use crate::account::{Account, Closing, Lot, LotEnd};
+use crate::account::{Account, Closing, Lot, LotEnd, Term, credits};
 use crate::amount::{less, minus, plus};
+use crate::counts::Count;
 use crate::entry::{Charge, Entry, EntryKind, GrantSource, Granted, Release, Slice};
 use crate::lease::Lease;
-use crate::limits::{LEASES_ENDED_KEPT, LOTS_SPENT_KEPT, TERMS_KEPT, TOTAL_MAX};
+use crate::limits::{COUNTED_TERMS, LEASES_ENDED_KEPT, LOTS_SPENT_KEPT, TERMS_KEPT, TOTAL_MAX};
+use crate::rules::Rules;
 
 impl Account {
     /// Folds one entry in. Entries come in the order of their ids; one that is folded in already is
@@ -36,23 +41,20 @@ impl Account {
                 self.settings = (**settings).clone();
                 self.raise_version();
             }
-            EntryKind::Term { term } => {
-                self.terms.push(term.clone());
-                let surplus = self.terms.len().saturating_sub(TERMS_KEPT);
-                self.terms.drain(..surplus);
-                self.raise_version();
-            }
+            EntryKind::Term { term, rules } => self.begin_term(term, rules.as_ref()),
             EntryKind::Cycle { cycle } => self.cycle.clone_from(cycle),
             EntryKind::Grant(granted) => self.grant(entry.id, entry.at, granted),
             EntryKind::LotClosed { lot, end } => self.close_lot(*lot, entry.at, *end),
             EntryKind::LotEnded { lot, end, rest, .. } => self.end_lot(*lot, *end, *rest),
+            EntryKind::LotTrimmed { lot, amount, .. } => self.trim_lot(*lot, *amount),
             EntryKind::Charge(charge) => self.charge(charge),
             EntryKind::Release(release) => self.release(release),
-            EntryKind::Leased { node, epoch, bucket, amount } => {
-                self.lease_of(*node, *epoch, bucket, |lease| lease.granted = plus(lease.granted, *amount));
+            EntryKind::Leased { node, epoch, bucket, asset, amount } => {
+                let grant = |lease: &mut Lease| lease.granted = plus(lease.granted, *amount);
+                self.lease_of(*node, *epoch, (bucket, asset), grant);
             }
             EntryKind::Returned { node, epoch, bucket, returned } => {
-                self.lease_of(*node, *epoch, bucket, |lease| lease.returned = *returned);
+                self.lease_of(*node, *epoch, (bucket, &credits()), |lease| lease.returned = *returned);
             }
             EntryKind::LeaseClosed { node, epoch, used } => self.close_leases(*node, *epoch, used),
             EntryKind::NodeClosed { node, .. } => self.drop_node(*node),
@@ -67,12 +69,30 @@ impl Account {
         self.version = self.version.saturating_add(1);
     }
 
+    fn begin_term(&mut self, term: &Term, rules: Option<&Arc<Rules>>) {
+        self.terms.push(term.clone());
+        let surplus = self.terms.len().saturating_sub(TERMS_KEPT);
+        self.terms.drain(..surplus);
+        self.rules.extend(rules.map(|rules| (term.no, rules.clone())));
+        let terms = &self.terms;
+        self.rules.retain(|no, _| terms.iter().any(|term| term.rules == *no));
+        // Windows that none of the latest terms knows are over: nothing asks what was used in them.
+        let latest = terms.get(terms.len().saturating_sub(COUNTED_TERMS)..).unwrap_or_default();
+        self.used.retain(|count| latest.iter().any(|term| *term.window_key(&count.limit) == *count.key));
+        self.raise_version();
+    }
+
     pub(crate) fn grant(&mut self, id: u64, at: i64, granted: &Granted) {
-        self.debt = minus(self.debt, granted.repaid);
-        self.totals.granted = plus(self.totals.granted, granted.amount);
-        self.totals.repaid = plus(self.totals.repaid, granted.repaid);
+        let (debt, totals) = self.holding(&granted.asset);
+        *debt = minus(*debt, granted.repaid);
+        totals.granted = plus(totals.granted, granted.amount);
+        totals.repaid = plus(totals.repaid, granted.repaid);
+        if granted.once {
+            self.once.push(Arc::from(granted.reference.as_str()));
+        }
         let lot = Lot {
             pool: granted.pool.clone(),
+            asset: granted.asset.clone(),
             amount: granted.amount,
             remaining: minus(granted.amount, granted.repaid),
             created_at: at,
@@ -103,19 +123,29 @@ impl Account {
     }
 
     fn end_lot(&mut self, id: u64, end: LotEnd, rest: Micros) {
-        if self.lots.remove(&id).is_none() {
-            return;
-        }
+        let Some(lot) = self.lots.remove(&id) else { return };
+        let (_, totals) = self.holding(&lot.asset);
         match end {
-            LotEnd::Expired => self.totals.expired = plus(self.totals.expired, rest),
-            LotEnd::Void => self.totals.voided = plus(self.totals.voided, rest),
+            LotEnd::Expired => totals.expired = plus(totals.expired, rest),
+            LotEnd::Void => totals.voided = plus(totals.voided, rest),
         }
+    }
+
+    fn trim_lot(&mut self, id: u64, amount: Micros) {
+        let Some(lot) = self.lots.get_mut(&id) else { return };
+        lot.remaining = minus(lot.remaining, amount);
+        let asset = lot.asset.clone();
+        let (_, totals) = self.holding(&asset);
+        totals.expired = plus(totals.expired, amount);
     }
 
     fn charge(&mut self, charge: &Charge) {
         self.draw_lots(&charge.slices);
-        self.debt = plus(self.debt, charge.debt);
-        self.totals.charged = plus(self.totals.charged, charge.amount);
+        let (debt, totals) = self.holding(&charge.asset);
+        *debt = plus(*debt, charge.debt);
+        totals.charged = plus(totals.charged, charge.amount);
+        self.receivable = plus(self.receivable, charge.receivable);
+        self.count(&charge.counts);
         self.take(charge.holder, charge.epoch, &charge.takes);
         self.end_clip(&charge.request);
     }
@@ -128,7 +158,18 @@ impl Account {
         }
     }
 
+    fn count(&mut self, counts: &[Count]) {
+        for count in counts {
+            let known = self.used.iter_mut().find(|own| own.limit == count.limit && own.key == count.key);
+            match known {
+                Some(known) => known.amount = plus(known.amount, count.amount).min(TOTAL_MAX),
+                None => self.used.push(count.clone()),
+            }
+        }
+    }
+
     fn release(&mut self, release: &Release) {
+        self.count(&release.counts);
         self.take(release.holder, release.epoch, &release.takes);
         self.end_clip(&release.request);
     }
@@ -154,7 +195,7 @@ impl Account {
         &mut self,
         node: NodeId,
         epoch: u64,
-        bucket: &std::sync::Arc<str>,
+        (bucket, asset): (&Arc<str>, &Arc<str>),
         change: impl FnOnce(&mut Lease),
     ) {
         if let Some(lease) = self.leases.iter_mut().find(|lease| lease.is(node, epoch, bucket)) {
@@ -165,6 +206,7 @@ impl Account {
             node,
             epoch,
             bucket: bucket.clone(),
+            asset: asset.clone(),
             granted: Micros::ZERO,
             returned: Micros::ZERO,
             settled: Micros::ZERO,
@@ -199,11 +241,13 @@ impl Account {
         self.soft.stated.retain(|stated| leases.iter().any(|lease| stated.is_of(lease)));
     }
 
-    /// What of the account's grants is accounted for: I1's right side.
+    /// What of the account's grants of an asset is accounted for: I1's right side.
     #[must_use]
-    pub fn accounted(&self) -> Micros {
-        let kept = self.lots.values().map(|lot| lot.remaining);
-        let gone = [self.totals.charged, self.totals.expired, self.totals.voided, self.totals.clawed_back];
-        less(crate::amount::total(kept.chain(gone)), self.debt)
+    pub fn accounted(&self, asset: &str) -> Micros {
+        let kept = self.lots.values().filter(|lot| *lot.asset == *asset).map(|lot| lot.remaining);
+        let totals = self.totals(asset);
+        let gone = [totals.charged, totals.expired, totals.voided, totals.clawed_back];
+        let postpaid = if asset == CREDITS { plus(self.receivable, totals.settled) } else { Micros::ZERO };
+        less(crate::amount::total(kept.chain(gone)), plus(self.owed(asset), postpaid))
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold of every account after every entry.
 
 use tariff::Micros;
+use tariff::compile::CREDITS;
 
 use crate::account::Account;
 use crate::amount::less;
@@ -12,11 +13,20 @@ use crate::amount::less;
 #[must_use]
 pub fn broken(account: &Account) -> Option<String> {
     let zero = Micros::ZERO;
-    if account.totals.granted != account.accounted() {
-        return Some(format!("I1: granted {} is not {}", account.totals.granted, account.accounted()));
+    for asset in account.assets() {
+        let (granted, accounted) = (account.totals(asset).granted, account.accounted(asset));
+        if granted != accounted {
+            return Some(format!("I1: granted {granted} is not {accounted} ({asset})"));
+        }
+        if account.owed(asset) < zero {
+            return Some(format!("debt {} is below zero ({asset})", account.owed(asset)));
+        }
     }
-    if account.debt < zero {
-        return Some(format!("debt {} is below zero", account.debt));
+    if account.receivable < zero {
+        return Some(format!("receivable {} is below zero", account.receivable));
+    }
+    if let Some(count) = account.used.iter().find(|count| count.amount <= zero) {
+        return Some(format!("{} {} counts {}", count.limit, count.key, count.amount));
     }
     for (id, lot) in &account.lots {
         if lot.remaining < zero || lot.remaining > lot.amount {
@@ -35,10 +45,15 @@ pub fn broken(account: &Account) -> Option<String> {
     if !rising {
         return Some("terms do not rise".to_owned());
     }
-    let worth = account.worth();
-    let outstanding = account.outstanding(tariff::compile::CREDITS);
-    if less(worth, outstanding) != account.capacity() {
-        return Some("capacity is not what is left of the worth".to_owned());
+    if !account.terms.iter().all(|term| term.rules == 0 || account.rules.contains_key(&term.rules)) {
+        return Some("a term's rules are gone".to_owned());
+    }
+    let (worth, capacity) = (account.worth(), account.capacity());
+    // With one bucket, all that is leased is leased of it; with several, one of them may be leased beyond its pools.
+    let is_plain = account.term().is_none_or(|term| account.rules(term).is_plain());
+    let left = less(worth, account.leased(CREDITS));
+    if capacity > worth || (is_plain && capacity != left) {
+        return Some(format!("capacity {capacity} is not what is left of the worth {worth}"));
     }
     None
 }

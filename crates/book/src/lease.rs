@@ -10,6 +10,7 @@ use tariff::Micros;
 use wire::NodeId;
 use wire::id::names_bucket;
 
+use crate::account::{credits, is_credits};
 use crate::amount::less;
 
 /// What one node's record may take from one bucket.
@@ -21,6 +22,9 @@ pub struct Lease {
     pub epoch: u64,
     /// The bucket.
     pub bucket: Arc<str>,
+    /// The asset whose pools pay; empty where the bucket is a limit's.
+    #[serde(default = "credits", skip_serializing_if = "is_credits")]
+    pub asset: Arc<str>,
     /// Granted in all.
     pub granted: Micros,
     /// Given back in all.

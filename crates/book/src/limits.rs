@@ -12,6 +12,8 @@ pub const LOTS_MAX: usize = 1_024;
 pub const LOTS_SPENT_KEPT: usize = 16;
 /// Terms kept for late settlements; those of older terms post under the oldest kept one.
 pub const TERMS_KEPT: usize = 256;
+/// Latest terms whose windows are counted; in those of older terms nothing counts as used.
+pub const COUNTED_TERMS: usize = 32;
 /// Leases of one account on all nodes.
 pub const LEASES_MAX: usize = 1_024;
 /// Ended leases remembered per account, so that a want that was overtaken cannot revive one.

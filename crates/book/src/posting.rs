@@ -1,12 +1,13 @@
 //! Double entry: what each entry posts, derived by one pure function.
 //!
-//! The customer's side is `lot:<id>` and `debt`, the operator's `issuance`, `revenue`, `breakage` and
+//! The customer's side is `lot:<id>`, `debt` and `receivable`, the operator's `issuance`, `revenue`, `breakage` and
 //! `adjustments`.
 //! Each entry's postings sum to zero; what an account's postings sum to, by name, is its state.
 
 use std::borrow::Cow;
 
 use tariff::Micros;
+use tariff::compile::CREDITS;
 
 use crate::correction::{Adjusted, Reversed};
 use crate::entry::{Entry, EntryKind};
@@ -25,26 +26,30 @@ pub struct Posting {
 pub fn postings(entry: &Entry) -> Vec<Posting> {
     match &entry.kind {
         EntryKind::Grant(granted) => {
-            let mut postings =
-                vec![to("issuance", less_than_zero(granted.amount)), lot(entry.id, granted.amount)];
+            let issued = to("issuance", &granted.asset, less_than_zero(granted.amount));
+            let mut postings = vec![issued, lot(entry.id, granted.amount)];
             if granted.repaid > Micros::ZERO {
                 postings.push(Posting { to: lot_name(entry.id), amount: less_than_zero(granted.repaid) });
-                postings.push(to("debt", granted.repaid.get().into()));
+                postings.push(to("debt", &granted.asset, granted.repaid.get().into()));
             }
             postings
         }
-        EntryKind::LotEnded { lot, rest, .. } => vec![
-            Posting { to: lot_name(*lot), amount: less_than_zero(*rest) },
-            to("breakage", rest.get().into()),
+        EntryKind::LotEnded { lot, asset, rest: amount, .. }
+        | EntryKind::LotTrimmed { lot, asset, amount, .. } => vec![
+            Posting { to: lot_name(*lot), amount: less_than_zero(*amount) },
+            to("breakage", asset, amount.get().into()),
         ],
         EntryKind::Charge(charge) => {
             let slices = charge
                 .slices
                 .iter()
                 .map(|slice| Posting { to: lot_name(slice.lot), amount: less_than_zero(slice.amount) });
-            let owed = (charge.debt > Micros::ZERO).then(|| to("debt", less_than_zero(charge.debt)));
-            let revenue = to("revenue", charge.amount.get().into());
-            slices.chain(owed).chain([revenue]).collect()
+            let asset = &charge.asset;
+            let owed = (charge.debt > Micros::ZERO).then(|| to("debt", asset, less_than_zero(charge.debt)));
+            let postpaid = (charge.receivable > Micros::ZERO)
+                .then(|| to("receivable", asset, less_than_zero(charge.receivable)));
+            let revenue = to("revenue", asset, charge.amount.get().into());
+            slices.chain(owed).chain(postpaid).chain([revenue]).collect()
         }
         EntryKind::Adjusted(adjusted) => of_adjustment(entry.id, adjusted),
         EntryKind::Reversed(reversed) => of_reversal(entry.id, reversed),
@@ -67,26 +72,30 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
 
 fn of_adjustment(id: u64, adjusted: &Adjusted) -> Vec<Posting> {
     let amount = i128::from(adjusted.amount.get());
-    let mut postings = vec![to("adjustments", amount.saturating_neg())];
+    let asset = &adjusted.asset;
+    let mut postings = vec![to("adjustments", asset, amount.saturating_neg())];
     if adjusted.amount > Micros::ZERO {
         postings.push(lot(id, adjusted.amount));
         if adjusted.repaid > Micros::ZERO {
             postings.push(Posting { to: lot_name(id), amount: less_than_zero(adjusted.repaid) });
-            postings.push(to("debt", adjusted.repaid.get().into()));
+            postings.push(to("debt", asset, adjusted.repaid.get().into()));
         }
     }
     let drawn = adjusted.slices.iter();
     postings
         .extend(drawn.map(|slice| Posting { to: lot_name(slice.lot), amount: less_than_zero(slice.amount) }));
-    postings.extend((adjusted.debt > Micros::ZERO).then(|| to("debt", less_than_zero(adjusted.debt))));
+    postings.extend((adjusted.debt > Micros::ZERO).then(|| to("debt", asset, less_than_zero(adjusted.debt))));
     postings
 }
 
 fn of_reversal(id: u64, reversed: &Reversed) -> Vec<Posting> {
-    let mut postings = vec![to("revenue", less_than_zero(reversed.amount))];
+    let asset = &reversed.asset;
+    let mut postings = vec![to("revenue", asset, less_than_zero(reversed.amount))];
     postings.extend(reversed.restored.iter().map(|slice| lot(slice.lot, slice.amount)));
     postings.extend(reversed.moved.as_ref().map(|moved| lot(id, moved.amount)));
-    postings.extend((reversed.debt > Micros::ZERO).then(|| to("debt", reversed.debt.get().into())));
+    postings.extend((reversed.debt > Micros::ZERO).then(|| to("debt", asset, reversed.debt.get().into())));
+    let postpaid = reversed.receivable;
+    postings.extend((postpaid > Micros::ZERO).then(|| to("receivable", asset, postpaid.get().into())));
     postings
 }
 
@@ -96,8 +105,10 @@ pub fn balance(entry: &Entry) -> i128 {
     postings(entry).iter().fold(0, |sum, posting| sum.saturating_add(posting.amount))
 }
 
-fn to(name: &'static str, amount: i128) -> Posting {
-    Posting { to: Cow::Borrowed(name), amount }
+/// What is posted to for an asset: by its own name for credits, else with the asset's.
+fn to(name: &'static str, asset: &str, amount: i128) -> Posting {
+    let to = if asset == CREDITS { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}:{asset}")) };
+    Posting { to, amount }
 }
 
 fn lot(id: u64, amount: Micros) -> Posting {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tariff::{Expiry, Micros};
+use tariff::{Micros, Pool};
 use wire::AccountStatus;
 
 use super::{post, touched};
-use crate::due;
 use crate::entry::{Entry, EntryKind, GrantSource, Granted};
 use crate::error::{Error, Refusal};
+use crate::grants;
 use crate::id::is_name;
 use crate::limits::{AMOUNT_MAX, LOTS_MAX, REFERENCE_MAX, TOTAL_MAX};
 use crate::tx::{Now, Tx};
@@ -61,12 +61,12 @@ pub fn grant(tx: &mut impl Tx, now: Now, new: &NewGrant) -> Result<Outcome, Erro
         };
     }
     let version = tx.catalog_version();
-    let expiry = match tx.catalog(version)? {
-        Some(catalog) => catalog.pool(&new.pool).map(|pool| pool.expiry),
+    let pool = match tx.catalog(version)? {
+        Some(catalog) => catalog.pool(&new.pool).cloned(),
         None => None,
     };
-    let expiry = expiry.ok_or_else(|| Refusal::UnknownPool(new.pool.clone()))?;
-    let (id, granted) = decide(touched(tx, &new.account, now)?, now, new, expiry)?;
+    let pool = pool.ok_or_else(|| Refusal::UnknownPool(new.pool.clone()))?;
+    let (id, granted) = decide(touched(tx, &new.account, now)?, now, new, &pool)?;
     let kind = EntryKind::Grant(granted);
     post(tx, &id, now, [kind])?;
     tx.grant_entry(&new.account, GrantSource::Api, &new.reference)?
@@ -78,7 +78,7 @@ fn decide(
     account: &crate::account::Account,
     now: Now,
     new: &NewGrant,
-    expiry: Expiry,
+    pool: &Pool,
 ) -> Result<(crate::id::AccountId, Granted), Refusal> {
     if account.status == AccountStatus::Closed {
         return Err(Refusal::AccountClosed);
@@ -90,22 +90,24 @@ fn decide(
             max: u64::try_from(LOTS_MAX).unwrap_or(u64::MAX),
         });
     }
-    let granted = account.totals.granted.checked_add(new.amount);
+    let granted = account.totals(&pool.asset).granted.checked_add(new.amount);
     if granted.is_none_or(|granted| granted > TOTAL_MAX) {
         return Err(Refusal::invalid("amount", "carries the account beyond what it can ever be granted"));
     }
     let ends = match new.expires_at {
         Some(ends) if ends <= now.wall => return Err(Refusal::invalid("expires_at", "is not in the future")),
         Some(ends) => Some(ends),
-        None => due::expires_at(expiry, now.wall, account.cycle.as_ref()),
+        None => grants::expires_at(account, pool.expiry, now.wall),
     };
     let granted = Granted {
         pool: Arc::from(new.pool.as_str()),
+        asset: Arc::from(pool.asset.as_str()),
         source: GrantSource::Api,
         amount: new.amount,
-        repaid: account.debt.min(new.amount),
+        repaid: account.owed(&pool.asset).min(new.amount),
         expires_at: ends,
         reference: new.reference.clone(),
+        once: false,
     };
     Ok((account.id.clone(), granted))
 }

@@ -82,7 +82,7 @@ pub fn take_home(tx: &mut impl Tx, now: Now, node: NodeId, limit: usize) -> Resu
     let accounts = tx.accounts_of_node(node, limit)?;
     for id in &accounts {
         let Some(account) = tx.account(id.as_str())? else { continue };
-        let of_node = account.leases.iter().filter(|lease| lease.node == node && &*lease.bucket == CREDITS);
+        let of_node = account.leases.iter().filter(|lease| lease.node == node && &*lease.asset == CREDITS);
         let lost = crate::amount::total_stated(of_node.map(crate::lease::Lease::outstanding));
         post(tx, id, now, [EntryKind::NodeClosed { node, lost }])?;
         let counters = tx.counters();

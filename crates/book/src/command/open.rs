@@ -13,6 +13,7 @@ use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
 use crate::id::AccountId;
 use crate::settings::Settings;
+use crate::standing::{Opening, cycle_of, has_cycle, next_term, zone_of};
 use crate::tx::{Now, Tx};
 
 /// An account to open.
@@ -56,26 +57,26 @@ pub fn open(tx: &mut impl Tx, now: Now, new: &NewAccount) -> Result<AccountId, E
     }
 
     let mut account = Account::empty(id.clone());
+    account.created_at = created_at;
     account.settings.cadence = new.cadence.as_deref().map(|name| cadence(plan, name)).transpose()?;
     account.settings.time_zone = new.time_zone.as_deref().map(settings::time_zone).transpose()?;
     let cadence = account.cadence(plan);
-    let name: Arc<str> = Arc::from(plan.name.as_str());
-    let mut kinds = vec![EntryKind::Opened { created_at, plan: name.clone() }];
+    let mut kinds = vec![EntryKind::Opened { created_at, plan: Arc::from(plan.name.as_str()) }];
     if account.settings != Settings::default() {
         kinds.push(EntryKind::Settings { settings: Box::new(account.settings.clone()) });
     }
-    let term = due::next_term(&account, &catalog, version, name, now.wall);
-    let no = term.as_ref().map_or(0, |term| term.no);
-    kinds.extend(term.map(|term| EntryKind::Term { term }));
-    if !cadence.grants.is_empty() {
-        let number = calendar::elapsed(anchor, cadence.cycle, now.wall);
-        let cycle = due::cycle_of(anchor, number, &cadence)
+    let opening = Opening { catalog: (&catalog, version), plan: &plan.name, cycle: None, at: now.wall };
+    if has_cycle(&catalog, plan, &cadence) {
+        let zone = zone_of(&account);
+        let number = calendar::elapsed_in(&zone, anchor, cadence.cycle, now.wall);
+        let cycle = cycle_of(&zone, anchor, number, &cadence)
             .ok_or_else(|| Refusal::invalid("anchor", "is beyond the calendar"))?;
-        let granted = due::grants(&account, &catalog, (plan, &cadence), (&cycle, no));
-        kinds.push(EntryKind::Cycle { cycle: Some(cycle) });
-        kinds.extend(granted.into_iter().map(EntryKind::Grant));
+        kinds.extend(due::begin(&account, opening, (plan, &cadence, Some(cycle)), number > 0));
+    } else {
+        kinds.extend(next_term(&account, opening));
     }
     post(tx, &id, now, kinds)?;
+    super::touch(tx, id.as_str(), now)?;
     Ok(id)
 }
 

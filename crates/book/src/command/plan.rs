@@ -12,6 +12,7 @@ use crate::amount::total;
 use crate::due;
 use crate::entry::{EntryKind, Granted};
 use crate::error::{Error, Refusal};
+use crate::standing::{Opening, cycle_of, has_cycle, zone_of};
 use crate::tx::{Now, Tx};
 
 /// What a switch does, or would do.
@@ -77,18 +78,13 @@ fn decide(
     let mut kinds: Vec<EntryKind> =
         old.clone().map(|(lot, _)| EntryKind::LotClosed { lot: *lot, end: LotEnd::Void }).collect();
     kinds.push(EntryKind::Plan { from: from.clone(), to: name.clone() });
-    let term = due::next_term(account, catalog, version, name.clone(), now.wall);
-    let no = term.as_ref().map_or(0, |term| term.no);
-    kinds.extend(term.map(|term| EntryKind::Term { term }));
-
+    let opening = Opening { catalog: (catalog, version), plan: to, cycle: None, at: now.wall };
     let cadence = account.cadence(plan);
-    let cycle = if cadence.grants.is_empty() { None } else { due::cycle_of(now.wall, 0, &cadence) };
-    kinds.push(EntryKind::Cycle { cycle: cycle.clone() });
-    let granted = cycle
-        .as_ref()
-        .map(|cycle| due::grants(account, catalog, (plan, &cadence), (cycle, no)))
-        .unwrap_or_default();
-    kinds.extend(granted.iter().cloned().map(EntryKind::Grant));
+    let begins = has_cycle(catalog, plan, &cadence);
+    let cycle = if begins { cycle_of(&zone_of(account), now.wall, 0, &cadence) } else { None };
+    let begun = due::begin(account, opening, (plan, &cadence, cycle.clone()), false);
+    let granted: Vec<Granted> = begun.iter().filter_map(granted).cloned().collect();
+    kinds.extend(begun);
 
     let switch = Switch {
         from,
@@ -99,4 +95,11 @@ fn decide(
         cycle,
     };
     Ok((switch, kinds))
+}
+
+const fn granted(kind: &EntryKind) -> Option<&Granted> {
+    match kind {
+        EntryKind::Grant(granted) => Some(granted),
+        _ => None,
+    }
 }

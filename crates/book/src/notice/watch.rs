@@ -54,7 +54,7 @@ fn said(kind: &EntryKind) -> Option<Event> {
         EntryKind::Opened { plan, .. } => Event::AccountOpened { plan: plan.to_string() },
         EntryKind::Status { status } => Event::StatusChanged { status: *status },
         EntryKind::Plan { from, to } => Event::PlanChanged { from: from.to_string(), to: to.to_string() },
-        EntryKind::LotEnded { lot, pool, end: LotEnd::Expired, rest } if *rest > Micros::ZERO => {
+        EntryKind::LotEnded { lot, pool, end: LotEnd::Expired, rest, .. } if *rest > Micros::ZERO => {
             Event::LotExpired { lot: format!("lot_{lot}"), pool: pool.to_string(), rest: *rest }
         }
         _ => return None,

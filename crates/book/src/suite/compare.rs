@@ -157,7 +157,7 @@ pub fn snapshots<S: Subject>(storm: &mut Storm<S>, answer: &SyncResponse) {
 pub fn leased<S: Subject>(storm: &mut Storm<S>, node: NodeId, want: &Want, kind: &EntryKind) {
     let standing = storm.standing(&want.account).unwrap();
     match kind {
-        EntryKind::Leased { node: holder, epoch, bucket, amount } => {
+        EntryKind::Leased { node: holder, epoch, bucket, amount, .. } => {
             assert_eq!((*holder, *epoch, &**bucket), (node, want.lease, "credits"));
             assert_eq!(standing.status, Some(AccountStatus::Active));
             let free = standing.worth(&storm.catalogs) - standing.outstanding();

@@ -35,7 +35,7 @@ pub fn reckon(journal: &[Entry], catalog: &Catalog) -> (i128, i128, i128) {
             last_line = entry.id;
         }
         match &entry.kind {
-            EntryKind::Term { term } => {
+            EntryKind::Term { term, .. } => {
                 assert_eq!(term.no as usize, plans.len());
                 plans.push(term.plan.to_string());
             }

@@ -191,7 +191,7 @@ pub fn m14_top_ups_alone_work<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut worker = Worker::new(1);
     let settle = world.use_of("r1", credits(7));
     world.charge(&mut worker, settle);
-    assert!(world.account().is_empty());
+    assert!(world.account().is_empty("credits"));
 }
 
 pub fn rounding_is_half_up_once_per_charge<S: Subject>(make: impl FnOnce(Catalog) -> S) {

@@ -60,9 +60,13 @@ pub fn answer(
 /// The rates of an account's plan, as its term has them.
 fn plan_rates(tx: &mut impl Tx, account: &str) -> Result<Vec<PlanRate>, StoreError> {
     let Some(term) = tx.account(account)?.and_then(Account::term).cloned() else { return Ok(Vec::new()) };
-    let catalog = tx.catalog(term.catalog)?;
-    let plan = catalog.as_ref().and_then(|catalog| catalog.plan(&term.plan));
-    Ok(plan.map(|plan| plan.rates.clone()).unwrap_or_default())
+    let Some(catalog) = tx.catalog(term.catalog)? else { return Ok(Vec::new()) };
+    let cohort = term.standing.cohort.as_ref();
+    let cohort = cohort.and_then(|name| catalog.cohorts.iter().find(|cohort| cohort.name == *name));
+    if let Some(cohort) = cohort {
+        return Ok(cohort.rates.clone());
+    }
+    Ok(catalog.plan(&term.plan).map(|plan| plan.rates.clone()).unwrap_or_default())
 }
 
 fn moment(tx: &mut impl Tx, now: Now, asker: NodeId, account: &str) -> Result<Moment, StoreError> {

@@ -1,5 +1,7 @@
 //! Events as entries: settlements charge lots, and leases that a record gives up end.
 
+use std::sync::Arc;
+
 use tariff::Micros;
 use tariff::compile::CREDITS;
 use tariff::meter::COUNT_MAX;
@@ -10,6 +12,7 @@ use super::charge::{self, Priced};
 use crate::account::Account;
 use crate::amount::less;
 use crate::command::{post, touch};
+use crate::counts;
 use crate::draw::draw;
 use crate::entry::{Charge, EntryKind, Release};
 use crate::error::StoreError;
@@ -17,6 +20,7 @@ use crate::id::{is_name, is_title};
 use crate::limits::{
     AMOUNT_MAX, BUCKET_ID_MAX, KEY_ID_MAX, MODEL_MAX, OPERATION_MAX, REQUEST_ID_MAX, TOTAL_MAX,
 };
+use crate::standing::has_turned;
 use crate::tx::{Incident, Now, Tx};
 
 /// Who reports.
@@ -55,12 +59,14 @@ pub fn settle(
             None => return Ok(Err("unknown_term")),
         }
     } else {
-        EntryKind::Release(Box::new(release((lane, seq), holder, settle, duplicate)))
+        let auth_class = auth_class(tx, settle)?;
+        let Some(account) = tx.account(id.as_str())? else { return Ok(Err("unknown_account")) };
+        EntryKind::Release(Box::new(release(account, (lane, seq), holder, (settle, auth_class), duplicate)))
     };
-    // A settlement does not change what nodes know of the account: no version to look after.
+    // A settlement does not change what nodes know of the account, unless the standing turns with it.
     crate::notice::append(tx, &id, now, [kind])?;
     count_overshoot(tx, settle);
-    if tx.account(id.as_str())?.is_some_and(Account::is_closing_lots) {
+    if tx.account(id.as_str())?.is_some_and(|account| account.is_closing_lots() || has_turned(account)) {
         touch(tx, id.as_str(), now)?;
     }
     Ok(if duplicate { Err("duplicate_request") } else { Ok(()) })
@@ -85,22 +91,24 @@ pub fn charge(
         let detail = format!("request {}: term {} is not known", settle.request, settle.term);
         tx.incident(incident(now, (lane, seq), settle, "unknown_term", detail))?;
     }
-    let priced = charge::price(&catalog, settle);
-    note_price(tx, now, (lane, seq), settle, &priced)?;
+    let auth_class = auth_class(tx, settle)?;
+    let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
+    let Some(class) = account.rules(&term).class(&settle.model).cloned() else { return Ok(None) };
+    let priced = charge::price(&catalog, &term, &class, settle);
+    note_price(tx, now, (lane, seq), (settle, charge::taken(&class, settle)), &priced)?;
     let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
     // The debt is bounded as everything is; a request beyond it would take a million others.
-    let drawn = draw(account, &term, priced.exact);
-    let debt = drawn.debt.min(less(TOTAL_MAX, account.debt));
-    let drawn = crate::draw::Drawn { debt, ..drawn };
-    let counters = tx.counters();
-    counters.charged = counters.charged.saturating_add(drawn.amount().get().into());
-    counters.debt_charged = counters.debt_charged.saturating_add(drawn.debt.get().into());
-    counters.disputed = counters.disputed.saturating_add(priced.disputed.get().into());
-    Ok(Some(Charge {
+    let drawn = draw(account, &term, &class, priced.exact);
+    let asset: Arc<str> = Arc::from(class.asset.as_str());
+    let debt = drawn.debt.min(less(TOTAL_MAX, account.owed(&asset)));
+    let receivable = drawn.receivable.min(less(TOTAL_MAX, account.receivable));
+    let drawn = crate::draw::Drawn { debt, receivable, ..drawn };
+    let mut charge = Charge {
         lane,
         seq,
         request: settle.request.clone(),
         key: settle.key.clone(),
+        auth_class,
         term: settle.term,
         model: settle.model.clone(),
         answered_model: settle.answered_model.clone(),
@@ -113,13 +121,34 @@ pub fn charge(
         holder,
         epoch: settle.lease,
         takes: settle.takes.clone(),
+        asset,
         base: less(priced.whole, priced.disputed),
+        cost: priced.cost,
         disputed: priced.disputed,
         amount: drawn.amount(),
         slices: drawn.slices,
         debt: drawn.debt,
+        receivable: drawn.receivable,
+        counts: Vec::new(),
         recovered: false,
-    }))
+    };
+    charge.counts = counts::of_charge(&term, account.rules(&term), &charge);
+    let counters = tx.counters();
+    counters.charged = counters.charged.saturating_add(charge.amount.get().into());
+    counters.debt_charged = counters.debt_charged.saturating_add(charge.debt.get().into());
+    counters.disputed = counters.disputed.saturating_add(charge.disputed.get().into());
+    Ok(Some(charge))
+}
+
+/// The class of a request's key, where the rules of its term leave some classes out (L11).
+fn auth_class(tx: &mut impl Tx, settle: &Settle) -> Result<Option<Arc<str>>, StoreError> {
+    let asks = tx.account(&settle.account)?.is_some_and(|account| {
+        account.term_of_settlement(settle.term).is_some_and(|term| !account.rules(term).exempt.is_empty())
+    });
+    if !asks {
+        return Ok(None);
+    }
+    Ok(tx.key_by_id(&settle.account, &settle.key)?.map(|key| key.auth_class))
 }
 
 /// What a settlement would be charged now, and what of it no lot could pay; nothing as [`charge`].
@@ -129,25 +158,39 @@ pub fn preview(tx: &mut impl Tx, settle: &Settle) -> Result<Option<(Micros, Micr
         return Ok(None);
     };
     let Some(catalog) = tx.catalog(term.catalog)? else { return Ok(None) };
-    let priced = charge::price(&catalog, settle);
     let Some(account) = tx.account(&settle.account)? else { return Ok(None) };
-    let drawn = draw(account, &term, priced.exact);
+    let Some(class) = account.rules(&term).class(&settle.model) else { return Ok(None) };
+    let priced = charge::price(&catalog, &term, class, settle);
+    let drawn = draw(account, &term, class, priced.exact);
     Ok(Some((drawn.amount(), drawn.debt)))
 }
 
-fn release((lane, seq): (Lane, u64), holder: NodeId, settle: &Settle, duplicate: bool) -> Release {
-    Release {
+fn release(
+    account: &Account,
+    (lane, seq): (Lane, u64),
+    holder: NodeId,
+    (settle, auth_class): (&Settle, Option<Arc<str>>),
+    duplicate: bool,
+) -> Release {
+    let mut release = Release {
         lane,
         seq,
         request: settle.request.clone(),
         key: settle.key.clone(),
+        auth_class,
+        term: settle.term,
         model: settle.model.clone(),
         outcome: settle.outcome,
         holder,
         epoch: settle.lease,
         takes: settle.takes.clone(),
         duplicate,
+        counts: Vec::new(),
+    };
+    if let Some(term) = account.term_of_settlement(settle.term) {
+        release.counts = counts::of_release(term, account.rules(term), &release);
     }
+    release
 }
 
 /// Notes the end of a record's leases.
@@ -194,10 +237,9 @@ fn note_price(
     tx: &mut impl Tx,
     now: Now,
     event: (Lane, u64),
-    settle: &Settle,
+    (settle, stated): (&Settle, Option<&Take>),
     priced: &Priced,
 ) -> Result<(), StoreError> {
-    let stated = settle.takes.iter().find(|take| names_bucket(&take.bucket, CREDITS));
     if stated.is_some_and(|take| take.used != priced.whole) {
         let counters = tx.counters();
         counters.price_mismatches = counters.price_mismatches.saturating_add(1);

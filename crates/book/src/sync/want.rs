@@ -15,10 +15,11 @@ use wire::{
 };
 
 use crate::account::{Account, Clip};
-use crate::amount::{less, minus, plus, total_stated};
+use crate::amount::{less, plus, total_stated};
 use crate::command::{post, touch};
 use crate::entry::EntryKind;
 use crate::error::StoreError;
+use crate::funds::Funds;
 use crate::id::AccountId;
 use crate::lease::{Lease, Stated};
 use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_MS, WAIT_MS_MAX};
@@ -44,9 +45,11 @@ pub fn answer(
         asked.insert(id);
         return Ok(());
     }
-    // A lease in use and nothing to explain: the node has the snapshot. Else it may lack it.
-    let is_in_use =
-        account.lease(node, want.lease, CREDITS).is_some_and(|lease| lease.granted > Micros::ZERO);
+    // Leases in use and nothing to explain: the node has the snapshot. Else it may lack it.
+    let in_use = |bucket: &str| {
+        account.lease(node, want.lease, bucket).is_some_and(|lease| lease.granted > Micros::ZERO)
+    };
+    let is_in_use = want.asks.iter().all(|ask| in_use(&ask.bucket));
     for ask in &want.asks {
         super::return_lease(tx, now, node, (&want.account, want.lease, &ask.bucket), ask.returned)?;
     }
@@ -59,19 +62,22 @@ pub fn answer(
     let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
 
     let mut desk = Desk::new(account, node, want, admission, now.up);
-    let has_room = account.leases.len() < LEASES_MAX || account.lease(node, want.lease, CREDITS).is_some();
+    let lacks = |ask: &&Ask| account.lease(node, want.lease, &ask.bucket).is_none();
+    let more = want.asks.iter().filter(lacks).count();
+    let has_room = more == 0 || account.leases.len().saturating_add(more) <= LEASES_MAX;
     if account.status == AccountStatus::Active && has_room {
         desk.serve();
     } else {
         // The snapshot in the same answer says what the standing is: the node refuses by that.
         desk.put_off();
     }
-    let Desk { pots, verdicts, clip, recall, waits, .. } = desk;
+    let Desk { funds, pots, verdicts, clip, recall, waits, .. } = desk;
 
     let leased = pots.iter().filter(|pot| pot.granted > Micros::ZERO).map(|pot| EntryKind::Leased {
         node,
         epoch: want.lease,
         bucket: pot.bucket.clone(),
+        asset: pot.asset.clone(),
         amount: plus(pot.granted, pot.behind),
     });
     let kinds: Vec<EntryKind> = leased.chain(clip.map(EntryKind::Clipped)).collect();
@@ -81,7 +87,7 @@ pub fn answer(
     if !verdicts.is_empty() || !is_in_use {
         asked.insert(id.clone());
     }
-    answer.grants.extend(pots.iter().map(|pot| pot.grant(account, node, want)));
+    answer.grants.extend(pots.iter().map(|pot| pot.grant(account, &funds, node, want)));
     answer.verdicts.extend(verdicts.into_iter().map(|(request, kind)| Verdict {
         account: want.account.clone(),
         request,
@@ -94,9 +100,11 @@ pub fn answer(
 /// What of one bucket there is to give while a want is being served.
 struct Pot {
     bucket: Arc<str>,
+    /// Whose pools pay; empty where it is a limit's.
+    asset: Arc<str>,
     ask: Micros,
-    /// Not leased to anybody.
-    capacity: Micros,
+    /// The most that may be leased yet under this lease.
+    room: Micros,
     /// Not leased to anybody before the want.
     capacity_before: Micros,
     /// Free on the node, beside what this want grants to named requests.
@@ -112,9 +120,11 @@ struct Pot {
     granted: Micros,
     need_max: Micros,
     exact: bool,
+    /// Whether the last of it may go to a request that needs more.
+    is_clipped: bool,
 }
 
-/// What other records than the asking one may still take.
+/// What other records than the asking one may still take, and it itself of other buckets of the same pools.
 #[derive(Clone, Copy)]
 struct Elsewhere {
     /// Held there, as their nodes last said.
@@ -135,6 +145,8 @@ struct Desk<'a> {
     sharers: i64,
     /// Askers have waited long enough: they are refused.
     impatient: bool,
+    /// What is leased to nobody, while the want is being served.
+    funds: Funds,
     pots: Vec<Pot>,
     verdicts: Vec<(String, VerdictKind)>,
     clip: Option<Clip>,
@@ -153,8 +165,14 @@ impl<'a> Desk<'a> {
         // Only where somebody has been waiting until a moment ago: who comes later is patient anew.
         let since = account.soft.waiting_since.filter(|_| is_waited_for(account.soft.waited_at, up));
         let waited = since.is_some_and(|since| up.saturating_sub(since) >= WAIT_MS_MAX);
-        // Only credits are rationed by lots; a bucket that is none of the account's has nothing.
-        let pots = want.asks.iter().filter(|ask| ask.bucket == CREDITS).take(1);
+        let funds = Funds::of(account);
+        let mut pots: Vec<Pot> = Vec::new();
+        for ask in &want.asks {
+            // A bucket that is none of the term's has nothing.
+            if !pots.iter().any(|pot| *pot.bucket == ask.bucket) {
+                pots.extend(Pot::new(account, &funds, node, want, ask));
+            }
+        }
         Self {
             account,
             node,
@@ -162,7 +180,8 @@ impl<'a> Desk<'a> {
             admission,
             sharers: i64::try_from(sharers.len()).unwrap_or(1).max(1),
             impatient: waited,
-            pots: pots.map(|ask| Pot::new(account, node, want, ask)).collect(),
+            funds,
+            pots,
             verdicts: Vec::new(),
             clip: None,
             recall: false,
@@ -180,7 +199,7 @@ impl<'a> Desk<'a> {
         }
         let is_short = !self.verdicts.is_empty();
         for pot in &mut self.pots {
-            pot.lease_ahead(self.sharers, is_short);
+            pot.lease_ahead(&mut self.funds, self.sharers, is_short);
         }
     }
 
@@ -194,74 +213,94 @@ impl<'a> Desk<'a> {
     fn serve_one(&mut self, request: &ParkedRequest) -> bool {
         let fits = request.needs.iter().all(|need| {
             let pot = self.pots.iter().find(|pot| *pot.bucket == need.bucket);
-            pot.is_some_and(|pot| less(need.need, pot.free) <= pot.capacity)
+            pot.is_some_and(|pot| !pot.is_short(&self.funds, need.need))
         });
-        if !fits {
-            return false;
+        if fits {
+            self.take(request, None);
         }
+        fits
+    }
+
+    /// Takes a request's holds: all that it needs, but of one bucket what it is clipped to.
+    fn take(&mut self, request: &ParkedRequest, clipped: Option<(usize, Micros)>) {
         for need in &request.needs {
-            if let Some(pot) = self.pots.iter_mut().find(|pot| *pot.bucket == need.bucket) {
-                pot.take(need.need, less(need.need, pot.free));
+            let Some(index) = self.pots.iter().position(|pot| *pot.bucket == need.bucket) else { continue };
+            let hold = clipped.filter(|(at, _)| *at == index).map_or(need.need, |(_, hold)| hold);
+            if let Some(pot) = self.pots.get_mut(index) {
+                pot.take(&mut self.funds, hold, less(hold, pot.free));
             }
         }
-        true
     }
 
     /// What a request is told that cannot be served.
     fn refuse(&mut self, request: &ParkedRequest) -> VerdictKind {
-        let short = request.needs.iter().find_map(|need| {
-            let index = self.pots.iter().position(|pot| *pot.bucket == need.bucket)?;
-            let pot = self.pots.get(index)?;
-            (less(need.need, pot.free) > pot.capacity).then_some((index, need))
-        });
-        let Some((index, need)) = short else {
+        let at = |need: &Need| self.pots.iter().position(|pot| *pot.bucket == need.bucket);
+        if request.needs.iter().any(|need| at(need).is_none()) {
             // A bucket that is none of the account's: the snapshot in the same answer says which are.
             return VerdictKind::Wait(WAIT_MS);
-        };
-        let Some(pot) = self.pots.get_mut(index) else { return VerdictKind::Wait(WAIT_MS) };
-        let available = plus(pot.capacity, pot.free);
-        let in_flight = VerdictKind::Deny(Denial {
-            bucket: need.bucket.clone(),
-            code: DenialCode::InFlight,
-            available,
-            resets_at: snapshot::resets_at(self.account),
-        });
+        }
+        let mut short: Vec<(usize, &Need)> = request
+            .needs
+            .iter()
+            .filter_map(|need| Some((at(need)?, need)))
+            .filter(|(index, need)| {
+                self.pots.get(*index).is_some_and(|pot| pot.is_short(&self.funds, need.need))
+            })
+            .collect();
+        // Of several the one that nothing can be had of: waiting for the others is in vain.
+        short.sort_by_key(|(index, _)| self.pots.get(*index).is_some_and(|pot| pot.comes_back(&self.funds)));
+        let Some((index, need)) = short.first().copied() else { return VerdictKind::Wait(WAIT_MS) };
+        let Some(pot) = self.pots.get(index) else { return VerdictKind::Wait(WAIT_MS) };
+        let available = plus(pot.capacity(&self.funds), pot.free);
+        let mut denial = snapshot::denial(self.account, &self.funds, &need.bucket, available);
+        let in_flight = |denial: Denial| VerdictKind::Deny(Denial { code: DenialCode::InFlight, ..denial });
         if pot.elsewhere.idle > Micros::ZERO {
             self.recall = true;
         }
         let coming = [pot.elsewhere.idle, pot.elsewhere.under_way, pot.under_way];
         if coming.iter().any(|amount| *amount > Micros::ZERO) {
             self.waits = true;
-            return if self.impatient { in_flight } else { VerdictKind::Wait(WAIT_MS) };
+            return if self.impatient { in_flight(denial) } else { VerdictKind::Wait(WAIT_MS) };
         }
         if pot.held > Micros::ZERO || pot.elsewhere.held > Micros::ZERO {
-            return in_flight;
+            return in_flight(denial);
         }
         if available == Micros::ZERO {
-            return VerdictKind::Deny(snapshot::empty(self.account, available));
+            return VerdictKind::Deny(denial);
         }
-        if self.admission == Admission::Full || request.needs.len() != 1 {
+        let clips = pot.is_clipped && self.admission == Admission::Clip && short.len() == 1;
+        if !clips || self.clip.is_some() || is_clip_open(self.account, &pot.bucket) {
             // Not `Empty`: a smaller request may well pass.
-            return in_flight;
+            denial.code = DenialCode::InFlight;
+            return VerdictKind::Deny(denial);
         }
-        // Nothing is held or under way anywhere: no clip can be open, and this request gets all (I9).
-        let clip = Clip {
+        // Nothing of it is held or under way anywhere, and no clip is open: this request gets all (I9).
+        self.clip = Some(Clip {
             request: request.request.clone(),
             node: self.node,
             lease: self.want.lease,
             bucket: pot.bucket.clone(),
             hold: available,
-        };
-        pot.take(available, pot.capacity);
-        self.clip = Some(clip);
+        });
+        self.take(request, Some((index, available)));
         VerdictKind::Clip(Need { bucket: need.bucket.clone(), need: available })
     }
+}
+
+/// Whether a request may yet run on a clip of another bucket: what it was granted is still out. Of the bucket
+/// itself nothing is held where this is asked.
+fn is_clip_open(account: &Account, bucket: &str) -> bool {
+    let lease = |clip: &Clip| account.lease(clip.node, clip.lease, &clip.bucket);
+    let clip = account.clip.as_ref().filter(|clip| *clip.bucket != *bucket);
+    clip.and_then(lease).is_some_and(|lease| lease.outstanding() > Micros::ZERO)
 }
 
 // === impl Pot ===
 
 impl Pot {
-    fn new(account: &Account, node: NodeId, want: &Want, ask: &Ask) -> Self {
+    /// Nothing for a bucket that is none of the term's.
+    fn new(account: &Account, funds: &Funds, node: NodeId, want: &Want, ask: &Ask) -> Option<Self> {
+        let asset = funds.asset(&ask.bucket)?;
         let needs = want.requests.iter().flat_map(|request| &request.needs);
         let needs = needs.filter(|need| need.bucket == ask.bucket).map(|need| need.need);
         let lease = account.lease(node, want.lease, &ask.bucket);
@@ -271,52 +310,72 @@ impl Pot {
         // What a lease has been granted in all has an end: a node that gives back and asks again for ever is granted
         // nothing beyond it.
         let granted = lease.map_or(Micros::ZERO, |lease| plus(lease.granted, lease.behind()));
-        let capacity = account.capacity().min(less(TOTAL_MAX, granted));
-        Self {
+        let room = less(TOTAL_MAX, granted);
+        Some(Self {
             bucket: Arc::from(ask.bucket.as_str()),
+            asset: Arc::from(asset),
             ask: ask.ask,
-            capacity,
-            capacity_before: capacity,
+            room,
+            capacity_before: funds.left(&ask.bucket).unwrap_or_default().min(room),
             free,
             held: ask.held,
             behind: lease.map_or(Micros::ZERO, Lease::behind),
             under_way: less(outstanding, plus(free, ask.held)),
-            elsewhere: Elsewhere::new(account, node, want.lease, &ask.bucket),
+            elsewhere: Elsewhere::new(account, funds, node, want.lease, &ask.bucket),
             granted: Micros::ZERO,
             need_max: needs.max().unwrap_or_default(),
             exact: false,
-        }
+            is_clipped: !asset.is_empty() || funds.is_skipped(account, &ask.bucket),
+        })
+    }
+
+    /// Not leased to anybody, as far as this lease can have it.
+    fn capacity(&self, funds: &Funds) -> Micros {
+        funds.left(&self.bucket).unwrap_or_default().min(self.room)
+    }
+
+    fn is_short(&self, funds: &Funds, need: Micros) -> bool {
+        less(need, self.free) > self.capacity(funds)
+    }
+
+    /// Whether there is something of it, here or wherever it must be waited for.
+    fn comes_back(&self, funds: &Funds) -> bool {
+        let Elsewhere { held, idle, under_way } = self.elsewhere;
+        let all = [self.capacity(funds), self.free, self.held, self.under_way, held, idle, under_way];
+        all.iter().any(|amount| *amount > Micros::ZERO)
     }
 
     /// One request takes its hold: what is free on the node, and so much more.
-    fn take(&mut self, hold: Micros, more: Micros) {
-        self.capacity = minus(self.capacity, more);
+    fn take(&mut self, funds: &mut Funds, hold: Micros, more: Micros) {
+        funds.take(&self.bucket, more);
+        self.room = less(self.room, more);
         self.granted = plus(self.granted, more);
         self.free = less(plus(self.free, more), hold);
         self.held = plus(self.held, hold);
     }
 
     /// Leases ahead: `min(ask, available / (2 n))`, unless that is less than one need (protocol §5).
-    fn lease_ahead(&mut self, sharers: i64, is_short: bool) {
+    fn lease_ahead(&mut self, funds: &mut Funds, sharers: i64, is_short: bool) {
         let share = self.capacity_before.get().checked_div(sharers.saturating_mul(2)).unwrap_or(0);
         let share = Micros(share);
         self.exact = share < self.need_max || share == Micros::ZERO;
         if self.exact || is_short {
             return;
         }
-        let ahead = less(self.ask.min(share), self.granted).min(self.capacity);
-        self.capacity = minus(self.capacity, ahead);
+        let ahead = less(self.ask.min(share), self.granted).min(self.capacity(funds));
+        funds.take(&self.bucket, ahead);
+        self.room = less(self.room, ahead);
         self.granted = plus(self.granted, ahead);
     }
 
-    fn grant(&self, account: &Account, node: NodeId, want: &Want) -> Grant {
+    fn grant(&self, account: &Account, funds: &Funds, node: NodeId, want: &Want) -> Grant {
         let lease = account.lease(node, want.lease, &self.bucket);
         Grant {
             account: want.account.clone(),
             lease: want.lease,
             bucket: self.bucket.to_string(),
             granted: lease.map_or(Micros::ZERO, |lease| lease.granted),
-            unleased: self.capacity,
+            unleased: self.capacity(funds),
             exact: self.exact,
         }
     }
@@ -325,11 +384,13 @@ impl Pot {
 // === impl Elsewhere ===
 
 impl Elsewhere {
-    fn new(account: &Account, node: NodeId, epoch: u64, bucket: &str) -> Self {
-        let of_bucket = || account.leases.iter().filter(|lease| &*lease.bucket == bucket);
+    fn new(account: &Account, funds: &Funds, node: NodeId, epoch: u64, bucket: &str) -> Self {
+        // Leases of other buckets that the same pools pay give back what this one could have.
+        let of_bucket = || account.leases.iter().filter(|lease| funds.overlap(bucket, lease));
         let held_of = |lease: &Lease| account.soft.held(lease).min(lease.outstanding());
-        let others = || of_bucket().filter(|lease| lease.node != node);
-        let earlier = of_bucket().filter(|lease| lease.node == node && lease.epoch != epoch);
+        let is_own = |lease: &&Lease| lease.node == node && &*lease.bucket == bucket;
+        let others = || of_bucket().filter(|lease| !is_own(lease));
+        let earlier = of_bucket().filter(|lease| is_own(lease) && lease.epoch != epoch);
         let held = total_stated(others().map(held_of));
         Self {
             held,
@@ -342,12 +403,16 @@ impl Elsewhere {
 /// Remembers what the node says of its record, where the record has a lease: what is kept is bounded by
 /// the leases.
 fn state(tx: &mut impl Tx, id: &str, node: NodeId, want: &Want) -> Result<(), StoreError> {
-    let leased = tx.account(id)?.is_some_and(|account| account.lease(node, want.lease, CREDITS).is_some());
-    let Some(soft) = tx.soft(id)?.filter(|_| leased) else { return Ok(()) };
-    for ask in want.asks.iter().filter(|ask| ask.bucket == CREDITS) {
+    let Some(account) = tx.account(id)? else { return Ok(()) };
+    let leased =
+        |ask: &&Ask| account.lease(node, want.lease, &ask.bucket).is_some_and(|l| *l.bucket == *ask.bucket);
+    let stated = want.asks.iter().filter(leased).map(|ask| {
         let bucket: Arc<str> = Arc::from(ask.bucket.as_str());
-        soft.state(Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held });
-    }
+        Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held }
+    });
+    let stated: Vec<Stated> = stated.collect();
+    let Some(soft) = tx.soft(id)? else { return Ok(()) };
+    stated.into_iter().for_each(|stated| soft.state(stated));
     Ok(())
 }
 

@@ -178,13 +178,18 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
                 .then(|| granted.reference.split('/').next().unwrap_or_default().to_owned()),
             ..blank(dto::EntryKind::Grant)
         }),
-        EntryKind::LotEnded { lot, pool, end, rest } => {
+        EntryKind::LotEnded { lot, pool, end, rest, .. } => {
             let kind = match end {
                 LotEnd::Expired => dto::EntryKind::Expiry,
                 LotEnd::Void => dto::EntryKind::Void,
             };
             let amount = below_zero(*rest, Micros::ZERO);
             Some(dto::Entry { amount: amount.into(), pools: vec![part(pool, *lot, amount)], ..blank(kind) })
+        }
+        EntryKind::LotTrimmed { lot, pool, amount, .. } => {
+            let amount = below_zero(*amount, Micros::ZERO);
+            let pools = vec![part(pool, *lot, amount)];
+            Some(dto::Entry { amount: amount.into(), pools, ..blank(dto::EntryKind::Expiry) })
         }
         EntryKind::Charge(charge) => Some(charged(charge, blank(dto::EntryKind::Charge))),
         EntryKind::Adjusted(adjusted) => {

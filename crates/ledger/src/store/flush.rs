@@ -138,7 +138,7 @@ fn accounts(connection: &Connection, cache: &mut Cache) -> Result<(), OpenError>
     let mut found = select.query([])?;
     while let Some(row) = found.next()? {
         let account: Account = rows::parse(&row.get::<_, String>(0)?)?;
-        let leased = i128::from(account.outstanding(CREDITS).get());
+        let leased = i128::from(account.leased(CREDITS).get());
         cache.sums.leased = cache.sums.leased.saturating_add(leased);
         cache.insert(account);
     }

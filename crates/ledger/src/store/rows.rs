@@ -3,10 +3,14 @@
 //! Charges, the many, have columns of their own, so that the journal can be read with SQL; `body`
 //! holds the rest of them. All other kinds are whole in `body`.
 
+use std::sync::Arc;
+
+use book::counts::Count;
 use book::entry::{Charge, Entry, EntryKind, Slice};
 use book::{AccountId, StoreError};
 use rusqlite::{CachedStatement, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tariff::compile::CREDITS;
 use tariff::{Micros, Usage};
 use wire::{Lane, NodeId, Outcome, Take, UsageSource, UsageStatus};
 
@@ -39,6 +43,16 @@ struct Rest<'a> {
     debt: Micros,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     recovered: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    auth_class: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asset: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cost: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receivable: Option<Micros>,
+    #[serde(default, skip_serializing_if = "<[Count]>::is_empty")]
+    counts: std::borrow::Cow<'a, [Count]>,
 }
 
 /// Inserts an entry; `lane` is the row of a charge's lane.
@@ -146,6 +160,11 @@ fn charge(row: &Row<'_>, body: &str) -> Result<Charge, StoreError> {
         disputed: rest.disputed,
         slices,
         debt: rest.debt,
+        receivable: rest.receivable.unwrap_or_default(),
+        counts: rest.counts.into_owned(),
+        auth_class: rest.auth_class,
+        asset: rest.asset.unwrap_or_else(|| Arc::from(CREDITS)),
+        cost: rest.cost.unwrap_or_default(),
         recovered: rest.recovered,
         amount: Micros(get(row, 15)?),
     })
@@ -174,6 +193,11 @@ impl<'a> Rest<'a> {
             disputed: charge.disputed,
             debt: charge.debt,
             recovered: charge.recovered,
+            auth_class: charge.auth_class.clone(),
+            asset: Some(&charge.asset).filter(|asset| &***asset != CREDITS).cloned(),
+            cost: Some(charge.cost).filter(|cost| *cost > Micros::ZERO),
+            receivable: Some(charge.receivable).filter(|owed| *owed > Micros::ZERO),
+            counts: charge.counts.as_slice().into(),
         }
     }
 }

@@ -175,7 +175,7 @@ impl Tx for SqliteTx<'_> {
         // Lists find accounts by their rows: what they look for is written down at once.
         let is_searched = match &kind {
             EntryKind::Opened { .. } | EntryKind::Status { .. } => true,
-            EntryKind::Term { term } => cached.is_none_or(|account| *account.plan() != *term.plan),
+            EntryKind::Term { term, .. } => cached.is_none_or(|account| *account.plan() != *term.plan),
             _ => false,
         };
         let prev = if kind.is_line() { known } else { 0 };
@@ -451,7 +451,7 @@ pub(super) fn fold(cache: &mut Cache, entry: &Entry) {
     }
     let Some(cached) = cache.accounts.get_mut(&entry.account) else { return };
     let sums =
-        |account: &Account| (i128::from(account.outstanding(CREDITS).get()), i128::from(account.debt.get()));
+        |account: &Account| (i128::from(account.leased(CREDITS).get()), i128::from(account.debt.get()));
     let before = sums(&cached.account);
     cached.account.apply(entry);
     let after = sums(&cached.account);

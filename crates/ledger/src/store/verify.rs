@@ -68,6 +68,8 @@ pub enum Property {
     Conservation,
     /// What holds of an account after every entry (no lot below zero, terms rise …).
     Invariant,
+    /// What a request counts towards limits is what its term says (rule 11).
+    CountsAreReckoned,
     /// Grants and returns of leases are cumulative: sums of the entries, returns never above grants.
     LeasesAreCumulative,
     /// What is written down of an account is the fold of its entries (rule 3).
@@ -204,6 +206,7 @@ impl Property {
                 "granted = available + leased + consumed + expired + voided + clawed back - debt"
             }
             Self::Invariant => "the account is sound after every entry",
+            Self::CountsAreReckoned => "requests count what their terms say",
             Self::LeasesAreCumulative => "leases are the sums of their grants and returns",
             Self::ProjectionIsFold => "what is written down is the fold of the entries",
             Self::ChargedOnce => "one original charge per request",

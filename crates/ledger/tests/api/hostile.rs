@@ -270,8 +270,9 @@ fn terms_buckets_and_times_of_nowhere_change_no_price() {
     request["now"] = json!(i64::MIN);
     assert_eq!(codes(&scene.ok(&request)), [""; 0]);
     let entries = scene.server.get("/v1/accounts/acme/entries").ok(200);
-    let times: Vec<&str> =
-        entries["data"].as_array().unwrap().iter().filter_map(|entry| entry["time"].as_str()).collect();
+    let times = entries["data"].as_array().unwrap().iter().filter_map(|entry| entry["time"].as_str());
+    // As instants: texts of them have as many digits as they need.
+    let times: Vec<jiff::Timestamp> = times.map(|time| time.parse().unwrap()).collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "the ledger's own clock posts: {times:?}");
     scene.check(count * PRICE);
 }

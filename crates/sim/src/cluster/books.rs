@@ -257,7 +257,7 @@ impl Account {
         let owed = owes(self);
         match &entry.kind {
             EntryKind::Grant(granted) => self.grant(entry, granted),
-            EntryKind::Term { term } => {
+            EntryKind::Term { term, .. } => {
                 self.terms.push((term.no, term.catalog, term.plan.to_string()));
                 self.carried += (owes(self) - owed).max(0);
             }
@@ -282,7 +282,7 @@ impl Account {
 
     fn fold_leases(&mut self, name: &str, kind: &EntryKind) -> Result<(), Broken> {
         match kind {
-            EntryKind::Leased { node, epoch, bucket, amount } if &**bucket == CREDITS => {
+            EntryKind::Leased { node, epoch, bucket, amount, .. } if &**bucket == CREDITS => {
                 self.lease(*node, *epoch).granted += amount.get();
                 let (outstanding, worth) = (self.outstanding(), self.worth());
                 ensure("I2", amount.get() > 0 && outstanding <= worth, || {

@@ -11,9 +11,9 @@ use crate::amount::{less, minus, plus, total};
 use crate::command::grant::Outcome;
 use crate::command::{post, touched};
 use crate::correction::{ADJUSTMENT, Adjusted};
-use crate::due;
 use crate::entry::{Entry, EntryKind, Slice};
 use crate::error::{Error, Refusal, StoreError};
+use crate::grants;
 use crate::id::is_name;
 use crate::limits::{AMOUNT_MAX, REFERENCE_MAX, TOTAL_MAX};
 use crate::tx::{Now, Tx};
@@ -59,7 +59,7 @@ pub fn adjust(tx: &mut impl Tx, now: Now, new: &NewAdjustment) -> Result<Outcome
     let known = account.lots.values().any(|lot| *lot.pool == new.pool);
     let adjusted = match expiry {
         Some(expiry) if new.amount > Micros::ZERO => {
-            let ends = new.expires_at.or(due::expires_at(expiry, now.wall, account.cycle.as_ref()));
+            let ends = new.expires_at.or(grants::expires_at(account, expiry, now.wall));
             add(account, new, ends)?
         }
         // Credits of a pool that left the catalog can be taken back still.
@@ -94,9 +94,10 @@ fn check(now: Now, new: &NewAdjustment) -> Result<(), Refusal> {
     check_reason(&new.reason)
 }
 
-fn blank(new: &NewAdjustment) -> Adjusted {
+fn blank(account: &Account, new: &NewAdjustment) -> Adjusted {
     Adjusted {
         pool: Arc::from(new.pool.as_str()),
+        asset: account.asset_of(&new.pool),
         amount: new.amount,
         repaid: Micros::ZERO,
         expires_at: None,
@@ -112,11 +113,12 @@ fn add(account: &Account, new: &NewAdjustment, expires_at: Option<i64>) -> Resul
         return Err(Refusal::AccountClosed);
     }
     check_lots(account, 1)?;
-    let granted = account.totals.granted.checked_add(new.amount);
+    let granted = account.totals(&account.asset_of(&new.pool)).granted.checked_add(new.amount);
     if granted.is_none_or(|granted| granted > TOTAL_MAX) {
         return Err(Refusal::invalid("amount", "carries the account beyond what it can ever be granted"));
     }
-    Ok(Adjusted { repaid: account.debt.min(new.amount), expires_at, ..blank(new) })
+    let blank = blank(account, new);
+    Ok(Adjusted { repaid: account.owed(&blank.asset).min(new.amount), expires_at, ..blank })
 }
 
 fn take(account: &Account, new: &NewAdjustment) -> Result<Adjusted, Refusal> {
@@ -136,10 +138,12 @@ fn take(account: &Account, new: &NewAdjustment) -> Result<Adjusted, Refusal> {
         let detail = format!("the pool has {has} of {wanted}: take less, or allow the rest to become debt");
         return Err(Refusal::conflict("insufficient_credits", detail));
     }
-    if plus(account.debt, rest) > TOTAL_MAX || rest > less(TOTAL_MAX, account.totals.clawed_back) {
+    let blank = blank(account, new);
+    let clawed_back = account.totals(&blank.asset).clawed_back;
+    if plus(account.owed(&blank.asset), rest) > TOTAL_MAX || rest > less(TOTAL_MAX, clawed_back) {
         return Err(Refusal::invalid("amount", "carries the account beyond what it can ever owe"));
     }
-    Ok(Adjusted { slices, debt: rest, ..blank(new) })
+    Ok(Adjusted { slices, debt: rest, ..blank })
 }
 
 /// Whether an adjustment that exists is the one that is asked for.

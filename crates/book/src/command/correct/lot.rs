@@ -7,9 +7,9 @@ use super::{check_reason, recall};
 use crate::account::{Account, Lot, LotEnd};
 use crate::command::{post, touch, touched};
 use crate::correction::Extended;
-use crate::due;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
+use crate::standing::{self, Opening};
 use crate::tx::{Now, Tx};
 
 /// Ends a lot; gives it as it was, and whether it was open. What open requests of its terms hold may still be
@@ -38,8 +38,8 @@ pub fn void(tx: &mut impl Tx, now: Now, account: &str, lot: u64) -> Result<(Lot,
 /// Requests admitted from here on do not draw the lot: they are of another term.
 fn next_term(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Option<EntryKind> {
     let term = account.term()?;
-    due::next_term(account, catalog, version, term.plan.clone(), now.wall)
-        .map(|term| EntryKind::Term { term })
+    let (plan, cycle) = (&*term.plan, account.cycle.as_ref());
+    standing::next_term(account, Opening { catalog: (catalog, version), plan, cycle, at: now.wall })
 }
 
 /// Moves the end of an open lot to a later instant, or away (nothing); gives the lot with its end.

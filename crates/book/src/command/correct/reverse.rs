@@ -14,9 +14,9 @@ use super::{check_lots, check_reason, expiry_of};
 use crate::amount::{minus, plus, total};
 use crate::command::{post, touched};
 use crate::correction::{Moved, REVERSAL, Reversed};
-use crate::due;
 use crate::entry::{Charge, Entry, EntryKind, Slice};
 use crate::error::{Error, Refusal, StoreError};
+use crate::grants;
 use crate::tx::{Now, Tx};
 
 /// What became of a reversal.
@@ -33,6 +33,7 @@ pub enum Reversal {
 struct Back {
     restored: Vec<Slice>,
     debt: Micros,
+    receivable: Micros,
     /// By pool and end.
     moved: BTreeMap<(Arc<str>, Option<i64>), Micros>,
 }
@@ -99,12 +100,17 @@ fn go_back(tx: &mut impl Tx, now: Now, account: &str, charge: &Charge) -> Result
         };
         add(&mut back, slice.pool.clone(), end, slice.amount);
     }
-    let owed = touched(tx, account, now)?.debt;
-    back.debt = charge.debt.min(owed);
+    let account_now = touched(tx, account, now)?;
+    back.debt = charge.debt.min(account_now.owed(&charge.asset));
+    back.receivable = charge.receivable.min(account_now.receivable);
     let repaid = minus(charge.debt, back.debt);
+    let repaid = plus(repaid, minus(charge.receivable, back.receivable));
     if repaid > Micros::ZERO {
         let account_now = touched(tx, account, now)?;
-        let last = account_now.term().and_then(|term| term.pools.last()).map(|pool| pool.pool.clone());
+        let term = account_now.term();
+        let mut of_asset =
+            term.into_iter().flat_map(|term| &term.pools).filter(|pool| pool.asset == charge.asset);
+        let last = of_asset.next_back().map(|pool| pool.pool.clone());
         let pool = last.ok_or_else(|| Refusal::conflict("no_pool", "the account's plan has no pool"))?;
         let end = pools_end(tx, now, account, &pool)?;
         add(&mut back, pool, end, repaid);
@@ -120,7 +126,7 @@ fn add(back: &mut Back, pool: Arc<str>, end: Option<i64>, amount: Micros) {
 /// When a lot ends that is granted to a pool now.
 fn pools_end(tx: &mut impl Tx, now: Now, account: &str, pool: &str) -> Result<Option<i64>, Error> {
     let expiry = expiry_of(tx, pool)?.unwrap_or(Expiry::CycleEnd);
-    Ok(due::expires_at(expiry, now.wall, touched(tx, account, now)?.cycle.as_ref()))
+    Ok(grants::expires_at(touched(tx, account, now)?, expiry, now.wall))
 }
 
 /// When the lot that an entry made was to end.
@@ -134,15 +140,17 @@ fn end_of_lot(kind: &EntryKind) -> Option<Option<i64>> {
 }
 
 fn kinds(of: u64, charge: &Charge, back: Back, reason: &str) -> Vec<EntryKind> {
-    let Back { restored, debt, moved } = back;
+    let Back { restored, debt, receivable, moved } = back;
     let mut lots = moved.into_iter().map(|((pool, expires_at), amount)| Moved { pool, amount, expires_at });
     let blank = Reversed {
         of,
         part: 1,
         parts: 1,
         request: charge.request.clone(),
+        asset: charge.asset.clone(),
         restored,
         debt,
+        receivable,
         moved: lots.next(),
         amount: Micros::ZERO,
         reason: reason.to_owned(),
@@ -151,6 +159,7 @@ fn kinds(of: u64, charge: &Charge, back: Back, reason: &str) -> Vec<EntryKind> {
         moved: Some(lot),
         restored: Vec::new(),
         debt: Micros::ZERO,
+        receivable: Micros::ZERO,
         ..blank.clone()
     });
     let mut all: Vec<Reversed> = std::iter::once(blank.clone()).chain(further).collect();
@@ -158,7 +167,7 @@ fn kinds(of: u64, charge: &Charge, back: Back, reason: &str) -> Vec<EntryKind> {
     for (part, reversed) in (1..).zip(&mut all) {
         let slices = reversed.restored.iter().map(|slice| slice.amount);
         let lot = reversed.moved.iter().map(|moved| moved.amount);
-        reversed.amount = total(slices.chain(lot).chain([reversed.debt]));
+        reversed.amount = total(slices.chain(lot).chain([reversed.debt, reversed.receivable]));
         (reversed.part, reversed.parts) = (part, parts);
     }
     all.into_iter().map(|reversed| EntryKind::Reversed(Box::new(reversed))).collect()

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use book::account::LotEnd;
+use book::counts::{self, Count};
 use book::entry::{Entry, EntryKind};
 use book::{Account, AccountId, StoreError, invariant, posting};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 use tariff::Micros;
+use tariff::compile::CREDITS;
 use wire::NodeId;
 
 use super::super::{failed, flush, unsql};
@@ -20,7 +22,10 @@ pub struct Folded {
     written: Option<u64>,
     /// Sums of the postings to its lots and its debt.
     posted: BTreeMap<String, i128>,
-    sums: Sums,
+    /// I1's terms, by asset.
+    sums: BTreeMap<String, Sums>,
+    /// What requests counted, by limit and window.
+    counted: BTreeMap<(String, String), i128>,
     leases: BTreeMap<(NodeId, u64, String), Leased>,
 }
 
@@ -33,6 +38,8 @@ struct Sums {
     voided: i128,
     owed: i128,
     repaid: i128,
+    /// Used on the payment method, paid or not.
+    postpaid: i128,
     clawed_back: i128,
 }
 
@@ -63,7 +70,8 @@ impl Folded {
             account: Account::empty(id.clone()),
             written,
             posted: BTreeMap::new(),
-            sums: Sums::default(),
+            sums: BTreeMap::new(),
+            counted: BTreeMap::new(),
             leases: BTreeMap::new(),
         })
     }
@@ -90,7 +98,10 @@ impl Folded {
             let sum = self.posted.entry(posting.to.into_owned()).or_default();
             *sum = sum.saturating_add(posting.amount);
         }
-        self.sums.add(entry);
+        if let Some(asset) = asset_of(&entry.kind) {
+            self.sums.entry(asset.to_owned()).or_default().add(entry);
+        }
+        self.count(report, entry);
         self.lease(report, entry);
         self.account.apply(entry);
         if let Some(broken) = invariant::broken(&self.account) {
@@ -102,11 +113,39 @@ impl Folded {
         Ok(())
     }
 
+    /// What a request counts towards limits, reckoned again under the term of its admission (rule 11).
+    fn count(&mut self, report: &mut Report, entry: &Entry) {
+        let (no, stated) = match &entry.kind {
+            EntryKind::Charge(charge) => (charge.term, &charge.counts),
+            EntryKind::Release(release) => (release.term, &release.counts),
+            _ => return,
+        };
+        let Some(term) = self.account.term_of_settlement(no) else { return };
+        let rules = self.account.rules(term);
+        let reckoned = match &entry.kind {
+            EntryKind::Charge(charge) => counts::of_charge(term, rules, charge),
+            EntryKind::Release(release) => counts::of_release(term, rules, release),
+            _ => return,
+        };
+        if reckoned != *stated {
+            let id = Some(entry.account.as_str());
+            let text = |counts: &[Count]| {
+                let all = counts.iter().map(|own| format!("{} {} {}", own.limit, own.key, own.amount));
+                all.collect::<Vec<_>>().join(", ")
+            };
+            report.note(id, Property::CountsAreReckoned, &text(&reckoned), &text(stated), &[entry.id]);
+        }
+        for count in stated {
+            let sum = self.counted.entry((count.limit.to_string(), count.key.to_string())).or_default();
+            *sum = sum.saturating_add(count.amount.get().into());
+        }
+    }
+
     /// Grants and returns of leases.
     fn lease(&mut self, report: &mut Report, entry: &Entry) {
         let id = entry.account.as_str();
         match &entry.kind {
-            EntryKind::Leased { node, epoch, bucket, amount } => {
+            EntryKind::Leased { node, epoch, bucket, amount, .. } => {
                 let lease = self.leases.entry((*node, *epoch, bucket.to_string())).or_default();
                 lease.granted = lease.granted.saturating_add(amount.get().into());
                 lease.last = entry.id;
@@ -139,6 +178,7 @@ impl Folded {
             | EntryKind::Grant(_)
             | EntryKind::LotClosed { .. }
             | EntryKind::LotEnded { .. }
+            | EntryKind::LotTrimmed { .. }
             | EntryKind::Charge(_)
             | EntryKind::Release(_)
             | EntryKind::Adjusted(_)
@@ -178,7 +218,17 @@ impl Folded {
     pub fn check(&self, report: &mut Report) {
         let (id, last) = (self.account.id.as_str(), self.account.last_entry);
         let mut posted = self.posted.clone();
-        let owed = posted.remove("debt").unwrap_or(0).saturating_neg();
+        let mut owed = |name: &str| posted.remove(name).unwrap_or(0).saturating_neg();
+        let debts: Vec<(String, i128, i128)> = self
+            .account
+            .assets()
+            .map(|asset| {
+                let name = if asset == CREDITS { "debt".to_owned() } else { format!("debt:{asset}") };
+                let owed = owed(&name);
+                (name, owed, self.account.owed(asset).get().into())
+            })
+            .collect();
+        let receivable = owed("receivable");
         let mut kept = |name: &str, posted: i128, kept: i128, entry: u64| {
             if posted != kept {
                 let (posted, kept) =
@@ -186,7 +236,15 @@ impl Folded {
                 report.note(Some(id), Property::PostedIsKept, &posted, &kept, &[entry]);
             }
         };
-        kept("debt", owed, self.account.debt.get().into(), last);
+        for (name, owed, has) in debts {
+            kept(&name, owed, has, last);
+        }
+        kept("receivable", receivable, self.account.receivable.get().into(), last);
+        for count in &self.account.used {
+            let counted = self.counted.get(&(count.limit.to_string(), count.key.to_string()));
+            let name = format!("{} in {}", count.limit, count.key);
+            kept(&name, counted.copied().unwrap_or(0), count.amount.get().into(), last);
+        }
         for (lot, has) in &self.account.lots {
             let name = format!("lot:{lot}");
             kept(&name, posted.remove(&name).unwrap_or(0), has.remaining.get().into(), *lot);
@@ -194,7 +252,7 @@ impl Folded {
         for (name, sum) in posted.iter().filter(|(name, _)| name.starts_with("lot:")) {
             kept(name, *sum, 0, last);
         }
-        self.check_conservation(report);
+        self.account.assets().for_each(|asset| self.check_conservation(report, asset));
         self.check_leases(report);
         if let Some(written) = self.written.filter(|written| *written > last) {
             let (expected, found) = (format!("up to entry {last}"), format!("up to entry {written}"));
@@ -203,18 +261,24 @@ impl Folded {
     }
 
     /// I1, with the leases as what the lots would give: available and leased are what is left in the lots.
-    fn check_conservation(&self, report: &mut Report) {
-        let lots = self.account.lots.values();
+    fn check_conservation(&self, report: &mut Report, asset: &str) {
+        let lots = self.account.lots.values().filter(|lot| *lot.asset == *asset);
         let left = lots.fold(0_i128, |sum, lot| sum.saturating_add(lot.remaining.get().into()));
-        let sums = &self.sums;
+        let none = Sums::default();
+        let sums = self.sums.get(asset).unwrap_or(&none);
         let debt = sums.owed.saturating_sub(sums.repaid);
-        let all = [left, sums.consumed, sums.expired, sums.voided, sums.clawed_back, debt.saturating_neg()];
+        let beyond = debt.saturating_add(sums.postpaid);
+        let all = [left, sums.consumed, sums.expired, sums.voided, sums.clawed_back, beyond.saturating_neg()];
         let all = all.into_iter().fold(0_i128, i128::saturating_add);
         if all == sums.granted {
             return;
         }
+        let postpaid = match sums.postpaid {
+            0 => String::new(),
+            postpaid => format!(" - {} postpaid", micros(postpaid)),
+        };
         let found = format!(
-            "{} = {} available and leased + {} consumed + {} expired + {} voided + {} clawed back - {} debt",
+            "{} = {} available and leased + {} consumed + {} expired + {} voided + {} clawed back - {} debt{postpaid}",
             micros(all),
             micros(left),
             micros(sums.consumed),
@@ -223,7 +287,8 @@ impl Folded {
             micros(sums.clawed_back),
             micros(debt),
         );
-        let expected = format!("{} granted", micros(sums.granted));
+        let of = if asset == CREDITS { String::new() } else { format!(" {asset}") };
+        let expected = format!("{}{of} granted", micros(sums.granted));
         let id = Some(self.account.id.as_str());
         report.note(id, Property::Conservation, &expected, &found, &[self.account.last_entry]);
     }
@@ -247,6 +312,18 @@ impl Folded {
     }
 }
 
+/// The asset that an entry moves, where it moves any.
+fn asset_of(kind: &EntryKind) -> Option<&str> {
+    match kind {
+        EntryKind::Grant(granted) => Some(&granted.asset),
+        EntryKind::LotEnded { asset, .. } | EntryKind::LotTrimmed { asset, .. } => Some(asset),
+        EntryKind::Charge(charge) => Some(&charge.asset),
+        EntryKind::Adjusted(adjusted) => Some(&adjusted.asset),
+        EntryKind::Reversed(reversed) => Some(&reversed.asset),
+        _ => None,
+    }
+}
+
 // === impl Sums ===
 
 impl Sums {
@@ -260,8 +337,10 @@ impl Sums {
             EntryKind::Charge(charge) => {
                 add(&mut self.consumed, charge.amount);
                 add(&mut self.owed, charge.debt);
+                add(&mut self.postpaid, charge.receivable);
             }
-            EntryKind::LotEnded { end: LotEnd::Expired, rest, .. } => add(&mut self.expired, *rest),
+            EntryKind::LotEnded { end: LotEnd::Expired, rest: lost, .. }
+            | EntryKind::LotTrimmed { amount: lost, .. } => add(&mut self.expired, *lost),
             EntryKind::LotEnded { end: LotEnd::Void, rest, .. } => add(&mut self.voided, *rest),
             EntryKind::Adjusted(adjusted) if adjusted.amount > Micros::ZERO => {
                 add(&mut self.granted, adjusted.amount);
@@ -274,6 +353,7 @@ impl Sums {
             EntryKind::Reversed(reversed) => {
                 self.consumed = self.consumed.saturating_sub(reversed.amount.get().into());
                 self.owed = self.owed.saturating_sub(reversed.debt.get().into());
+                self.postpaid = self.postpaid.saturating_sub(reversed.receivable.get().into());
             }
             EntryKind::Opened { .. }
             | EntryKind::Plan { .. }
