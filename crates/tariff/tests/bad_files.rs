@@ -44,5 +44,5 @@ fn every_text_belongs_to_a_file() {
     for entry in fs::read_dir(folder).unwrap() {
         assert!(entry.as_ref().unwrap().path().with_extension("yaml").exists(), "{entry:?}");
     }
-    assert!(files().len() > 70);
+    assert!(files().len() > 110);
 }

@@ -7,7 +7,7 @@ use super::problem::{Report, quoted};
 use super::rate::{SCOPES, patterns, scopes};
 use super::scalar::{NAME_HINT, is_name};
 use super::shape::{Field, Object, Shape, words};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use crate::catalog::{Bypass, Counted, Exempt, Limit, Measure, Model, OnExceed, Window};
 use crate::meter::Meter;
 use crate::money::Micros;
@@ -224,12 +224,10 @@ pub(super) fn bypasses(node: &Node, names: &Names<'_>, report: &mut Report) -> V
         let fields = Fields::of(node, &BYPASS, report)?;
         let pool = fields.get("pool").and_then(|node| node.reference("pool", &names.pools, report));
         let lifts = fields.get("lifts").and_then(|lifts| {
-            let words = lifts
-                .list(LIFTED.len(), report, |node, report| node.word("thing to lift", &LIFTED, report))?;
-            if words.is_empty() {
+            if matches!(&lifts.value, Value::List(items) if items.is_empty()) {
                 report.on_with(lifts, "lifts nothing", "lifts: [rates, models]");
             }
-            Some(words)
+            lifts.list(LIFTED.len(), report, |node, report| node.word("thing to lift", &LIFTED, report))
         });
         let (pool, lifts) = (pool?, lifts?);
         Some(Bypass { pool, rates: lifts.contains(&Lifted::Rates), models: lifts.contains(&Lifted::Models) })

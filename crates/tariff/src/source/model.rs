@@ -236,11 +236,11 @@ fn changes(node: &Node, report: &mut Report) -> Option<Vec<DatedPrices>> {
             if last.is_some_and(|last| from <= last) {
                 report.on_with(
                     node,
-                    "not after the one before it",
-                    "each begins where the one before it ends",
+                    "overlaps the one before it",
+                    "in the order of their dates, each date once: each holds until the next begins",
                 );
             }
-            last = Some(from);
+            last = last.max(Some(from));
             Some(from)
         });
         let price = fields.get("price").and_then(|node| prices(node, report));
