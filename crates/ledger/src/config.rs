@@ -1,7 +1,7 @@
 //! What `bursar serve` is told, checked as a whole before anything is opened.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -111,8 +111,21 @@ impl Config {
 /// # Errors
 /// [`ConfigError::File`] where it cannot be read, [`ConfigError::Catalog`] with every problem in it.
 pub fn load_catalog(path: &Path) -> Result<Catalog, ConfigError> {
-    let bytes = fs::read(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
-    tariff::source::load(bytes).map_err(|problems| {
+    read_catalog(path).map(|(catalog, _)| catalog)
+}
+
+/// Reads a catalog file, with what is allowed in it and probably not meant.
+///
+/// # Errors
+/// As those of [`load_catalog`].
+pub fn read_catalog(path: &Path) -> Result<(Catalog, Vec<tariff::source::Problem>), ConfigError> {
+    // A file beyond what may be one is not read to its end.
+    let most = u64::try_from(tariff::source::FILE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+    tariff::source::read(bytes).map_err(|problems| {
         let file = path.display().to_string();
         ConfigError::Catalog(problems.iter().map(|problem| problem.in_file(&file).to_string()).collect())
     })

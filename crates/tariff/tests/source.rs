@@ -242,7 +242,7 @@ fn a_file_above_a_mebibyte_is_refused_unread() {
     file.push_str(&"#".repeat(FILE_BYTES_MAX - file.len()));
     assert_eq!(load(&file), load(MODELSTACK));
     file.push('#');
-    assert_eq!(refused(&file)[0].message, "the file has 1048577 bytes; 1048576 are the most");
+    assert_eq!(refused(&file)[0].message, "the file is larger than 1048576 bytes, which are the most");
 }
 
 #[test]

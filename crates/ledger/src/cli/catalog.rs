@@ -1,16 +1,17 @@
-//! `bursar catalog`: check a file, say in words what a plan gets, compare two files, put one in force.
+//! `bursar catalog`: check a file, say in words what a plan gets, compare two files, put one in force, print the
+//! JSON Schema.
 
 mod diff;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
 use super::client::{Answer, ClientArgs};
 use super::failure::{Failure, Outcome};
 use super::print;
-use crate::config::{ConfigError, load_catalog};
+use crate::config::{ConfigError, load_catalog, read_catalog};
 use crate::dto::CatalogVersion;
 
 /// Check, explain, compare and publish catalog files.
@@ -19,7 +20,7 @@ pub enum Catalog {
     /// Print every problem of a catalog file
     ///
     /// Each on a line of its own, as editors and CI read them: FILE:LINE:COLUMN: PATH: message.
-    /// Exit status 2 where there is one.
+    /// Exit status 2 where there is one. What is allowed and probably not meant is said as a warning.
     #[command(after_help = "Example:\n  bursar catalog check catalog.yaml")]
     Check {
         /// The catalog, YAML or JSON
@@ -43,6 +44,11 @@ pub enum Catalog {
         /// The catalog as it is to be
         new: PathBuf,
     },
+    /// Print the JSON Schema of catalog files, for editors that complete and check them
+    ///
+    /// Editors read it from a file's first line: # yaml-language-server: $schema=catalog.schema.json
+    #[command(after_help = "Example:\n  bursar catalog schema > catalog.schema.json")]
+    Schema,
     /// Put a catalog file in force at a running ledger
     ///
     /// Accounts move to it by themselves; requests admitted before are charged by the version of their
@@ -63,17 +69,7 @@ impl Catalog {
     /// Runs the command.
     pub fn run(self) -> Outcome {
         match self {
-            Self::Check { file } => {
-                let catalog = load_catalog(&file)?;
-                let count = |n: usize, thing: &str| format!("{n} {thing}{}", if n == 1 { "" } else { "s" });
-                print::out(&format!(
-                    "{}: no problems: {}, {}, {}\n",
-                    file.display(),
-                    count(catalog.plans.len(), "plan"),
-                    count(catalog.models.len(), "model"),
-                    count(catalog.pools.len(), "pool"),
-                ))
-            }
+            Self::Check { file } => check(&file),
             Self::Show { file, plan } => {
                 let catalog = load_catalog(&file)?;
                 let known: Vec<&str> = catalog.plans.iter().map(|plan| plan.name.as_str()).collect();
@@ -90,9 +86,27 @@ impl Catalog {
                 let text = diff::text(&load_catalog(&old)?, &load_catalog(&new)?);
                 print::out(if text.is_empty() { "no difference\n" } else { &text })
             }
+            Self::Schema => print::out(&tariff::source::schema()),
             Self::Publish { file, client } => publish(file, &client),
         }
     }
+}
+
+fn check(file: &Path) -> Outcome {
+    let (catalog, warnings) = read_catalog(file)?;
+    let name = file.display().to_string();
+    let mut text = String::new();
+    for warning in &warnings {
+        text.push_str(&format!("{}\n", print::printable(&format!("{} [warning]", warning.in_file(&name)))));
+    }
+    let count = |n: usize, thing: &str| format!("{n} {thing}{}", if n == 1 { "" } else { "s" });
+    text.push_str(&format!(
+        "{name}: no problems: {}, {}, {}\n",
+        count(catalog.plans.len(), "plan"),
+        count(catalog.models.len(), "model"),
+        count(catalog.pools.len(), "pool"),
+    ));
+    print::out(&text)
 }
 
 fn publish(file: PathBuf, client: &ClientArgs) -> Outcome {

@@ -40,7 +40,7 @@ static BONUS: Object = Object {
     fields: &[
         Field::required("rate", Shape::Decimal, "The part of the amount."),
         Field::new(
-            "on",
+            "given",
             Shape::Words(occasions),
             "`every_cycle`, or `renewal_only`: not with the first cycle; `every_cycle`.",
         ),
@@ -112,14 +112,14 @@ fn grant(node: &Node, report: &mut Report) -> Option<Grant> {
     Some(Grant { bonus, once, ..plain(amount?) })
 }
 
-/// `RATE`, or `{rate, on}`.
+/// `RATE`, or `{rate, given}`. (`on` as a key is `true` to readers of older YAML.)
 fn bonus(node: &Node, report: &mut Report) -> Option<Bonus> {
     if !matches!(node.value, Value::Map(_)) {
         return Some(Bonus { rate: rate(node, report)?, on: BonusOn::EveryCycle });
     }
     let fields = Fields::of(node, &BONUS, report)?;
     let rate = fields.get("rate").and_then(|node| rate(node, report));
-    let on = fields.or("on", BonusOn::default(), |node| node.word("occasion", &OCCASIONS, report));
+    let on = fields.or("given", BonusOn::default(), |node| node.word("occasion", &OCCASIONS, report));
     Some(Bonus { rate: rate?, on: on? })
 }
 

@@ -81,6 +81,7 @@ pub(super) static DOCUMENT: Object = Object {
             Shape::Map("programme", &Shape::Of(&cohort::PROGRAMME)),
             "Models for nothing, for accounts that are enrolled.",
         ),
+        Field::new("$schema", Shape::Text, "The JSON Schema of this file, for editors; not read."),
     ],
 };
 

@@ -108,7 +108,7 @@ pub(super) static COUPON: Object = Object {
     name: "coupon",
     about: "Something off the price of a plan, for those who enter the code.",
     fields: &[
-        Field::required("off", Shape::Decimal, "The part of the price that falls away: 0.5 is half."),
+        Field::required("discount", Shape::Decimal, "The part of the price that falls away: 0.5 is half."),
         Field::new("first_payment", Shape::Flag, "Only where nothing was paid before; false."),
         Field::new(
             "until",
@@ -234,7 +234,7 @@ pub(super) fn coupons(node: &Node, report: &mut Report) -> Vec<Coupon> {
             report.add(entry.mark, &entry.node.path, message, Some(CODE_HINT.to_owned()));
         }
         let Some(fields) = Fields::of(&entry.node, &COUPON, report) else { continue };
-        let off = fields.get("off").and_then(|node| node.part("0.5 is half off", report));
+        let off = fields.get("discount").and_then(|node| node.part("0.5 is half off", report));
         let first_payment = fields.or("first_payment", false, |node| node.flag(report));
         let until = fields.or("until", None, |node| node.or_null(|node| node.instant(report)));
         if let (true, Some(off), Some(first_payment), Some(until)) = (sound, off, first_payment, until) {

@@ -23,10 +23,6 @@ pub fn schema() -> String {
         "definitions": kinds,
     });
     if let (Value::Object(schema), Value::Object(mut root)) = (&mut schema, root) {
-        // Editors are pointed to the schema by the file itself.
-        if let Some(Value::Object(properties)) = root.get_mut("properties") {
-            properties.insert("$schema".to_owned(), json!({"type": "string", "description": "This schema."}));
-        }
         schema.append(&mut root);
     }
     format!("{schema:#}\n")
@@ -122,3 +118,7 @@ fn number(digits: usize) -> Value {
 
 /// The kind of mapping whose keys are the meters.
 const METER: &str = "meter";
+
+#[cfg(test)]
+#[path = "schema_test.rs"]
+mod tests;

@@ -48,7 +48,7 @@ pub(super) struct Entry {
 /// The file's root; nothing where the text is no document, which is then in the report.
 pub(super) fn parse(file: &[u8], report: &mut Report) -> Option<Node> {
     if file.len() > FILE_BYTES_MAX {
-        let message = format!("the file has {} bytes; {FILE_BYTES_MAX} are the most", file.len());
+        let message = format!("the file is larger than {FILE_BYTES_MAX} bytes, which are the most");
         report.add(Mark::START, "", message, None);
         return None;
     }

@@ -1,0 +1,84 @@
+//! Models and their prices in words.
+
+use tariff::catalog::{Model, Plan, Stated};
+use tariff::{Meter, Micros, Prices, Ratio};
+
+use super::phrase::{instant, joined, meter_name};
+use super::{Facts, fact};
+
+/// What a model or flat-price operation says.
+pub fn model(model: &Model) -> Facts {
+    let mut facts = vec![fact("price", price(&model.prices, &model.asset))];
+    facts.extend(variants(model, "price"));
+    facts.extend(
+        model.stated.iter().map(|stated| (format!("asked for {}", meter_name(stated.meter)), asked(stated))),
+    );
+    let later = model.dated.iter();
+    facts.extend(
+        later.map(|own| (format!("price from {}", instant(own.from)), price(&own.prices, &model.asset))),
+    );
+    facts.extend(model.cost.as_ref().map(|cost| fact("the provider takes", price(cost, "USD"))));
+    facts.extend(model.provider.as_ref().map(|provider| fact("provider", provider)));
+    if !model.aliases.is_empty() {
+        facts.push(fact("aliases", model.aliases.join(", ")));
+    }
+    facts.push(fact("held without a bound", format!("{} output tokens", model.max_output_default)));
+    facts.extend(model.feature.as_ref().map(|feature| fact("needs", feature)));
+    facts
+}
+
+/// What a model costs on a plan.
+pub fn offer(plan: &Plan, model: &Model) -> Facts {
+    if let Some(own) = plan.prices.get(&model.name) {
+        return vec![(model.name.clone(), price(own, &model.asset))];
+    }
+    let mut facts = vec![(model.name.clone(), price(&model.prices, &model.asset))];
+    facts.extend(variants(model, &format!("  {}", model.name)));
+    let later = model.dated.iter();
+    let later = later.map(|own| (format!("  from {}", instant(own.from)), price(&own.prices, &model.asset)));
+    facts.extend(later);
+    facts
+}
+
+fn variants<'m>(model: &'m Model, name: &'m str) -> impl Iterator<Item = (String, String)> + 'm {
+    model.variants.iter().map(move |variant| {
+        let conditions =
+            variant.when.iter().map(|(parameter, values)| format!("{parameter} {}", values.join(" or ")));
+        let conditions: Vec<String> = conditions.collect();
+        let text = format!("{}, with {}", price(&variant.prices, &model.asset), joined(&conditions));
+        (format!("{name} ({})", variant.name), text)
+    })
+}
+
+fn asked(stated: &Stated) -> String {
+    match &stated.parameter {
+        None => format!("{} each time", stated.default),
+        Some(parameter) => {
+            format!("by `{parameter}`, {} where it is not said, at most {}", stated.default, stated.max)
+        }
+    }
+}
+
+/// A price list.
+pub fn price(prices: &Prices, asset: &str) -> String {
+    if prices.is_free() {
+        return "free".to_owned();
+    }
+    // Micro-credits for one token are credits for a million; other units are sold by the piece.
+    let unit = |(meter, unit): (Meter, Ratio)| {
+        let name = meter_name(meter);
+        if name.ends_with("tokens") {
+            return format!("{unit} for 1M {name}");
+        }
+        let one = unit.checked_div(Ratio::whole(Micros::PER_CREDIT.unsigned_abs())).unwrap_or(unit);
+        format!("{one} for {}", one_of(&name))
+    };
+    let units: Vec<String> = prices.iter().map(unit).collect();
+    format!("{} ({asset})", units.join(", "))
+}
+
+fn one_of(name: &str) -> String {
+    let one = name.strip_suffix('s').unwrap_or(name);
+    let article = if one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {one}")
+}
