@@ -55,6 +55,8 @@ pub struct Record {
     pub beyond: (u64, i64),
     /// True: near zero; what a request leaves over goes back at once.
     pub exact: bool,
+    /// True: the ledger was told of holds, and has not been told since that none are left.
+    pub told_held: bool,
     /// Rises whenever the ledger says who else takes tokens of its rates; 0 = it has not said.
     pub turn: u64,
     /// Who refills them.
@@ -185,6 +187,7 @@ impl Record {
             marks: 0,
             beyond: (0, 0),
             exact: false,
+            told_held: false,
             turn: 0,
             mode: RateMode::Unknown,
             handed_over: false,
@@ -278,6 +281,7 @@ impl Record {
         }
         let ended = self.clone();
         self.epoch = now_us.max(self.epoch.saturating_add(1));
+        self.told_held = false;
         for cell in &mut self.cells {
             (cell.granted, cell.returned, cell.used, cell.held) = (0, 0, 0, 0);
         }
@@ -404,7 +408,10 @@ impl Record {
             RateMode::Leased => 2,
         };
         let handed_over = u64::from(self.handed_over);
-        word(self.open << 8 | u64::from(self.exact) << 7 | handed_over << 6 | mode << 4 | why);
+        let told_held = u64::from(self.told_held);
+        word(
+            self.open << 8 | u64::from(self.exact) << 7 | handed_over << 6 | mode << 4 | told_held << 3 | why,
+        );
         word(denied.map_or(0, |denied| denied.tag));
         word(denied.map_or(0, |denied| denied.until_us));
         word(denied.map_or(0, |denied| denied.available.cast_unsigned()));
@@ -459,7 +466,7 @@ impl Record {
             2 => RateMode::Leased,
             _ => RateMode::Unknown,
         };
-        let denial = match flags & 0xF {
+        let denial = match flags & 0x7 {
             1 => denial(Why::Empty),
             2 => denial(Why::InFlight),
             3 => denial(Why::Limit),
@@ -494,6 +501,7 @@ impl Record {
             };
         }
         let (open, exact, handed_over) = (flags >> 8, flags & 0x80 != 0, flags & 0x40 != 0);
+        let told_held = flags & 0x8 != 0;
         let account = account.to_owned();
         Some(Self {
             account,
@@ -508,6 +516,7 @@ impl Record {
             marks,
             beyond,
             exact,
+            told_held,
             turn,
             mode,
             handed_over,
@@ -544,7 +553,7 @@ mod tests {
     fn it_survives_its_encoding() {
         let mut record = with(i64::MAX);
         record.denial = Some(Denied { tag: 9, why: Why::InFlight, until_us: 5, available: -3 });
-        record.exact = true;
+        (record.exact, record.told_held) = (true, true);
         record.open = 3;
         record.set_rate(4, 99, 0);
         let bytes = record.encode();

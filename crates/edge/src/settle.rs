@@ -216,6 +216,10 @@ impl Edge {
         if settled.exact {
             self.return_exact(shared, account, node);
         }
+        if settled.at_rest {
+            // What it was told last may have overtaken this settlement, or been overtaken by it.
+            self.low.insert(account.into());
+        }
         self.close_evicted(shared, settled.ended, now);
     }
 
@@ -330,6 +334,9 @@ fn settling_lane<'a>(
 pub(crate) struct SettledRecord {
     /// It is in exact mode: its rest goes back at once.
     exact: bool,
+    /// Nothing is held any more, and the ledger was told otherwise last. In exact mode the rest that goes back
+    /// says so.
+    at_rest: bool,
     /// The record as it was, where its leases have ended.
     ended: Option<Record>,
 }
@@ -350,7 +357,9 @@ pub(crate) fn settle_record(
         }
         record.settle(takes, now.mono_us);
         let ended = record.end_overdrawn(now.mono_us);
-        (Some(SettledRecord { exact: record.exact && ended.is_none(), ended }), Fate::Store)
+        let exact = record.exact && ended.is_none();
+        let at_rest = record.open == 0 && record.told_held && !record.exact;
+        (Some(SettledRecord { exact, at_rest, ended }), Fate::Store)
     });
     settled.ok().flatten()
 }

@@ -151,3 +151,41 @@ fn a_worker_that_has_rested_asks_before_it_refuses() {
         world.check_at_rest();
     }
 }
+
+/// A call that states a hold is overtaken on its way by the settlement, which another worker reports: the ledger took
+/// what it came to know of late for what was so, and told other nodes that the rest was in use.
+#[test]
+fn a_statement_that_a_settlement_has_overtaken_is_made_anew() {
+    let mut world = World::new(2, "hold");
+    world.account("a", "max");
+    for worker in [0, 1] {
+        let stream = world.chat(worker, "a", &ask(SONNET, 10));
+        world.answer(stream, 200, &usage(10, 10));
+    }
+    world.pass(2_000);
+    let stream = world.chat(0, "a", &ask(SONNET, 10_000));
+    assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded));
+    world.pass(700);
+    // A hold beyond the lease: worker 1 asks for more, and its call is slow.
+    let second = world.node.chat(1, "a", &ask(SONNET, 3_000_000));
+    let late: Vec<_> = std::mem::take(&mut world.node.outbox);
+    assert!(late.iter().any(|call| String::from_utf8_lossy(&call.body).contains("\"held\"")), "a want");
+    world.leave(second);
+    world.answer(stream, 200, &usage(10, 10));
+    world.pass(500);
+    assert_eq!(world.charges("a"), 3);
+    for call in late {
+        let request: wire::SyncRequest = serde_json::from_slice(&call.body).expect("a sync request");
+        let now = world.book_now();
+        let response = book::sync::sync(&mut world.book, now, &request).expect("an answer");
+        let body = serde_json::to_vec(&response).expect("JSON");
+        let answer = edge::CallAnswer { status: 200, marked: true, body: &body };
+        world.node.hear(call.worker, call.kind, Some(answer));
+        world.run();
+    }
+    let held = |world: &World| world.book.accounts["a"].held("credits").get();
+    assert!(held(&world) > 0, "it has overtaken nothing");
+    world.pass(2_000);
+    assert_eq!(held(&world), 0);
+    world.check_at_rest();
+}

@@ -163,9 +163,10 @@ impl Edge {
             let changed = self.records.change_or_create(shared, &account, node, now.mono_us, |record| {
                 if record.refill_us > now.mono_us {
                     record.waiting |= waiting;
-                    return Err(record.refill_us);
+                    return Err((record.refill_us, record.open == 0 && record.told_held && !record.exact));
                 }
                 record.refill_us = refill_us;
+                record.told_held = record.open > 0;
                 let (lease, cells) = asks(record, now.mono_us);
                 Ok((lease, cells, rate_state(record, policy.as_deref(), since, tokens, now)))
             });
@@ -181,7 +182,12 @@ impl Edge {
                     }
                     wants.push(Want { account: account.into(), lease, asks, rates, requests });
                 }
-                Err(until_us) => drop(blocked.insert(account, until_us)),
+                Err((until_us, at_rest)) => {
+                    if at_rest {
+                        self.low.insert(account.clone());
+                    }
+                    blocked.insert(account, until_us);
+                }
             }
         }
         self.block(&blocked);
