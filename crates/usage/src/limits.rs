@@ -14,6 +14,20 @@ pub const MODEL_BYTES_MAX: usize = 256;
 /// Members of a request's top-level object.
 pub const MEMBERS_MAX: usize = 64;
 
+/// Objects within one another that a path of a parameter may lead through.
+pub const NOTED_DEPTH: usize = 4;
+
+/// Bytes of the path of a parameter.
+pub const NOTED_PATH_MAX: usize = 128;
+
+/// Bytes of a text that a parameter may have as its value.
+pub const NOTED_TEXT_MAX: usize = 64;
+
+/// Members below the top level that are noted, and bytes of paths and texts from which on no more are.
+pub const NOTED_MAX: usize = 256;
+/// See [`NOTED_MAX`].
+pub const NOTED_BYTES_MAX: usize = 16 * 1024;
+
 /// Answers that one request may ask for (`n`), and choices of an answer that are told apart.
 pub const CHOICES_MAX: u32 = 128;
 

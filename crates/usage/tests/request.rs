@@ -357,3 +357,70 @@ proptest! {
         prop_assert_eq!(scan_at(&bytes, &cuts), scan_cut(&bytes, &[]));
     }
 }
+
+#[test]
+fn members_are_found_by_their_paths() {
+    use usage::request::Member;
+    let body = r#"{"model":"m","n":3,"input":{"size":"1024x1024","deep":{"fps":24.0,"loop":true}},
+        "images":[{"size":"x"},["a",{"size":"y"}],null,4],"none":null,"empty":[],"stream_options":{"x":{"y":5}},
+        "input.size":"other","messages":[{"content":{"size":"z"}}]}"#;
+    assert_no_cut_matters(body.as_bytes());
+    let facts = facts(body);
+    for (path, expected) in [
+        ("n", Member::Whole(3)),
+        ("input", Member::Object),
+        ("input.size", Member::Text("1024x1024")),
+        ("input.deep.fps", Member::OtherNumber),
+        ("input.deep.loop", Member::Flag(true)),
+        ("images", Member::List(4)),
+        ("images.size", Member::Absent),
+        ("none", Member::Absent),
+        ("empty", Member::List(0)),
+        ("stream_options.x.y", Member::Whole(5)),
+        ("messages", Member::List(1)),
+        ("messages.content.size", Member::Absent),
+        ("size", Member::Absent),
+        ("", Member::Absent),
+    ] {
+        assert_eq!(facts.member(path), Ok(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_member_that_upstreams_could_disagree_on_is_unclear() {
+    use usage::request::{Member, Unclear};
+    for (body, path, expected) in [
+        (r#"{"a":{"b":1,"b":2}}"#, "a.b", Err(Unclear::Twice)),
+        (r#"{"a":{"b":1,"B":2}}"#, "a.b", Err(Unclear::Twice)),
+        (r#"{"a":{"b":{"c":1},"b":2}}"#, "a.b.c", Err(Unclear::Twice)),
+        (r#"{"a":{"B":1}}"#, "a.b", Err(Unclear::Misspelled)),
+        (r#"{"Size":1}"#, "size", Err(Unclear::Misspelled)),
+        (r#"{"\u017fize":1}"#, "size", Err(Unclear::Misspelled)),
+        (r#"{"A":{"b":1}}"#, "a.b", Err(Unclear::Misspelled)),
+        (r#"{"imageSize":1}"#, "imageSize", Ok(Member::Whole(1))),
+        (r#"{"a":{"b":1}}"#, "a.b.c", Ok(Member::Absent)),
+    ] {
+        assert_eq!(facts(body).member(path), expected, "{body}");
+    }
+}
+
+#[test]
+fn nested_members_are_noted_within_bounds() {
+    use usage::limits::{NOTED_MAX, NOTED_TEXT_MAX};
+    use usage::request::{Member, Unclear};
+    let many: Vec<String> = (0..=NOTED_MAX).map(|n| format!("\"m{n}\":1")).collect();
+    let facts_of = |members: &[String]| facts(&format!("{{\"a\":{{{}}},\"b\":2}}", members.join(",")));
+    assert_eq!(facts_of(&many[1..]).member("a.m2"), Ok(Member::Whole(1)));
+    let too_many = facts_of(&many);
+    assert_eq!(too_many.member("a.m2"), Err(Unclear::Lost), "what came later may be the same again");
+    assert_eq!(too_many.member("b"), Ok(Member::Whole(2)), "the top is always whole");
+    let text = |length: usize| facts(&format!("{{\"a\":\"{}\"}}", "x".repeat(length)));
+    assert_eq!(text(NOTED_TEXT_MAX).member("a"), Ok(Member::Text(&"x".repeat(NOTED_TEXT_MAX))));
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(NOTED_TEXT_MAX + 1));
+    assert_eq!(facts(&long).member("a"), Ok(Member::LongText));
+    assert_no_cut_matters(long.as_bytes());
+    let deep = facts(r#"{"a":{"b":{"c":{"d":1,"e":{"f":2}}}}}"#);
+    assert_eq!(deep.member("a.b.c.d"), Ok(Member::Whole(1)));
+    assert_eq!(deep.member("a.b.c.e"), Ok(Member::Object));
+    assert_eq!(deep.member("a.b.c.e.f"), Err(Unclear::Lost), "deeper than any path");
+}

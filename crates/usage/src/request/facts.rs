@@ -1,5 +1,7 @@
 //! The facts of one request body, with the places where it may be edited.
 
+use super::noted::{Member, Noted, Unclear};
+
 /// Bytes of the body from `start` up to, but not including, `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -53,12 +55,22 @@ pub struct RequestFacts {
     pub object_start: u64,
     /// Whether the body is an object without members.
     pub is_empty_object: bool,
+    /// Whatever else a catalog may refer to.
+    pub noted: Noted,
 }
 
 impl RequestFacts {
     /// The bounds on output tokens that the client gave.
     pub fn bounds(&self) -> impl Iterator<Item = Bounded> + '_ {
         [self.max_tokens, self.max_completion_tokens, self.max_output_tokens].into_iter().flatten()
+    }
+
+    /// What stands under a path of members joined by dots.
+    ///
+    /// # Errors
+    /// [`Unclear`] where upstreams could disagree on that.
+    pub fn member(&self, path: &str) -> Result<Member<'_>, Unclear> {
+        self.noted.member(path)
     }
 
     /// The largest bound given: which of several the provider obeys is not known, so the hold takes this one.

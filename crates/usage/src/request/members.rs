@@ -1,6 +1,7 @@
 //! The members of a request that matter: their types, their ranges, and that none stands twice.
 
 use super::facts::{Bounded, RequestFacts, Span};
+use super::noted::Value;
 use super::{RequestError, unique::Unique};
 use crate::json::{Container, Literal, Name, Number, Visitor};
 use crate::limits::{CHOICES_MAX, COUNT_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX};
@@ -146,12 +147,15 @@ impl Visitor for Members {
 
     #[inline]
     fn wants_name(&self) -> bool {
-        self.depth == 1 || (self.in_options && self.depth == 2)
+        self.depth == 1 || (self.in_options && self.depth == 2) || self.facts.noted.follows(self.depth)
     }
 
     fn name(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        if self.facts.noted.follows(self.depth) {
+            self.facts.noted.name(name.bytes, name.whole);
+        }
         if self.depth != 1 {
-            return self.option(name);
+            return if self.in_options && self.depth == 2 { self.option(name) } else { Ok(()) };
         }
         self.facts.is_empty_object = false;
         self.unique.insert(name)?;
@@ -161,6 +165,7 @@ impl Visitor for Members {
 
     fn open(&mut self, container: Container, at: u64) -> Result<(), RequestError> {
         let begin = at.saturating_add(1);
+        self.facts.noted.open(self.depth, container == Container::Object);
         match (self.depth, self.member.take()) {
             (0, _) if container == Container::Object => {
                 self.facts.object_start = begin;
@@ -180,6 +185,7 @@ impl Visitor for Members {
     }
 
     fn close(&mut self, end: u64) -> Result<(), RequestError> {
+        self.facts.noted.close(self.depth);
         self.depth = self.depth.saturating_sub(1);
         if self.in_options && self.depth == 1 {
             self.in_options = false;
@@ -191,10 +197,14 @@ impl Visitor for Members {
 
     #[inline]
     fn begin_text(&mut self) -> bool {
-        self.member == Some(Member::Model)
+        self.member == Some(Member::Model) || self.facts.noted.begin_text(self.depth)
     }
 
     fn text(&mut self, piece: &[u8]) -> Result<(), RequestError> {
+        if self.member != Some(Member::Model) {
+            self.facts.noted.text(piece);
+            return Ok(());
+        }
         // One byte more than allowed shows that it is too long; said at its end, after what is worse.
         let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model.len());
         self.model.extend_from_slice(piece.get(..room).unwrap_or(piece));
@@ -202,6 +212,7 @@ impl Visitor for Members {
     }
 
     fn string(&mut self) -> Result<(), RequestError> {
+        self.facts.noted.end_text();
         match self.scalar()? {
             None => Ok(()),
             Some(Member::Model) if self.model.len() > MODEL_BYTES_MAX => Err(RequestError::ModelTooLong),
@@ -215,6 +226,11 @@ impl Visitor for Members {
     }
 
     fn number(&mut self, number: Number, span: Span) -> Result<(), RequestError> {
+        let value = match number {
+            Number::Integer(value) => Value::Whole(value),
+            Number::TooLarge | Number::Negative | Number::Fraction => Value::OtherNumber,
+        };
+        self.facts.noted.scalar(self.depth, value);
         let Some(member) = self.scalar()? else {
             return Ok(());
         };
@@ -231,13 +247,14 @@ impl Visitor for Members {
     }
 
     fn literal(&mut self, literal: Literal, span: Span) -> Result<(), RequestError> {
-        let Some(member) = self.scalar()? else {
-            return Ok(());
-        };
         let said = match literal {
             Literal::True => Some(true),
             Literal::False => Some(false),
             Literal::Null => None,
+        };
+        self.facts.noted.scalar(self.depth, said.map_or(Value::Null, Value::Flag));
+        let Some(member) = self.scalar()? else {
+            return Ok(());
         };
         match member {
             Member::Stream => self.facts.stream = said == Some(true),
@@ -256,19 +273,28 @@ impl Visitor for Members {
 }
 
 /// The name in lower case, with the two characters beyond ASCII that Unicode folds to ASCII letters.
-fn fold_case<'a>(name: &[u8], folded: &'a mut [u8; NAME_BYTES_MAX]) -> &'a [u8] {
-    let mut rest = name;
+fn fold_case<'a>(name: &[u8], into: &'a mut [u8; NAME_BYTES_MAX]) -> &'a [u8] {
     let mut len = 0_usize;
-    for slot in folded.iter_mut() {
-        (*slot, rest) = match rest {
-            [] => break,
+    for (slot, byte) in into.iter_mut().zip(folded(name)) {
+        *slot = byte;
+        len = len.saturating_add(1);
+    }
+    into.get(..len).unwrap_or_default()
+}
+
+/// The bytes of a name in lower case.
+pub(super) fn folded(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        let byte;
+        (byte, rest) = match rest {
+            [] => return None,
             [0xc5, 0xbf, after @ ..] => (b's', after), // U+017F, long s
             [0xe2, 0x84, 0xaa, after @ ..] => (b'k', after), // U+212A, Kelvin sign
             [byte, after @ ..] => (byte.to_ascii_lowercase(), after),
         };
-        len = len.saturating_add(1);
-    }
-    folded.get(..len).unwrap_or_default()
+        Some(byte)
+    })
 }
 
 const INCLUDE_USAGE_PATH: &str = "stream_options.include_usage";

@@ -7,6 +7,7 @@ pub mod edit;
 mod error;
 mod facts;
 mod members;
+mod noted;
 mod scanner;
 mod unique;
 
@@ -14,4 +15,5 @@ pub use crate::json::FaultKind;
 pub use edit::Edit;
 pub use error::RequestError;
 pub use facts::{Bounded, RequestFacts, Span};
+pub use noted::{Member, Noted, Unclear};
 pub use scanner::RequestScanner;
