@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use codec::Write;
-use tariff::{Help, Policy, Rate, Unit, glob};
+use tariff::{Bucket, Help, Policy, Rate, glob};
 use wire::id::tag;
 use wire::{AccountStatus, Denial, Digest, KeyEntry, Snapshot};
 
@@ -56,8 +56,8 @@ pub struct ClassBucket<'a> {
     pub tag: u64,
     /// Its id.
     pub id: &'a Rc<str>,
-    /// What one unit is.
-    pub unit: Unit,
+    /// As the policy has it.
+    pub bucket: &'a Bucket,
 }
 
 impl Compiled {
@@ -75,10 +75,9 @@ impl Compiled {
         let class = self.policy.classes.iter().find(|class| glob::matches_any(&class.models, model));
         let ids: &[String] = class.map_or(&[], |class| &class.buckets);
         let all = self.policy.buckets.iter().zip(self.tags.iter().zip(&self.ids));
-        let exempt =
-            move |own: &tariff::Bucket| own.unless_auth_class.iter().any(|class| class == auth_class);
+        let exempt = move |own: &Bucket| own.unless_auth_class.iter().any(|class| class == auth_class);
         let taken = all.filter(move |(bucket, _)| ids.contains(&bucket.id) && !exempt(bucket));
-        taken.map(|(bucket, (tag, id))| ClassBucket { tag: *tag, id, unit: bucket.unit })
+        taken.map(|(bucket, (tag, id))| ClassBucket { tag: *tag, id, bucket })
     }
 
     /// The rates that count a request for this model; none where the plan bypasses them (P10).
@@ -100,11 +99,27 @@ impl Compiled {
         self.policy.rates.iter().filter(|_| !self.policy.bypass_rates)
     }
 
+    /// The bucket that a tag stands for.
+    #[must_use]
+    pub fn bucket(&self, tag: u64) -> Option<&Bucket> {
+        let place = self.tags.iter().position(|own| *own == tag)?;
+        self.policy.buckets.get(place)
+    }
+
     /// The id of a bucket that a tag stands for.
     #[must_use]
     pub fn bucket_id(&self, tag: u64) -> Option<&str> {
-        let place = self.tags.iter().position(|own| *own == tag)?;
-        self.policy.buckets.get(place).map(|bucket| bucket.id.as_str())
+        self.bucket(tag).map(|bucket| bucket.id.as_str())
+    }
+
+    /// Whether every request by a key of this class takes of a bucket, whatever its model.
+    #[must_use]
+    pub fn is_taken_by_all(&self, tag: u64, auth_class: &str) -> bool {
+        let Some(bucket) = self.bucket(tag) else {
+            return false;
+        };
+        let exempt = bucket.unless_auth_class.iter().any(|class| class == auth_class);
+        !exempt && self.policy.classes.iter().all(|class| class.buckets.contains(&bucket.id))
     }
 }
 

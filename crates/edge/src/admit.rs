@@ -13,7 +13,7 @@ use crate::account::{Account, KeyState};
 use crate::config::HeaderMode;
 use crate::edge::Edge;
 use crate::limits::RING_SPARE;
-use crate::pricing::Priced;
+use crate::parameter::Parameters;
 use crate::record::Need;
 use crate::refuse;
 use crate::reply::Refusal;
@@ -144,16 +144,25 @@ impl Edge {
         let Some(model) = catalog.model(asked).cloned() else {
             return Next::Refusal(refuse::unknown_model(asked));
         };
-        if let Some(refusal) = closed_to(&key, &account, asked, &model) {
+        if let Some(refusal) = closed_to(&key, &account, asked, &model.base.model) {
             return self.refuse_by(&account, refusal, now);
         }
+        let parameters = Parameters::new(&catalog, request.body.facts.as_ref());
+        if let Err(refusal) = parameters.within(&account) {
+            return self.refuse_by(&account, refusal, now);
+        }
+        let priced = parameters.priced(&model, account.policy.policy.card.as_deref());
+        let priced = match priced.and_then(|priced| Ok((parameters.stated(&priced)?, priced))) {
+            Ok((stated, priced)) => (priced, stated),
+            Err(refusal) => return Next::Refusal(refusal),
+        };
         if !self.may_admit(now) && !self.may_go_beyond(request, now) {
             return Next::Ledger(Reason::Liveness, Vec::new());
         }
         if !self.has_ring_room(shared, now) {
             return Next::Refusal(refuse::ring_full());
         }
-        self.hold(shared, request, &key, &account, model, now)
+        self.hold(shared, request, &key, &account, priced, now)
     }
 
     /// A refusal by what is known of an account, or the question whether that is still so.
@@ -181,12 +190,12 @@ impl Edge {
 }
 
 /// Gates of the key and of the plan.
-fn closed_to(key: &Arc<KeyEntry>, account: &Account, asked: &str, model: &Priced) -> Option<Refusal> {
+fn closed_to(key: &Arc<KeyEntry>, account: &Account, asked: &str, model: &str) -> Option<Refusal> {
     let named =
-        |patterns: &[String]| glob::matches_any(patterns, &model.name) || glob::matches_any(patterns, asked);
+        |patterns: &[String]| glob::matches_any(patterns, model) || glob::matches_any(patterns, asked);
     if key.models.as_ref().is_some_and(|models| !named(models)) {
         return Some(refuse::forbidden_model(asked));
     }
-    let gate = account.policy.policy.gates.iter().find(|gate| glob::matches_any(&gate.models, &model.name));
+    let gate = account.policy.policy.gates.iter().find(|gate| glob::matches_any(&gate.models, model));
     gate.map(|gate| refuse::plan_required(account, gate, asked))
 }

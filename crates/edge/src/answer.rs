@@ -81,6 +81,7 @@ impl Edge {
         let Some(request) = self.requests.get_mut(&context) else {
             return Verdict::go();
         };
+        let dialect = dialect(&request.operation);
         let answer = &mut request.answer;
         answer.bytes = answer.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
         let mut verdict = Verdict::go();
@@ -90,12 +91,11 @@ impl Edge {
             return verdict;
         }
         let piece = if size == 0 { Vec::new() } else { read(0, size) };
-        if let Some(first) =
-            piece.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| answer.undecided)
-        {
+        let first = piece.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| answer.undecided);
+        if let (Some(first), Some(dialect)) = (first, dialect) {
             let json = matches!(first, b'{' | b'[');
             let format = if json { Format::Json } else { Format::EventStream };
-            answer.reader = Some(Box::new(ResponseReader::new(usage::Dialect::OpenAiChat, format)));
+            answer.reader = Some(Box::new(ResponseReader::new(dialect, format)));
             answer.undecided = false;
         }
         if let Some(reader) = &mut answer.reader {
@@ -118,6 +118,15 @@ impl Edge {
     }
 }
 
+/// How the answers of an operation are worded; nothing where they are not read.
+fn dialect(operation: &Operation) -> Option<usage::Dialect> {
+    match operation {
+        Operation::Meter(Dialect::OpenaiChat) => Some(usage::Dialect::OpenAiChat),
+        Operation::Meter(Dialect::Items) => Some(usage::Dialect::Items),
+        Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
+    }
+}
+
 /// Whether the client asked for a stream of events.
 fn is_streamed(request: &Request) -> bool {
     request.body.facts.as_ref().is_some_and(|facts| facts.stream)
@@ -127,7 +136,7 @@ fn is_streamed(request: &Request) -> bool {
 fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let answer = &mut request.answer;
     answer.status = Some(head.status);
-    let Operation::Meter(Dialect::OpenaiChat) = request.operation else {
+    let Some(dialect) = dialect(&request.operation) else {
         return;
     };
     answer.encoded =
@@ -143,7 +152,7 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let begins =
         |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
     let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
-    request.answer.reader = Some(Box::new(ResponseReader::new(usage::Dialect::OpenAiChat, format)));
+    request.answer.reader = Some(Box::new(ResponseReader::new(dialect, format)));
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }

@@ -142,6 +142,8 @@ pub enum RouteAction {
 pub enum Dialect {
     /// `OpenAI`'s chat completions.
     OpenaiChat,
+    /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
+    Items,
 }
 
 /// What becomes of requests that no route matches.

@@ -2,6 +2,7 @@
 //! and what becomes of a request where they are not there.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tariff::{Meter, Rate, Unit, Usage};
 use usage::RequestFacts;
@@ -11,6 +12,7 @@ use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
 use crate::beyond::Beyond;
+use crate::config::Dialect;
 use crate::edge::Edge;
 use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
@@ -21,6 +23,7 @@ use crate::records::Fate;
 use crate::refuse;
 use crate::reply::Refusal;
 use crate::request::{Held, Hold, Reason, Request};
+use crate::route::Operation;
 use crate::shared::SharedData;
 use crate::time::Now;
 use crate::tokens::{Contact, Refused, Stance};
@@ -61,10 +64,8 @@ impl Edge {
         };
         let policy = Rc::clone(&account.policy);
         let rates: Vec<&Rate> = policy.common_rates().collect();
-        let every_class_takes = |tag: u64| {
-            let id = policy.bucket_id(tag).unwrap_or_default();
-            policy.policy.classes.iter().all(|class| class.buckets.iter().any(|own| own == id))
-        };
+        let auth_class = request.key.as_ref().map(|key| Arc::clone(&key.auth_class)).unwrap_or_default();
+        let every_class_takes = |tag: u64| policy.is_taken_by_all(tag, &auth_class);
         let node = self.node(shared).generation;
         let stance = self.stance(request, now);
         let changed = self.records.change_or_create(shared, &account.id, node, now.mono_us, |record| {
@@ -85,7 +86,7 @@ impl Edge {
             Ok(_) => Ok(()),
             // The body's phase asks whether that is still so.
             Err(Taken::Denied(_)) if !self.is_current(&account, now) => Ok(()),
-            Err(Taken::Denied(denied)) => Err(refuse::denied(&account, denied, None)),
+            Err(Taken::Denied(denied)) => Err(self.denial(&account, denied, None, now)),
             Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
             // The body's phase waits for the ledger.
             Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens(_) | Taken::Stale) => Ok(()),
@@ -99,17 +100,17 @@ impl Edge {
         request: &mut Request,
         key: &KeyEntry,
         account: &Rc<Account>,
-        model: Rc<Priced>,
+        (model, stated): (Rc<Priced>, Usage),
         now: Now,
     ) -> Next {
         let (stance, may_admit) = (self.stance(request, now), self.may_admit(now));
-        let Some(mut hold) = planned(request, key, account, Rc::clone(&model)) else {
-            return Next::Refusal(refuse::unknown_model(&model.name));
+        let Some(mut hold) = planned(request, key, account, Rc::clone(&model), stated) else {
+            return Next::Refusal(refuse::unknown_model(&model.model));
         };
         hold.node = self.node(shared).generation;
         let policy = Rc::clone(&account.policy);
         let taken_before = |rate: &&Rate| request.rates_taken.is_some() && is_common(rate);
-        let rates: Vec<&Rate> = policy.rates(&model.name).filter(|rate| !taken_before(rate)).collect();
+        let rates: Vec<&Rate> = policy.rates(&model.model).filter(|rate| !taken_before(rate)).collect();
         let rationed = !rates.is_empty() || hold.takes.iter().any(|take| take.amount != 0);
         if rationed {
             clip(request, &mut hold);
@@ -145,7 +146,14 @@ impl Edge {
             Err(error) => return Next::Refusal(refuse::record(error)),
         };
         self.made_room(shared, changed.evicted, now);
-        match changed.result {
+        let taken = match changed.result {
+            // What the ledger would say is known, unless it was asked for this very request.
+            Taken::Short if may_admit && request.wait.is_none() => {
+                self.known_denial(account, &needs, now).map_or(Taken::Short, Taken::Denied)
+            }
+            taken => taken,
+        };
+        match taken {
             Taken::Held { epoch, remaining, rate_limit, low } => {
                 if low {
                     self.low.insert(account.id.clone());
@@ -160,7 +168,7 @@ impl Edge {
             }
             Taken::Denied(_) if !self.is_current(account, now) => Next::Ledger(Reason::Snapshot, Vec::new()),
             Taken::Denied(denied) => {
-                let refusal = refuse::denied(account, denied, Some(&hold));
+                let refusal = self.denial(account, denied, Some(&hold), now);
                 self.refused(shared, request, hold, refusal, now)
             }
             Taken::Short => match self.verdict(shared, request, account, &hold, now) {
@@ -248,6 +256,8 @@ impl Edge {
             return None;
         };
         let denied = denied_until(denial, now.mono_us.saturating_add(IN_FLIGHT_US));
+        self.denials
+            .insert((account.id.clone(), denied.tag), (account.version, denied, denial.resets_at.clone()));
         // Remembered for the node's other requests; the refusal itself does not depend on it.
         let _ = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
             if record.version > account.version {
@@ -256,11 +266,31 @@ impl Edge {
             record.denial = Some(denied);
             ((), Fate::Store)
         });
-        let mut refusal = refuse::denied(account, denied, Some(hold));
-        if denial.resets_at.is_some() {
-            refusal.help.resets_at.clone_from(&denial.resets_at);
-        }
-        Some(refusal)
+        Some(self.denial(account, denied, Some(hold), now))
+    }
+
+    /// What is known to be gone of what a request needs, beside what its record remembers: by the account's
+    /// snapshot, or by an earlier verdict. A lease that covers the request is taken all the same.
+    fn known_denial(&mut self, account: &Account, needs: &[Need], now: Now) -> Option<Denied> {
+        let stated = account.deny.iter().map(|denial| denied_until(denial, now.mono_us));
+        let told = needs.iter().filter_map(|need| {
+            let (version, denied, _) = self.denials.fetch(&(account.id.clone(), need.tag))?;
+            (*version == account.version).then_some(*denied)
+        });
+        let mut known = stated.chain(told.collect::<Vec<_>>()).filter(|denied| denied.until_us > now.mono_us);
+        known.find(|denied| needs.iter().any(|need| need.tag == denied.tag && need.amount > 0))
+    }
+
+    /// The refusal that a denial asks for, with the instant at which waiting would help.
+    fn denial(&mut self, account: &Account, denied: Denied, hold: Option<&Hold>, now: Now) -> Refusal {
+        let told = self.denials.fetch(&(account.id.clone(), denied.tag));
+        let told = told.filter(|(version, ..)| *version == account.version);
+        let told = told.and_then(|(_, _, resets_at)| resets_at.clone());
+        let stated = || {
+            let denial = account.deny.iter().find(|denial| tag(&denial.bucket) == denied.tag)?;
+            denial.resets_at.clone()
+        };
+        refuse::denied(account, denied, told.or_else(stated), hold, now)
     }
 }
 
@@ -269,28 +299,44 @@ impl Edge {
 impl Hold {
     /// What it takes of the record.
     pub(crate) fn needs(&self) -> Vec<Need> {
-        self.takes.iter().map(|take| Need { tag: take.tag, amount: take.amount }).collect()
+        self.takes.iter().map(Held::need).collect()
     }
 
     /// What the ledger is asked for.
     fn wanted(&self) -> Vec<(String, Need)> {
         let positive = self.takes.iter().filter(|take| take.amount > 0);
-        positive.map(|take| (take.bucket.to_string(), Need { tag: take.tag, amount: take.amount })).collect()
+        positive.map(|take| (take.bucket.to_string(), take.need())).collect()
+    }
+}
+
+impl Held {
+    fn need(&self) -> Need {
+        Need { tag: self.tag, amount: self.amount, unlimited: self.unlimited }
     }
 }
 
 /// The hold that a request needs; none where its model has no price for what it may use.
-fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Priced>) -> Option<Hold> {
-    let estimate = estimate(request, account, &model);
+fn planned(
+    request: &Request,
+    key: &KeyEntry,
+    account: &Account,
+    model: Rc<Priced>,
+    stated: Usage,
+) -> Option<Hold> {
+    let estimate = estimate(request, account, &model, &stated);
     // What no account can have is refused like all that it does not have.
     let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
-    let takes = account.policy.buckets(&model.name, &key.auth_class).map(|bucket| {
-        let (amount, credits) = match bucket.unit {
-            Unit::Credits => (credits, true),
-            Unit::Count(meter) => (millionths(estimate.get(meter)), false),
-            Unit::Cost => (0, false),
-        };
-        Held { bucket: Rc::clone(bucket.id), tag: bucket.tag, amount, credits }
+    let takes = account.policy.buckets(&model.model, &key.auth_class).map(|own| Held {
+        bucket: Rc::clone(own.id),
+        tag: own.tag,
+        amount: match own.bucket.unit {
+            Unit::Credits => credits,
+            Unit::Count(meter) => millionths(estimate.get(meter)),
+            Unit::Cost => model.cost(&estimate).get().min(AMOUNT_MAX),
+        },
+        unit: own.bucket.unit,
+        admitted: own.bucket.admitted,
+        unlimited: own.bucket.unlimited,
     });
     Some(Hold {
         epoch: None,
@@ -298,6 +344,7 @@ fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Price
         takes: takes.collect(),
         credits,
         input_estimate: estimate.get(Meter::InputTokens),
+        stated,
         open: None,
         lost: false,
         remaining: None,
@@ -307,15 +354,22 @@ fn planned(request: &Request, key: &KeyEntry, account: &Account, model: Rc<Price
 }
 
 /// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
-/// model's, times the number of answers asked for.
-fn estimate(request: &Request, account: &Account, model: &Priced) -> Usage {
-    let usage = Usage::new().with(Meter::Requests, 1);
+/// model's, times the number of answers asked for, and what it states itself. Items are counted in tokens only
+/// where their model is sold by them.
+fn estimate(request: &Request, account: &Account, model: &Priced, stated: &Usage) -> Usage {
+    let mut usage = stated.clone().with(Meter::Requests, 1);
     let Some(facts) = &request.body.facts else {
         return usage;
     };
+    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
+    let output = output_bound(facts, account, model);
+    for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
+    {
+        if !is_items || model.has(meter) {
+            usage.set(meter, count);
+        }
+    }
     usage
-        .with(Meter::InputTokens, facts.body_bytes.div_ceil(4))
-        .with(Meter::OutputTokens, output_bound(facts, account, model))
 }
 
 fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
@@ -327,7 +381,7 @@ fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 
     capped.saturating_mul(facts.n.unwrap_or(1)).min(tariff::meter::COUNT_MAX)
 }
 
-fn millionths(count: u64) -> i64 {
+pub(crate) fn millionths(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000).min(AMOUNT_MAX)
 }
 
@@ -378,14 +432,14 @@ fn take(record: &mut Record, policy: &Compiled, rates: &[&Rate], needs: &[Need],
             Short::Denied(denied) => Taken::Denied(denied),
         };
     }
-    let mut buckets = policy.policy.buckets.iter().zip(&policy.tags);
-    let credits = buckets.find(|(bucket, _)| bucket.unit == Unit::Credits);
+    let is_credits = |need: &&Need| policy.bucket(need.tag).is_some_and(|own| own.unit == Unit::Credits);
+    let credits = needs.iter().find(is_credits);
     let cells = needs.iter().filter_map(|need| record.cell(need.tag));
     let low = cells.into_iter().any(|cell| cell.free() < cell.target(now_us) / 2);
     let few = rates.iter().any(|rate| record.is_low(rate, now_us));
     Taken::Held {
         epoch: record.epoch,
-        remaining: credits.and_then(|(_, tag)| record.cell(*tag)).map(Cell::remaining),
+        remaining: credits.and_then(|need| record.cell(need.tag)).map(Cell::remaining),
         rate_limit: rate_limit(record, policy, now_us),
         low: (low && !record.exact) || few,
     }

@@ -16,6 +16,8 @@ pub const MISS_US: u64 = 1_000_000;
 pub const ACCOUNTS_MAX: usize = 8_192;
 /// Distinct policies that a VM keeps.
 pub const POLICIES_MAX: usize = 1_024;
+/// Buckets that a VM remembers to be dry, beside what records and snapshots say.
+pub const DENIALS_MAX: usize = 4_096;
 /// Catalog versions that a VM keeps.
 pub const CATALOGS_MAX: usize = 4;
 

@@ -195,7 +195,7 @@ impl Edge {
         let usage = Usage::new().with(Meter::Requests, 1).with(Meter::InputTokens, open.input_estimate);
         let catalog = self.catalog(shared, open.catalog);
         let policy = catalog.as_ref().map_or(Lost::Hold, |catalog| catalog.lost);
-        let model = catalog.as_ref().and_then(|catalog| catalog.model(open.model));
+        let model = catalog.as_ref().and_then(|catalog| catalog.charged_as(open.model));
         let price = model.and_then(|model| model.price(&usage).ok()).map_or(AMOUNT_MAX, Micros::get);
         let used = held.iter().map(|take| match (policy, take.credits) {
             (Lost::Zero, _) => 0,

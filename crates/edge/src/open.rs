@@ -5,6 +5,8 @@
 //! first, so that no more keys are ever used than requests were open at once. An entry is written before its
 //! hold is taken and emptied after it is settled: one plain set each, and no call that returns anything.
 
+use tariff::Unit;
+
 use crate::limits::OPEN;
 use crate::request::Held;
 use crate::shared::{Keys, SharedData};
@@ -178,7 +180,8 @@ const RELEASING: u8 = 0x80;
 
 impl Open<'_> {
     fn encode(&self, takes: &[Held], out: &mut Vec<u8>) {
-        let credits = takes.iter().rev().fold(0_u8, |bits, take| bits << 1 | u8::from(take.credits));
+        let credits =
+            takes.iter().rev().fold(0_u8, |bits, take| bits << 1 | u8::from(take.unit == Unit::Credits));
         let mark = self.stamp.mark.map_or(0, |mark| 1 | u8::from(mark) << 1);
         let state = if self.state == OpenState::Releasing { RELEASING } else { 0 };
         out.extend_from_slice(&self.incarnation.to_le_bytes());
@@ -302,7 +305,9 @@ mod tests {
             bucket: "b".into(),
             tag,
             amount,
-            credits,
+            unit: if credits { Unit::Credits } else { Unit::Cost },
+            admitted: false,
+            unlimited: false,
         });
         proptest::collection::vec(held, 0..=tariff::policy::BUCKETS_MAX)
     }
@@ -318,7 +323,7 @@ mod tests {
             let entry = OpenEntry::of(bytes.clone(), 7).expect("an entry");
             prop_assert_eq!(format!("{:?}", entry.open().expect("whole")), format!("{written:?}"));
             let read: Vec<_> = entry.takes().iter().map(|take| (take.tag, take.held, take.credits)).collect();
-            let wrote: Vec<_> = takes.iter().map(|take| (take.tag, take.amount, take.credits)).collect();
+            let wrote: Vec<_> = takes.iter().map(|take| (take.tag, take.amount, take.unit == Unit::Credits)).collect();
             prop_assert_eq!(read, wrote);
             let releasing = OpenEntry::of(entry.releasing(true), 7).expect("an entry");
             let state = releasing.open().map(|open| (open.state, open.stamp.mark));

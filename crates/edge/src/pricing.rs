@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use hashbrown::HashMap;
+use tariff::catalog::{Parameter, Stated};
 use tariff::meter::COUNT_MAX;
 use tariff::{EdgeCatalog, EdgeModel, Lost, Meter, Micros, Prices, Usage, glob};
 
@@ -18,79 +19,152 @@ pub struct Catalog {
     pub version: u64,
     /// What a request is charged whose VM ended before it.
     pub lost: Lost,
-    by_name: HashMap<Box<str>, Rc<Priced>>,
-    by_alias: Vec<(String, Rc<Priced>)>,
+    /// Members of requests that prices and limits refer to.
+    pub parameters: Vec<Parameter>,
+    by_name: HashMap<Box<str>, Rc<Model>>,
+    by_alias: Vec<(String, Rc<Model>)>,
+    /// Plans' own prices, by card and model.
+    cards: HashMap<Box<str>, HashMap<Box<str>, Rc<Priced>>>,
 }
 
-/// A model or flat-price operation with its prices.
+/// A model or flat-price operation with all its prices.
+#[derive(Debug)]
+pub struct Model {
+    /// Its own prices.
+    pub base: Rc<Priced>,
+    /// Other prices, with what a request must state for them; the first that matches counts.
+    pub variants: Vec<(Conditions, Rc<Priced>)>,
+}
+
+/// Parameters, and the values that each may have.
+pub type Conditions = Vec<(String, Vec<String>)>;
+
+/// What a request is priced by.
 #[derive(Debug)]
 pub struct Priced {
-    /// The catalog's name.
+    /// What it is charged as: the model's name, with the variant's (`MODEL@VARIANT`) where that prices it.
     pub name: Box<str>,
+    /// The catalog's name of the model.
+    pub model: Box<str>,
     /// Output tokens to hold for when the request names no bound.
     pub max_output_default: u64,
-    /// True: nothing that it can use has a price above 0.
-    pub free: bool,
-    /// Unit prices as numerators over `den`.
+    /// Meters that requests state themselves.
+    pub stated: Rc<[Stated]>,
+    prices: Units,
+    /// The provider's prices, in millionths of a US dollar.
+    cost: Option<Rc<Units>>,
+}
+
+/// Unit prices over a common denominator.
+#[derive(Debug)]
+struct Units {
+    /// Numerators.
     units: Vec<(Meter, u128)>,
     den: u128,
-    /// Micro-credits per output token, for "how many tokens can I afford".
-    prices: Prices,
+    /// As in the catalog, for "how many tokens can I afford".
+    exact: Prices,
 }
 
 /// The model is not in the catalog, or a meter of it has no price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unpriced;
 
+// === impl Catalog ===
+
 impl Catalog {
     /// Indexes a catalog; models whose prices do not fit are left out, and so refused as unknown.
     #[must_use]
     pub fn new(catalog: &EdgeCatalog) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name: HashMap<Box<str>, Rc<Model>> = HashMap::new();
         let mut by_alias = Vec::new();
-        for model in &catalog.models {
-            let Some(priced) = Priced::new(model).map(Rc::new) else {
+        for entry in &catalog.models {
+            let Some(model) = Model::new(entry).map(Rc::new) else {
                 continue;
             };
-            by_alias.extend(model.aliases.iter().map(|alias| (alias.clone(), Rc::clone(&priced))));
-            by_name.insert(model.name.as_str().into(), priced);
+            by_alias.extend(entry.aliases.iter().map(|alias| (alias.clone(), Rc::clone(&model))));
+            by_name.insert(entry.name.as_str().into(), model);
         }
-        Self { version: catalog.version, lost: catalog.lost, by_name, by_alias }
+        let own = |(name, prices): (&String, &Prices)| {
+            let priced = by_name.get(name.as_str())?.base.with(prices)?;
+            Some((name.as_str().into(), Rc::new(priced)))
+        };
+        let cards = catalog.cards.iter();
+        let cards = cards
+            .map(|(card, own_prices)| (card.as_str().into(), own_prices.iter().filter_map(own).collect()));
+        Self {
+            version: catalog.version,
+            lost: catalog.lost,
+            parameters: catalog.parameters.clone(),
+            cards: cards.collect(),
+            by_name,
+            by_alias,
+        }
     }
 
     /// The model of that name: by exact name first, then by the aliases in the catalog's order.
     #[must_use]
-    pub fn model(&self, name: &str) -> Option<&Rc<Priced>> {
+    pub fn model(&self, name: &str) -> Option<&Rc<Model>> {
         let alias =
             || self.by_alias.iter().find(|(alias, _)| glob::matches(alias, name)).map(|(_, model)| model);
         self.by_name.get(name).or_else(alias)
     }
+
+    /// A plan's own prices of a model.
+    #[must_use]
+    pub fn own(&self, card: Option<&str>, model: &str) -> Option<&Rc<Priced>> {
+        self.cards.get(card?)?.get(model)
+    }
+
+    /// What a request was charged as, by that name.
+    #[must_use]
+    pub fn charged_as(&self, name: &str) -> Option<&Rc<Priced>> {
+        if let Some(model) = self.by_name.get(name) {
+            return Some(&model.base);
+        }
+        let (model, _) = name.rsplit_once('@')?;
+        let variants = &self.by_name.get(model)?.variants;
+        variants.iter().map(|(_, priced)| priced).find(|priced| *priced.name == *name)
+    }
 }
 
-impl Priced {
+// === impl Model ===
+
+impl Model {
     fn new(model: &EdgeModel) -> Option<Self> {
-        let metered: Vec<_> = Meter::ALL
-            .iter()
-            .filter_map(|meter| Some((*meter, model.prices.unit(*meter)?.parts())))
-            .collect();
-        let den = metered.iter().try_fold(1_u128, |den, (_, (_, own))| lcm(den, *own))?;
-        let scaled = |(num, own): (u128, u128)| num.checked_mul(den.checked_div(own)?);
-        let units = metered
-            .into_iter()
-            .map(|(meter, parts)| Some((meter, scaled(parts)?)))
-            .collect::<Option<Vec<_>>>()?;
-        // The largest count times the largest price, for every meter, must stay in range.
-        let room = u128::MAX.checked_div(u128::from(COUNT_MAX))?.checked_div(64)?;
-        if units.iter().any(|(_, num)| *num > room) || model.prices.is_empty() {
-            return None;
-        }
-        Some(Self {
+        let base = Priced {
             name: model.name.as_str().into(),
+            model: model.name.as_str().into(),
             max_output_default: model.max_output_default,
-            free: units.iter().all(|(_, num)| *num == 0),
-            units,
-            den,
-            prices: model.prices.clone(),
+            stated: model.stated.as_slice().into(),
+            prices: Units::new(&model.prices)?,
+            cost: match &model.cost {
+                Some(cost) => Some(Rc::new(Units::new(cost)?)),
+                None => None,
+            },
+        };
+        let variants = model.variants.iter().map(|variant| {
+            let name = format!("{}@{}", model.name, variant.name);
+            let priced = Priced { name: name.into(), ..base.with(&variant.prices)? };
+            Some((variant.when.clone(), Rc::new(priced)))
+        });
+        // A request of a variant without a price must not be sold at another one.
+        let variants = variants.collect::<Option<Vec<_>>>()?;
+        Some(Self { base: Rc::new(base), variants })
+    }
+}
+
+// === impl Priced ===
+
+impl Priced {
+    /// The same with other prices.
+    fn with(&self, prices: &Prices) -> Option<Self> {
+        Some(Self {
+            name: self.name.clone(),
+            model: self.model.clone(),
+            max_output_default: self.max_output_default,
+            stated: Rc::clone(&self.stated),
+            prices: Units::new(prices)?,
+            cost: self.cost.clone(),
         })
     }
 
@@ -99,15 +173,78 @@ impl Priced {
     /// # Errors
     /// [`Unpriced`] for a positive count without a price, or a total out of range.
     pub fn price(&self, usage: &Usage) -> Result<Micros, Unpriced> {
-        self.price_narrow(usage).map_or_else(|| self.price_wide(usage), Ok)
+        self.prices.price(usage, false)
     }
 
-    /// The same in 64 bits, which most catalogs fit; nothing where they do not, or where a price is missing.
-    fn price_narrow(&self, usage: &Usage) -> Option<Micros> {
+    /// What a usage costs the provider's customer, by the meters that its card prices; nothing without a card.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage) -> Micros {
+        let Some(cost) = &self.cost else {
+            return Micros::ZERO;
+        };
+        cost.price(usage, true).unwrap_or(Micros(i64::MAX))
+    }
+
+    /// Whether a meter has a price.
+    #[must_use]
+    pub fn has(&self, meter: Meter) -> bool {
+        self.prices.has(meter)
+    }
+
+    /// Whether it has no price but that of a request.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.prices.exact.iter().all(|(meter, _)| meter == Meter::Requests)
+    }
+
+    /// How many output tokens `available` pays for.
+    #[must_use]
+    pub fn affordable_tokens(&self, available: Micros) -> Option<u64> {
+        let unit = self.prices.exact.unit(Meter::OutputTokens)?;
+        let available = u64::try_from(available.get()).ok()?;
+        let tokens = tariff::Ratio::whole(available).checked_div(unit)?.floor()?;
+        u64::try_from(tokens).ok()
+    }
+}
+
+// === impl Units ===
+
+impl Units {
+    fn new(prices: &Prices) -> Option<Self> {
+        let metered: Vec<_> =
+            Meter::ALL.iter().filter_map(|meter| Some((*meter, prices.unit(*meter)?.parts()))).collect();
+        let den = metered.iter().try_fold(1_u128, |den, (_, (_, own))| lcm(den, *own))?;
+        let scaled = |(num, own): (u128, u128)| num.checked_mul(den.checked_div(own)?);
+        let units = metered
+            .into_iter()
+            .map(|(meter, parts)| Some((meter, scaled(parts)?)))
+            .collect::<Option<Vec<_>>>()?;
+        // The largest count times the largest price, for every meter, must stay in range.
+        let room = u128::MAX.checked_div(u128::from(COUNT_MAX))?.checked_div(64)?;
+        if units.iter().any(|(_, num)| *num > room) || prices.is_empty() {
+            return None;
+        }
+        Some(Self { units, den, exact: prices.clone() })
+    }
+
+    fn has(&self, meter: Meter) -> bool {
+        self.units.iter().any(|(own, _)| *own == meter)
+    }
+
+    /// The price of a usage, leaving out meters without one or refusing them.
+    fn price(&self, usage: &Usage, leave_out: bool) -> Result<Micros, Unpriced> {
+        self.price_narrow(usage, leave_out).map_or_else(|| self.price_wide(usage, leave_out), Ok)
+    }
+
+    /// In 64 bits, which most catalogs fit; nothing where they do not, or where a price is missing.
+    fn price_narrow(&self, usage: &Usage, leave_out: bool) -> Option<Micros> {
         let den = u64::try_from(self.den).ok()?;
         let mut total = 0_u64;
         for (meter, count) in usage.iter().filter(|(_, count)| *count > 0) {
-            let (_, num) = self.units.iter().find(|(own, _)| *own == meter)?;
+            let Some((_, num)) = self.units.iter().find(|(own, _)| *own == meter) else {
+                leave_out.then_some(())?;
+                continue;
+            };
             let line = product(u64::try_from(*num).ok()?, count.min(COUNT_MAX))?;
             total = total.checked_add(line)?;
         }
@@ -115,10 +252,13 @@ impl Priced {
         i64::try_from(rounded).ok().map(Micros)
     }
 
-    fn price_wide(&self, usage: &Usage) -> Result<Micros, Unpriced> {
+    fn price_wide(&self, usage: &Usage, leave_out: bool) -> Result<Micros, Unpriced> {
         let mut total = 0_u128;
         for (meter, count) in usage.iter().filter(|(_, count)| *count > 0) {
-            let (_, num) = self.units.iter().find(|(own, _)| *own == meter).ok_or(Unpriced)?;
+            let Some((_, num)) = self.units.iter().find(|(own, _)| *own == meter) else {
+                leave_out.then_some(()).ok_or(Unpriced)?;
+                continue;
+            };
             let line = num.checked_mul(u128::from(count.min(COUNT_MAX))).ok_or(Unpriced)?;
             total = total.checked_add(line).ok_or(Unpriced)?;
         }
@@ -126,15 +266,6 @@ impl Priced {
         let divisor = self.den.checked_mul(2).ok_or(Unpriced)?;
         let rounded = doubled.checked_div(divisor).ok_or(Unpriced)?;
         i64::try_from(rounded).map(Micros).map_err(|_| Unpriced)
-    }
-
-    /// How many output tokens `available` pays for.
-    #[must_use]
-    pub fn affordable_tokens(&self, available: Micros) -> Option<u64> {
-        let unit = self.prices.unit(Meter::OutputTokens)?;
-        let available = u64::try_from(available.get()).ok()?;
-        let tokens = tariff::Ratio::whole(available).checked_div(unit)?.floor()?;
-        u64::try_from(tokens).ok()
     }
 }
 
@@ -151,18 +282,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use tariff::Ratio;
+    use tariff::catalog::Variant;
 
-    fn model(prices: &[(Meter, &str)]) -> EdgeModel {
+    fn prices(prices: &[(Meter, &str)]) -> Prices {
         let unit = |text: &str| Ratio::parse_decimal(text).expect("decimal");
+        Prices::new(prices.iter().map(|(meter, text)| (*meter, unit(text))))
+    }
+
+    fn model(own: &[(Meter, &str)]) -> EdgeModel {
         EdgeModel {
             name: "m".to_owned(),
             aliases: vec!["m-*".to_owned()],
-            prices: Prices::new(prices.iter().map(|(meter, text)| (*meter, unit(text)))),
+            prices: prices(own),
             max_output_default: 100,
             cost: None,
             variants: Vec::new(),
             stated: Vec::new(),
         }
+    }
+
+    fn priced(model: &EdgeModel) -> Rc<Priced> {
+        Model::new(model).expect("fits").base
     }
 
     #[test]
@@ -177,8 +317,44 @@ mod tests {
     }
 
     #[test]
+    fn w3_variants_are_found_by_what_they_are_charged_as_and_never_by_the_client() {
+        let large = Variant {
+            name: "large".to_owned(),
+            when: vec![("size".to_owned(), vec!["2048".to_owned()])],
+            prices: prices(&[(Meter::Images, "40")]),
+        };
+        let own = EdgeModel { variants: vec![large], ..model(&[(Meter::Images, "10")]) };
+        let one = Usage::new().with(Meter::Images, 1);
+        let catalog = EdgeCatalog {
+            version: 1,
+            models: vec![own],
+            cards: [("gold".to_owned(), [("m".to_owned(), prices(&[(Meter::Images, "5")]))].into())].into(),
+            ..EdgeCatalog::default()
+        };
+        let catalog = Catalog::new(&catalog);
+        let price = |name: &str| catalog.charged_as(name).map(|priced| priced.price(&one));
+        assert_eq!(price("m"), Some(Ok(Micros(10))));
+        assert_eq!(price("m@large"), Some(Ok(Micros(40))));
+        assert_eq!((price("m@small"), price("m-2026"), price("")), (None, None, None));
+        assert!(catalog.model("m@large").is_none(), "a variant is no name of a model");
+        assert_eq!(catalog.own(Some("gold"), "m").map(|own| own.price(&one)), Some(Ok(Micros(5))));
+        assert!(catalog.own(None, "m").is_none() && catalog.own(Some("tin"), "m").is_none());
+    }
+
+    #[test]
+    fn p8_the_cost_is_of_the_meters_that_the_card_prices() {
+        let cost = Some(prices(&[(Meter::InputTokens, "3"), (Meter::OutputTokens, "15")]));
+        let own = EdgeModel { cost, ..model(&[(Meter::InputTokens, "2.8")]) };
+        let usage =
+            Usage::new().with(Meter::Requests, 1).with(Meter::InputTokens, 10).with(Meter::OutputTokens, 2);
+        assert_eq!(priced(&own).cost(&usage), Micros(60));
+        assert_eq!(priced(&own).cost(&usage.with(Meter::Images, 7)), Micros(60));
+        assert_eq!(priced(&model(&[(Meter::InputTokens, "2.8")])).cost(&Usage::new()), Micros::ZERO);
+    }
+
+    #[test]
     fn an_unpriced_meter_is_never_free() {
-        let priced = Priced::new(&model(&[(Meter::InputTokens, "2.8")])).expect("fits");
+        let priced = priced(&model(&[(Meter::InputTokens, "2.8")]));
         assert_eq!(priced.price(&Usage::new().with(Meter::Images, 1)), Err(Unpriced));
         assert_eq!(priced.price(&Usage::new().with(Meter::InputTokens, 1)), Ok(Micros(3)));
         assert_eq!(priced.price(&Usage::new().with(Meter::CachedTokens, 10)), Ok(Micros(28)));
@@ -197,8 +373,7 @@ mod tests {
             let own = EdgeModel { prices: prices.clone(), ..model(&[]) };
             let usage = Usage::new().with(Meter::InputTokens, input).with(Meter::OutputTokens, output).with(Meter::CachedTokens, cached);
             let exact = prices.charge(&usage).map(|charge| charge.rounded).map_err(|_| Unpriced);
-            let priced = Priced::new(&own).expect("fits");
-            prop_assert_eq!(priced.price(&usage), exact);
+            prop_assert_eq!(priced(&own).price(&usage), exact);
         }
     }
 }

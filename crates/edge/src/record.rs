@@ -127,6 +127,8 @@ pub struct Need {
     pub tag: u64,
     /// How much, at least 0.
     pub amount: i64,
+    /// True: there is always enough of it.
+    pub unlimited: bool,
 }
 
 /// Why a take did not happen.
@@ -236,7 +238,7 @@ impl Record {
     /// [`Short`] says what stands in the way; nothing was changed.
     pub fn take(&mut self, needs: &[Need], now_us: u64) -> Result<(), Short> {
         let fits = |need: &Need| self.cell(need.tag).is_some_and(|cell| cell.free() >= need.amount);
-        if !needs.iter().all(|need| need.amount == 0 || fits(need)) {
+        if !needs.iter().all(|need| need.amount == 0 || need.unlimited || fits(need)) {
             // A denial spares the question; it takes nothing away that the node has.
             return Err(self.denied(needs, now_us).map_or(Short::Lease, Short::Denied));
         }
@@ -549,6 +551,10 @@ mod tests {
         record
     }
 
+    fn of(tag: u64, amount: i64) -> Need {
+        Need { tag, amount, unlimited: false }
+    }
+
     #[test]
     fn it_survives_its_encoding() {
         let mut record = with(i64::MAX);
@@ -572,7 +578,7 @@ mod tests {
         let mut record = with(100);
         record.cell_mut(8).expect("room").granted = 5;
         let before = record.clone();
-        let needs = [Need { tag: TAG, amount: 50 }, Need { tag: 8, amount: 6 }];
+        let needs = [of(TAG, 50), of(8, 6)];
         assert_eq!(record.take(&needs, 2_000), Err(Short::Lease));
         assert_eq!(record, before);
     }
@@ -581,22 +587,18 @@ mod tests {
     fn a_denial_speaks_only_of_its_bucket_and_time() {
         let mut record = with(100);
         record.denial = Some(Denied { tag: TAG, why: Why::InFlight, until_us: 5_000, available: 0 });
-        let need = [Need { tag: TAG, amount: 101 }];
+        let need = [of(TAG, 101)];
         assert!(matches!(record.take(&need, 4_999), Err(Short::Denied(_))));
         assert_eq!(record.take(&need, 5_000), Err(Short::Lease));
-        assert_eq!(record.take(&[Need { tag: 8, amount: 1 }], 4_999), Err(Short::Lease));
-        assert_eq!(
-            record.take(&[Need { tag: TAG, amount: 100 }], 4_999),
-            Ok(()),
-            "what is here can be taken"
-        );
+        assert_eq!(record.take(&[of(8, 1)], 4_999), Err(Short::Lease));
+        assert_eq!(record.take(&[of(TAG, 100)], 4_999), Ok(()), "what is here can be taken");
     }
 
     #[test]
     fn an_overdrawn_lease_ends_when_nothing_is_held() {
         let mut record = with(100);
-        record.take(&[Need { tag: TAG, amount: 60 }], 2_000).expect("covered");
-        record.take(&[Need { tag: TAG, amount: 40 }], 2_000).expect("covered");
+        record.take(&[of(TAG, 60)], 2_000).expect("covered");
+        record.take(&[of(TAG, 40)], 2_000).expect("covered");
         record.settle(&[(TAG, 60, 160)], 3_000);
         assert_eq!(record.end_overdrawn(3_000), None, "another request is open");
         record.settle(&[(TAG, 40, 10)], 4_000);
@@ -624,7 +626,7 @@ mod tests {
                 match kind {
                     0 => record.cell_mut(TAG).expect("room").granted += amount,
                     1 => {
-                        if record.take(&[Need { tag: TAG, amount }], now).is_ok() {
+                        if record.take(&[of(TAG, amount)], now).is_ok() {
                             open.push(amount);
                         }
                     }

@@ -201,7 +201,7 @@ mod tests {
         for name in names.iter().take(RECORDS_PER_SHARD) {
             records
                 .change_or_create(&memory, name, 1, 1_000, |record| {
-                    record.hold(&[Need { tag: 3, amount: 1 }], 1_000)
+                    record.hold(&[Need { tag: 3, amount: 1, unlimited: false }], 1_000)
                 })
                 .expect("room");
         }

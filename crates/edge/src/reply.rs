@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use tariff::Unlock;
 
-use crate::config::Config;
+use crate::config::{Config, Dialect};
 use crate::route::Operation;
 
 /// Why a request is refused.
@@ -137,6 +137,9 @@ pub struct Help {
     /// What ran out: `pool`, `limit`, `rate`, `gate`, `key`, `in_flight`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_source: Option<&'static str>,
+    /// The limit that is reached, where it is one of the plan's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
     /// What the request would have held, in credits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<String>,
@@ -155,6 +158,9 @@ pub struct Help {
     /// Where to buy credits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_up_url: Option<String>,
+    /// Whom to ask, where no public plan helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact_url: Option<String>,
     /// The rates that were exceeded (IETF RateLimit draft: `violated-policies`).
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     pub violated_policies: Vec<String>,
@@ -225,7 +231,7 @@ impl Refusal {
     #[must_use]
     pub fn reply(&self, config: &Config, operation: &Operation, request: &str) -> Reply {
         let error = match operation {
-            Operation::Meter(crate::config::Dialect::OpenaiChat) => Some(OpenAiError {
+            Operation::Meter(Dialect::OpenaiChat | Dialect::Items) => Some(OpenAiError {
                 message: &self.detail,
                 r#type: self.code.openai_type(),
                 param: None,
@@ -284,7 +290,6 @@ const CREDITS_BYTES: usize = 21;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Dialect;
 
     fn config() -> Config {
         Config::parse(br#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"rate_limited":503}}"#)

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tariff::{Unit, Usage};
 use usage::{RequestFacts, RequestScanner, ResponseReader, UsageChunkFilter};
 use wire::{Digest, KeyEntry, VerdictKind};
 
@@ -147,6 +148,8 @@ pub struct Hold {
     pub credits: i64,
     /// Input tokens as estimated.
     pub input_estimate: u64,
+    /// What the request states itself of items and the like.
+    pub stated: Usage,
     /// Where it stands in the table of open requests.
     pub open: Option<OpenPlace>,
     /// Another VM took this one for dead and has settled it.
@@ -166,8 +169,12 @@ pub struct Held {
     pub tag: u64,
     /// How much.
     pub amount: i64,
-    /// Whether it is held in credits (else in units known at admission).
-    pub credits: bool,
+    /// What one unit is.
+    pub unit: Unit,
+    /// True: taken even where nothing is delivered.
+    pub admitted: bool,
+    /// True: there is always enough.
+    pub unlimited: bool,
 }
 
 /// What is known of the answer.
@@ -206,7 +213,7 @@ impl Hold {
     /// where the ledger clipped the hold (M9).
     #[must_use]
     pub fn held_credits(&self) -> i64 {
-        self.takes.iter().find(|take| take.credits).map_or(self.credits, |take| take.amount)
+        self.takes.iter().find(|take| take.unit == Unit::Credits).map_or(self.credits, |take| take.amount)
     }
 }
 

@@ -24,6 +24,7 @@ impl Operation {
             Self::Deny => "deny",
             Self::Flat(_) => "flat",
             Self::Meter(Dialect::OpenaiChat) => "chat",
+            Self::Meter(Dialect::Items) => "items",
         }
     }
 }
@@ -38,6 +39,7 @@ pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
     }
     match (method, bare) {
         (b"POST", b"/v1/chat/completions") => Operation::Meter(Dialect::OpenaiChat),
+        (b"POST", b"/v1/images/generations") => Operation::Meter(Dialect::Items),
         (b"GET", b"/v1/models") => Operation::Exempt,
         (b"GET", model) if model.starts_with(b"/v1/models/") => Operation::Exempt,
         _ => match &config.unmatched {
@@ -82,6 +84,7 @@ mod tests {
         for (method, path, expected) in [
             ("POST", "/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/chat/completions?x=1", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/v1/images/generations", Operation::Meter(Dialect::Items)),
             ("GET", "/v1/models", Operation::Exempt),
             ("GET", "/v1/models/gpt-5", Operation::Exempt),
             ("DELETE", "/v1/models/gpt-5", Operation::Deny),

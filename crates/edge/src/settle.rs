@@ -5,25 +5,29 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use codec::Write;
-use tariff::{Meter, Micros, Usage};
+use tariff::meter::COUNT_MAX;
+use tariff::{Meter, Micros, Unit, Usage};
 use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
 use wire::{Event, EventBody, LeaseClosed, Outcome, UsageSource, UsageStatus, Used};
 
+use crate::config::Dialect;
 use crate::edge::Edge;
 use crate::effect::Effect;
 use crate::freeze::{self, Bill, Place};
+use crate::hold::millionths;
 use crate::lane::{LaneQueue, RingError};
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
 use crate::open::OpenPlace;
 use crate::record::Record;
 use crate::records::{Fate, Records};
-use crate::request::{Hold, Request, Stage};
+use crate::request::{Held, Hold, Request, Stage};
 use crate::route::Operation;
 use crate::shared::SharedData;
 use crate::sync::bucket_name;
 use crate::time::Now;
+use crate::tokens::is_counted_at_once;
 
 /// Where an answer came from, as the host knows it when the stream is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +96,7 @@ impl Edge {
     /// What the answer comes to (design: life of a request, settle).
     fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
         let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
-        if let Some(bill) = reading.as_ref().and_then(|reading| reported(reading, hold)) {
+        if let Some(bill) = reading.as_ref().and_then(|reading| reported(request, reading, hold)) {
             return bill;
         }
         let failed = request.answer.status.is_none_or(|status| status >= 400);
@@ -100,6 +104,15 @@ impl Edge {
             (Origin::Host, _) | (Origin::Cut, true) => return Bill::nothing(Outcome::NoUpstream),
             (Origin::Upstream, true) => return Bill::nothing(Outcome::Released),
             (Origin::Upstream | Origin::Cut, false) => {}
+        }
+        if let Operation::Meter(Dialect::Items) = request.operation {
+            let error = reading.as_ref().is_some_and(|reading| reading.error_event);
+            if error || request.answer.bytes == 0 {
+                return Bill::nothing(Outcome::Released);
+            }
+            if let Some(bill) = counted(reading.as_ref(), hold) {
+                return bill;
+            }
         }
         if let Operation::Flat(_) = request.operation {
             let usage = Usage::new().with(Meter::Requests, 1);
@@ -125,20 +138,11 @@ impl Edge {
         bill: Bill,
         now: Now,
     ) -> String {
-        let settled = bill.outcome == Outcome::Settled;
-        let used_of = |credits: bool, held: i64| match (credits, settled) {
-            (true, _) => bill.used.get(),
-            (false, true) => held,
-            (false, false) => 0,
-        };
-        let takes: Vec<(u64, i64, i64)> = hold
-            .takes
-            .iter()
-            .map(|take| (take.tag, take.amount, used_of(take.credits, take.amount)))
-            .collect();
+        let takes: Vec<(u64, i64, i64)> =
+            hold.takes.iter().map(|take| (take.tag, take.amount, used_of(take, hold, &bill))).collect();
         let members = freeze::members(request, hold, &bill, &takes);
         let event = |seq, out: &mut Vec<u8>| freeze::event(out, seq, request, hold, &bill, &members);
-        let (place, settled) = self.settle_held(shared, request, hold, &takes, event, now);
+        let (place, settled) = self.settle_held(shared, request, (hold, &bill.usage), &takes, event, now);
         let over = bill.used.get().saturating_sub(hold.credits).max(0);
         self.metrics.overshoot = self.metrics.overshoot.saturating_add(over);
         self.metrics.charged = self.metrics.charged.saturating_add(bill.used.get());
@@ -163,7 +167,7 @@ impl Edge {
         &mut self,
         shared: &dyn SharedData,
         request: &Request,
-        hold: &Hold,
+        (hold, usage): (&Hold, &Usage),
         takes: &[(u64, i64, i64)],
         event: impl FnOnce(u64, &mut Vec<u8>),
         now: Now,
@@ -174,7 +178,11 @@ impl Edge {
         let mut lane = settling_lane(&mut self.lane, &mut self.adopted, hold.open);
         let held = request.account.as_ref().zip(hold.epoch);
         let settled = held.and_then(|(account, epoch)| {
+            let policy = &account.policy;
             settle_record(&self.records, shared, (&account.id, hold.node, epoch), takes, now, |record| {
+                for rate in policy.rates(&hold.model.model).filter(|rate| !is_counted_at_once(rate)) {
+                    record.take_units(rate, usage.get(rate.meter), now.mono_us);
+                }
                 if let Some(lane) = &mut lane {
                     let mark = record.next_mark(lane.lane.slot);
                     if let Some(event) = event.take() {
@@ -378,8 +386,14 @@ impl Bill {
 }
 
 /// The provider's own counts, priced.
-fn reported(reading: &Reading, hold: &Hold) -> Option<Bill> {
-    let usage = reading.usage.clone()?.with(Meter::Requests, 1);
+fn reported(request: &Request, reading: &Reading, hold: &Hold) -> Option<Bill> {
+    let said = reading.usage.as_ref()?;
+    let usage = match request.operation {
+        Operation::Meter(Dialect::Items) => units(said, Some(reading), hold)?,
+        Operation::Meter(Dialect::OpenaiChat) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
+            with_stated(said.clone(), hold).with(Meter::Requests, 1)
+        }
+    };
     let status = match reading.status {
         Status::Complete => UsageStatus::Complete,
         Status::Partial => UsageStatus::Partial,
@@ -393,13 +407,64 @@ fn reported(reading: &Reading, hold: &Hold) -> Option<Bill> {
     Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
 }
 
+/// What a request used of a bucket.
+fn used_of(take: &Held, hold: &Hold, bill: &Bill) -> i64 {
+    let settled = bill.outcome == Outcome::Settled;
+    match take.unit {
+        Unit::Credits => bill.used.get(),
+        Unit::Cost => hold.model.cost(&bill.usage).get().min(AMOUNT_MAX),
+        Unit::Count(_) if take.admitted => take.amount,
+        Unit::Count(meter) if settled => millionths(bill.usage.get(meter)),
+        Unit::Count(_) => 0,
+    }
+}
+
+/// The counts of an answer with those that the request states and the answer does not.
+fn with_stated(mut usage: Usage, hold: &Hold) -> Usage {
+    for (meter, count) in hold.stated.iter() {
+        if !usage.iter().any(|(said, _)| said == meter) {
+            usage.set(meter, count);
+        }
+    }
+    usage
+}
+
+/// What items come to: the provider's counts, the items in its answer, and for the rest what the request asks for;
+/// nothing but meters that the model is sold by. Nothing where none of them is known.
+fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold) -> Option<Usage> {
+    let mut known = with_stated(said.clone(), hold);
+    let delivered = reading.and_then(|reading| {
+        // Of an answer that was cut, only what is there was delivered.
+        reading.delivered.items.or((!reading.ended).then_some(0))
+    });
+    let is_said = said.iter().any(|(meter, _)| meter == Meter::Images);
+    if let Some(items) = delivered.filter(|_| !is_said && hold.model.has(Meter::Images)) {
+        known.set(Meter::Images, items.min(COUNT_MAX));
+    }
+    let sold = known.iter().filter(|(meter, _)| *meter != Meter::Requests && hold.model.has(*meter));
+    let sold = sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count));
+    let flat = hold.model.is_flat();
+    (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
+}
+
+/// Items counted by the edge, in the answer or in the request.
+fn counted(reading: Option<&Reading>, hold: &Hold) -> Option<Bill> {
+    let usage = units(&Usage::new(), reading, hold)?;
+    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let ended = reading.is_none_or(|reading| reading.ended);
+    let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
+    let answered_model = reading.and_then(answered_model);
+    let source = Some(UsageSource::Counted);
+    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
+}
+
 /// Estimated from what was delivered, never above the hold.
 fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
     let output = match reading {
         Some(reading) => estimate_output_tokens(&reading.delivered),
         None => request.answer.bytes.div_ceil(4),
     };
-    let usage = Usage::new()
+    let usage = with_stated(Usage::new(), hold)
         .with(Meter::Requests, 1)
         .with(Meter::InputTokens, hold.input_estimate)
         .with(Meter::OutputTokens, output);

@@ -6,7 +6,7 @@ use usage::RequestScanner;
 use usage::request::edit;
 
 use crate::admit::Progress;
-use crate::config::{Config, HeaderMode};
+use crate::config::{Config, Dialect, HeaderMode};
 use crate::credential::{identify, is_minted, without_parameters};
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, Flow, HeaderEdit, Verdict};
@@ -219,20 +219,33 @@ impl Edge {
     /// What changes when a request goes on: its stage, the body's edits where they are still to be made, and
     /// the headers that the plan sends upstream.
     pub(crate) fn go(&mut self, request: &mut Request, verdict: &mut Verdict) {
-        if request.stage != Stage::Admission {
-            return;
-        }
-        request.stage = Stage::Forwarded;
-        edit_body(request, verdict);
         let metered = matches!(request.operation, Operation::Meter(_));
-        if metered && request.config.headers == HeaderMode::Stream {
-            // The headers went ahead of the body.
-            return;
+        let headers_first = metered && request.config.headers == HeaderMode::Stream;
+        match request.stage {
+            Stage::Admission => {
+                request.stage = Stage::Forwarded;
+                edit_body(request, verdict);
+                if headers_first {
+                    // They went ahead of the body.
+                    return;
+                }
+            }
+            Stage::Body if headers_first => {}
+            Stage::Head
+            | Stage::Body
+            | Stage::Draining
+            | Stage::Forwarded
+            | Stage::Passed
+            | Stage::Refused => {
+                return;
+            }
         }
         let policy = request.account.as_ref().map(|account| &account.policy.policy);
         let forward = policy.map_or(&[][..], |policy| &policy.forward);
-        let edits =
-            forward.iter().map(|(name, value)| HeaderEdit::Forward(name.as_str().into(), value.clone()));
+        let edits = forward.iter().map(|(name, value)| match value.as_str() {
+            "" => HeaderEdit::Remove(name.as_str().into()),
+            value => HeaderEdit::Forward(name.as_str().into(), value.to_owned()),
+        });
         verdict.headers.extend(edits);
     }
 
@@ -327,10 +340,12 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
         return;
     };
     body.edited = true;
-    let usage = edit::include_usage(facts);
+    let is_chat = matches!(request.operation, Operation::Meter(Dialect::OpenaiChat));
+    let usage = edit::include_usage(facts).filter(|_| is_chat);
     body.usage_injected = usage.is_some();
     let policy = request.account.as_ref().map(|account| &account.policy.policy);
-    let cap = policy.and_then(|policy| policy.max_tokens).map(|cap| edit::max_tokens(facts, cap));
+    let cap = policy.and_then(|policy| policy.max_tokens).filter(|_| is_chat);
+    let cap = cap.map(|cap| edit::max_tokens(facts, cap));
     let mut edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
     if edits.is_empty() {
         return;

@@ -2,7 +2,7 @@
 //! account too (protocol §6). Who refills is said with the ledger's grants and kept in the record, so that all
 //! workers of the node change over in one compare-and-swap.
 
-use tariff::Rate;
+use tariff::{Meter, Rate};
 use wire::id::{names_bucket, tag, tagged};
 use wire::{RateGrant, RateLine, RateMode, RateState};
 
@@ -56,6 +56,12 @@ pub enum Refused {
     Stale,
 }
 
+/// Whether what a request takes of a rate is known at admission; else it is taken at settlement.
+#[must_use]
+pub fn is_counted_at_once(rate: &Rate) -> bool {
+    rate.meter == Meter::Requests
+}
+
 // === impl Tokens ===
 
 impl Tokens {
@@ -63,6 +69,12 @@ impl Tokens {
     #[must_use]
     pub const fn free(&self) -> u64 {
         self.granted.saturating_sub(self.used).saturating_sub(self.returned)
+    }
+
+    /// What was used beyond what was granted: the next grants pay for it.
+    #[must_use]
+    pub const fn owed(&self) -> u64 {
+        self.used.saturating_add(self.returned).saturating_sub(self.granted)
     }
 }
 
@@ -75,7 +87,7 @@ impl Record {
         if self.turn < since { RateMode::Unknown } else { self.mode }
     }
 
-    /// Takes a token of a rate.
+    /// Takes a token of a rate; of a rate on what is known after the answer only looks that one is there.
     ///
     /// # Errors
     /// [`Refused`]; nothing was changed.
@@ -91,7 +103,7 @@ impl Record {
                 let until_us = self.rate(tag);
                 let Some(tokens) = self.tokens.get_mut(at) else { return Err(Refused::Ask) };
                 if tokens.free() > 0 {
-                    tokens.used = tokens.used.saturating_add(1);
+                    tokens.used = tokens.used.saturating_add(u64::from(is_counted_at_once(rate)));
                     return Ok(());
                 }
                 match until_us.checked_sub(stance.now_us) {
@@ -112,6 +124,7 @@ impl Record {
         };
         let units = if half && rate.burst > 1 { 2 } else { 1 };
         match rate::take(rate, full_us, units, now_us) {
+            rate::Verdict::Pass { .. } if !is_counted_at_once(rate) => Ok(()),
             rate::Verdict::Pass { full_us: taken } => {
                 // A bucket too small to be halved gives one when it is full, and is in debt then.
                 let twice = rate::cost(rate, u64::from(half && units == 1));
@@ -124,7 +137,7 @@ impl Record {
 
     /// Gives a token back that was taken under a turn.
     pub fn give_token_back(&mut self, rate: &Rate, turn: u64, now_us: u64) {
-        if self.turn != turn {
+        if self.turn != turn || !is_counted_at_once(rate) {
             return;
         }
         let tag = tag(&rate.id);
@@ -133,6 +146,25 @@ impl Record {
             self.set_rate(tag, full_us, now_us);
         } else if let Some(tokens) = self.rate_place(tag).and_then(|at| self.tokens.get_mut(at)) {
             tokens.used = tokens.used.saturating_sub(1);
+        }
+    }
+
+    /// Takes what a request has used of a rate on amounts, though it may not be there: the rate then refuses until
+    /// it is refilled (C3).
+    pub fn take_units(&mut self, rate: &Rate, units: u64, now_us: u64) {
+        let tag = tag(&rate.id);
+        match if rate.sole { RateMode::Sole } else { self.mode } {
+            RateMode::Sole => {
+                let full_us = self.rate(tag).max(now_us).saturating_add(rate::cost(rate, units));
+                self.set_rate(tag, full_us, now_us);
+            }
+            RateMode::Leased => {
+                if let Some(tokens) = self.rate_place(tag).and_then(|at| self.tokens.get_mut(at)) {
+                    tokens.used = tokens.used.saturating_add(units);
+                }
+            }
+            // It was taken under an earlier turn, and the ledger has counted the worst.
+            RateMode::Unknown => {}
         }
     }
 
@@ -186,7 +218,11 @@ impl Record {
                 },
                 used: tokens.used,
                 returned: tokens.returned,
-                need: if short { need.saturating_sub(if leased { tokens.free() } else { 0 }) } else { 0 },
+                need: match (short, leased) {
+                    (true, true) => need.saturating_sub(tokens.free()).saturating_add(tokens.owed()),
+                    (true, false) => need,
+                    (false, _) => 0,
+                },
                 more: leased && self.is_low(rate, now_us),
             }
         });
@@ -298,7 +334,7 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
-    use tariff::{Meter, Scope};
+    use tariff::Scope;
     use wire::RateTokens;
 
     use super::*;

@@ -136,13 +136,22 @@ impl Catalog {
             .collect()
     }
 
-    /// The levels that have a header, by it, then the plan's own headers (W7).
+    /// The levels that have a header, by it, then the plan's own headers (W7). What a client sends under the name
+    /// of a header that its plan does not set goes no further.
     fn forward(&self, plan: &Plan) -> Vec<(String, String)> {
         let levels = self.gates.iter().filter_map(|gate| {
             let level = plan.levels.get(&gate.feature)?;
             Some((gate.header.clone()?, level.clone()))
         });
-        levels.chain(plan.forward.iter().cloned()).collect()
+        let mut set: Vec<(String, String)> = levels.chain(plan.forward.iter().cloned()).collect();
+        let gates = self.gates.iter().filter_map(|gate| gate.header.as_ref());
+        let others = self.plans.iter().flat_map(|plan| plan.forward.iter().map(|(name, _)| name));
+        for name in gates.chain(others) {
+            if set.iter().all(|(own, _)| !own.eq_ignore_ascii_case(name)) {
+                set.push((name.clone(), String::new()));
+            }
+        }
+        set
     }
 
     /// What each cycle's start grants in credits; grants of other assets leave the credits as they are.

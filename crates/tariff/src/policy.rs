@@ -41,7 +41,7 @@ pub struct Policy {
     /// The card of prices in the place of the models' own ([`crate::EdgeCatalog::cards`]); absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
-    /// Headers to send upstream: name, value.
+    /// Headers to send upstream: name, value; one with an empty value is taken out of the request.
     pub forward: Vec<(String, String)>,
     /// True: rates are not enforced (P10).
     pub bypass_rates: bool,

@@ -121,6 +121,7 @@ fn openai_stream() {
             content_events: 1,
             content_bytes: 10,
             choices: 1,
+            items: None,
         },
         error_event: false,
     };
@@ -690,4 +691,46 @@ proptest! {
         prop_assert_eq!(reading.status == Status::Complete, fits);
         prop_assert_eq!(reading.total_mismatch, total.is_some_and(|total| total != prompt + output));
     }
+}
+
+fn items(answer: &str) -> Reading {
+    let mut reader = ResponseReader::new(Dialect::Items, Format::Json);
+    reader.feed(answer.as_bytes());
+    reader.reading()
+}
+
+#[test]
+fn delivered_items_are_counted() {
+    for (answer, expected) in [
+        (r#"{"created":1,"data":[{"url":"a"},{"b64_json":"b"}]}"#, Some(2)),
+        (r#"{"images":["https://a",{"url":"b","data":[1,2,3]}]}"#, Some(2)),
+        (r#"{"data":[]}"#, Some(0)),
+        (r#"{"data":[null,{}]}"#, Some(1)),
+        (r#"{"id":"job_1","status":"queued"}"#, None),
+        (r#"{"data":{"url":"a"}}"#, None),
+        (r#"{"data":[{"url":"a"},{"url":"#, Some(2)),
+    ] {
+        let reading = items(answer);
+        assert_eq!(reading.delivered.items, expected, "{answer}");
+        assert_eq!((reading.usage, reading.status), (None, Status::Failed), "{answer}");
+    }
+    assert!(items(r#"{"error":{"message":"no"}}"#).error_event);
+    assert_eq!(json(r#"{"data":[1,2],"choices":[]}"#).delivered.items, None, "not of a chat completion");
+}
+
+#[test]
+fn stated_units_are_read() {
+    let pages = items(r#"{"content":{"html":"x"},"model":"parse-1","usage":{"pages":12}}"#);
+    assert_eq!(pages.usage, Some(Usage::new().with(Meter::Pages, 12)));
+    assert_eq!((pages.status, pages.answered_model.as_deref()), (Status::Complete, Some("parse-1")));
+    let all = items(
+        r#"{"data":[{}],"usage":{"images":1,"seconds":5,"characters":7,"input_tokens":10,"output_tokens":20,"total_tokens":30}}"#,
+    );
+    let units = Usage::new().with(Meter::Images, 1).with(Meter::Seconds, 5).with(Meter::Characters, 7);
+    assert_eq!(all.usage, Some(units.with(Meter::InputTokens, 10).with(Meter::OutputTokens, 20)));
+    assert!(!all.total_mismatch);
+    let negative = items(r#"{"usage":{"pages":-1}}"#);
+    assert_eq!((negative.usage, negative.malformed), (None, 1));
+    let cut = items(r#"{"usage":{"pages":3}"#);
+    assert_eq!((cut.usage, cut.status), (Some(Usage::new().with(Meter::Pages, 3)), Status::Partial));
 }

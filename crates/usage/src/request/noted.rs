@@ -233,7 +233,11 @@ impl Noted {
         }
         let mut matching = self.matching(path);
         let (Some(entry), None) = (matching.next(), matching.next()) else {
-            return if self.matching(path).next().is_some() { Err(Unclear::Twice) } else { Ok(Member::Absent) };
+            return if self.matching(path).next().is_some() {
+                Err(Unclear::Twice)
+            } else {
+                Ok(Member::Absent)
+            };
         };
         if !self.path(entry).iter().copied().eq(separated(path)) {
             return Err(Unclear::Misspelled);

@@ -25,6 +25,7 @@ pub(super) struct Answer {
     seen: u128,
     finished: u128,
     pub(super) content_bytes: u64,
+    pub(super) items: Option<u64>,
     pub(super) malformed: u32,
     pub(super) is_error: bool,
 }
@@ -81,6 +82,10 @@ impl Answer {
         }
     }
 
+    fn item(&mut self) {
+        self.items = Some(self.items.unwrap_or(0).saturating_add(1));
+    }
+
     /// Something stands where an object, a count or nothing should.
     fn misplaced(&mut self, field: Field) {
         let (Field::Usage(source) | Field::Details(source) | Field::Count(source, _)) = field else {
@@ -99,6 +104,8 @@ impl Sink<Field> for Answer {
             (Field::Usage(_), Container::Object) => self.reports_usage = true,
             (Field::Details(_), Container::Object) => {}
             (Field::Choice, _) => self.choice = Choice::default(),
+            (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
+            (Field::Item, _) => self.item(),
             (Field::Error, _) => self.is_error = true,
             _ => self.misplaced(field),
         }
@@ -152,6 +159,7 @@ impl Sink<Field> for Answer {
                 self.model = usable.then(|| text.into());
             }
             Field::Error => self.is_error = true,
+            Field::Item => self.item(),
             _ => self.misplaced(field),
         }
     }

@@ -24,6 +24,14 @@ pub(super) enum Native {
     Reasoning,
     /// Audio in the output.
     AudioOutput,
+    /// Images.
+    Images,
+    /// Pages.
+    Pages,
+    /// Seconds of media.
+    Seconds,
+    /// Characters.
+    Characters,
 }
 
 /// The native counts of one answer from one source.
@@ -35,7 +43,7 @@ pub(super) struct Counts {
 }
 
 impl Native {
-    const COUNT: usize = Self::AudioOutput as usize + 1;
+    const COUNT: usize = Self::Characters as usize + 1;
 }
 
 impl Counts {

@@ -7,6 +7,7 @@
 mod answer;
 mod counts;
 mod estimate;
+mod items;
 mod normalise;
 mod openai;
 mod profile;
@@ -23,6 +24,8 @@ pub use reader::ResponseReader;
 pub enum Dialect {
     /// OpenAI chat completions and the servers compatible with them.
     OpenAiChat,
+    /// Items and processed units: OpenAI's images API and the like.
+    Items,
 }
 
 /// How an answer is framed.
@@ -50,7 +53,8 @@ pub enum Status {
 /// What a reader has seen of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Disjoint counts; `InputTokens` and `OutputTokens` are always set, the others where they are not zero.
+    /// Disjoint counts. Of a chat completion `InputTokens` and `OutputTokens` are always set, the others where they
+    /// are not zero; of items those that were stated.
     pub usage: Option<Usage>,
     /// How sure `usage` is; [`Status::Failed`] where there is none.
     pub status: Status,
@@ -81,4 +85,6 @@ pub struct Delivered {
     pub content_bytes: u64,
     /// Choices seen, by their `index`.
     pub choices: u32,
+    /// Items of the answer's list; none where it had no list, and for chat completions.
+    pub items: Option<u64>,
 }

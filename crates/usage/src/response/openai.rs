@@ -7,7 +7,7 @@
 
 use super::counts::Native;
 use super::normalise;
-use super::profile::{Field, Profile, Source};
+use super::profile::{Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 
 /// The members of a usage object. Cached tokens have another name with Moonshot (`cached_tokens`), Mistral
@@ -93,15 +93,3 @@ const PARTS: &[Node<Field>] = &[element(
 
 const ANSWER_USAGE: &[Node<Field>] = usage!(Source::Answer);
 const CHOICE_USAGE: &[Node<Field>] = usage!(Source::FirstChoice);
-
-const fn leaf(name: &'static str, field: Field) -> Node<Field> {
-    branch(name, Some(field), &[])
-}
-
-const fn branch(name: &'static str, field: Option<Field>, below: &'static [Node<Field>]) -> Node<Field> {
-    Node { step: Step::Member(name), field, below }
-}
-
-const fn element(field: Option<Field>, below: &'static [Node<Field>]) -> Node<Field> {
-    Node { step: Step::Element, field, below }
-}

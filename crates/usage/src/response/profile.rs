@@ -5,7 +5,7 @@
 
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
-use crate::json::Node;
+use crate::json::{Node, Step};
 
 /// What the reader must know of a dialect.
 #[derive(Debug)]
@@ -39,6 +39,10 @@ pub(super) enum Field {
     Details(Source),
     /// A count.
     Count(Source, Native),
+    /// The list of what was delivered.
+    Items,
+    /// An element of it.
+    Item,
 }
 
 /// Which of two places usage comes from; the first that has any wins, for two objects are not two answers.
@@ -48,4 +52,20 @@ pub(super) enum Source {
     Answer,
     /// In the first choice (Moonshot's streams).
     FirstChoice,
+}
+
+pub(super) const fn leaf(name: &'static str, field: Field) -> Node<Field> {
+    branch(name, Some(field), &[])
+}
+
+pub(super) const fn branch(
+    name: &'static str,
+    field: Option<Field>,
+    below: &'static [Node<Field>],
+) -> Node<Field> {
+    Node { step: Step::Member(name), field, below }
+}
+
+pub(super) const fn element(field: Option<Field>, below: &'static [Node<Field>]) -> Node<Field> {
+    Node { step: Step::Element, field, below }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::profile::{Field, Profile};
-use super::{Delivered, Dialect, Format, Reading, openai};
+use super::{Delivered, Dialect, Format, Reading, items, openai};
 use crate::document::{Document, Kind};
 use crate::sse::{Bom, Framer, Piece};
 
@@ -35,6 +35,7 @@ impl ResponseReader {
     pub fn new(dialect: Dialect, format: Format) -> Self {
         let profile = match dialect {
             Dialect::OpenAiChat => &openai::CHAT,
+            Dialect::Items => &items::ITEMS,
         };
         let (framing, marker) = match format {
             Format::Json => (Framing::Json(Bom::new()), &[][..]),
@@ -83,6 +84,7 @@ impl ResponseReader {
             delivered: Delivered {
                 content_bytes: self.answer.content_bytes,
                 choices: self.answer.choices(),
+                items: self.answer.items,
                 ..self.delivered
             },
             error_event: self.answer.is_error,

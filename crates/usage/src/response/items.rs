@@ -1,0 +1,59 @@
+//! Answers that deliver items or processed units, not text: images, pages, seconds of media.
+//!
+//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`. What
+//! else was used stands in `usage`: `pages` (document parsing), `seconds`, `characters`, and tokens where a
+//! model is sold by them.
+
+use super::counts::{Counts, Native};
+use super::normalise::{Normalised, inclusive};
+use super::profile::{Field, Profile, Source, branch, element, leaf};
+use crate::json::{Node, Step};
+use tariff::{Meter, Usage};
+
+pub(super) static ITEMS: Profile = Profile { tree: &TREE, end_marker: b"[DONE]", normalise };
+
+static TREE: Node<Field> = Node {
+    step: Step::Element,
+    field: None,
+    below: &[
+        leaf("model", Field::Model),
+        leaf("error", Field::Error),
+        branch("data", Some(Field::Items), ITEM),
+        branch("images", Some(Field::Items), ITEM),
+        branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+    ],
+};
+
+const ITEM: &[Node<Field>] = &[element(Some(Field::Item), &[])];
+
+const USAGE: &[Node<Field>] = &[
+    leaf("images", Field::Count(Source::Answer, Native::Images)),
+    leaf("pages", Field::Count(Source::Answer, Native::Pages)),
+    leaf("seconds", Field::Count(Source::Answer, Native::Seconds)),
+    leaf("characters", Field::Count(Source::Answer, Native::Characters)),
+    leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
+    leaf("prompt_tokens", Field::Count(Source::Answer, Native::Prompt)),
+    leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
+    leaf("completion_tokens", Field::Count(Source::Answer, Native::Completion)),
+    leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
+];
+
+/// The units stated, and tokens where they are.
+fn normalise(counts: &Counts) -> Option<Normalised> {
+    let units = [
+        (Native::Images, Meter::Images),
+        (Native::Pages, Meter::Pages),
+        (Native::Seconds, Meter::Seconds),
+        (Native::Characters, Meter::Characters),
+    ];
+    let stated = units.into_iter().filter_map(|(native, meter)| Some((meter, counts.value(native)?)));
+    let mut stated = stated.peekable();
+    let tokens = inclusive(counts);
+    if stated.peek().is_none() && tokens.is_none() {
+        return None;
+    }
+    let empty = Normalised { usage: Usage::new(), consistent: true, total_mismatch: false };
+    let mut all = tokens.unwrap_or(empty);
+    stated.for_each(|(meter, count)| all.usage.set(meter, count));
+    Some(all)
+}
