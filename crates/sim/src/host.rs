@@ -48,6 +48,8 @@ pub struct Client {
     pub headers_sent: bool,
     /// Request headers set by the filter.
     pub set: Vec<(String, String)>,
+    /// Request headers taken out by the filter.
+    pub removed: Vec<String>,
     /// Body bytes that have reached the client.
     pub client: Vec<u8>,
     /// Parts that the host keeps until the headers go on.
@@ -100,6 +102,7 @@ impl Node {
             upstream: Vec::new(),
             headers_sent: false,
             set: Vec::new(),
+            removed: Vec::new(),
             client: Vec::new(),
             waiting: Vec::new(),
             buffer: Vec::new(),
@@ -209,8 +212,10 @@ impl Node {
         for edit in &verdict.headers {
             assert!(!client.headers_sent, "{edit:?} comes after the headers have gone");
             match edit {
-                HeaderEdit::Remove(name) if **name == *"content-length" => client.length = None,
-                HeaderEdit::Remove(_) => {}
+                HeaderEdit::Remove(name) => {
+                    client.length = client.length.filter(|_| **name != *"content-length");
+                    client.removed.push(name.to_string());
+                }
                 HeaderEdit::Set(name, value) => {
                     if *name == "content-length" {
                         client.length = Some(value.parse().expect("a length"));
