@@ -13,13 +13,13 @@ use crate::account::{Accounts, KeyTable};
 use crate::bounded::Bounded;
 use crate::directory::Directory;
 use crate::effect::Effect;
+use crate::hold::Dry;
 use crate::lane::{LaneQueue, Looks, claim};
 use crate::limits::{CATALOGS_MAX, DENIALS_MAX, LOOKUPS_PER_SECOND, LOOKUPS_QUEUED};
 use crate::metric::{Delta, Gauges, Metrics};
 use crate::node::Node;
 use crate::park::Parked;
 use crate::pricing::Catalog;
-use crate::record::Denied;
 use crate::records::Records;
 use crate::request::Request;
 use crate::shared::{Keys, SharedData};
@@ -40,9 +40,8 @@ pub struct Edge {
     pub(crate) keys: KeyTable,
     pub(crate) accounts: Accounts,
     pub(crate) catalogs: VecDeque<Rc<Catalog>>,
-    /// What the ledger has said to be gone, by account and bucket: under which version, until when, and when
-    /// waiting would help.
-    pub(crate) denials: Bounded<(Box<str>, u64), (u64, Denied, Option<String>)>,
+    /// Dry buckets, by account and tag.
+    pub(crate) dry: Bounded<(Box<str>, u64), Dry>,
     /// Boxed: every callback takes its request out and puts it back.
     pub(crate) requests: HashMap<u32, Box<Request>>,
     pub(crate) parked: Parked,
@@ -166,7 +165,7 @@ impl Edge {
             keys: KeyTable::new(tables.keys),
             accounts: Accounts::new(tables.accounts),
             catalogs: VecDeque::new(),
-            denials: Bounded::new(DENIALS_MAX),
+            dry: Bounded::new(DENIALS_MAX),
             requests: HashMap::new(),
             parked: Parked::default(),
             lookups: LookupBudget::default(),

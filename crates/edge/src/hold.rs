@@ -4,17 +4,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tariff::{Meter, Rate, Unit, Usage};
-use usage::RequestFacts;
+use tariff::{Meter, Rate, Unit};
 use wire::id::tag;
 use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 
 use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
 use crate::beyond::Beyond;
-use crate::config::Dialect;
 use crate::edge::Edge;
-use crate::limits::{AMOUNT_MAX, IN_FLIGHT_US, SWAP_TRIES};
+use crate::estimate::planned;
+use crate::limits::{IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
 use crate::park::has_waited_to_hear;
 use crate::pricing::Priced;
@@ -23,10 +22,19 @@ use crate::records::Fate;
 use crate::refuse;
 use crate::reply::Refusal;
 use crate::request::{Held, Hold, Reason, Request};
-use crate::route::Operation;
 use crate::shared::SharedData;
 use crate::time::Now;
 use crate::tokens::{Contact, Refused, Stance};
+
+/// A bucket that the ledger has said to be dry.
+#[derive(Clone, Debug)]
+pub(crate) struct Dry {
+    /// The account's version then.
+    version: u64,
+    denied: Denied,
+    /// When waiting would help (RFC 3339).
+    resets_at: Option<String>,
+}
 
 /// What one look at the record said.
 pub(crate) enum Taken {
@@ -100,7 +108,7 @@ impl Edge {
         request: &mut Request,
         key: &KeyEntry,
         account: &Rc<Account>,
-        (model, stated): (Rc<Priced>, Usage),
+        (model, stated): (Rc<Priced>, Vec<(Meter, u64)>),
         now: Now,
     ) -> Next {
         let (stance, may_admit) = (self.stance(request, now), self.may_admit(now));
@@ -151,7 +159,12 @@ impl Edge {
             Taken::Short if may_admit && request.wait.is_none() => {
                 self.known_denial(account, &needs, now).map_or(Taken::Short, Taken::Denied)
             }
-            taken => taken,
+            taken @ (Taken::Held { .. }
+            | Taken::Rate { .. }
+            | Taken::Denied(_)
+            | Taken::Short
+            | Taken::NoTokens(_)
+            | Taken::Stale) => taken,
         };
         match taken {
             Taken::Held { epoch, remaining, rate_limit, low } => {
@@ -256,8 +269,8 @@ impl Edge {
             return None;
         };
         let denied = denied_until(denial, now.mono_us.saturating_add(IN_FLIGHT_US));
-        self.denials
-            .insert((account.id.clone(), denied.tag), (account.version, denied, denial.resets_at.clone()));
+        let dry = Dry { version: account.version, denied, resets_at: denial.resets_at.clone() };
+        self.dry.insert((account.id.clone(), denied.tag), dry);
         // Remembered for the node's other requests; the refusal itself does not depend on it.
         let _ = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
             if record.version > account.version {
@@ -274,8 +287,8 @@ impl Edge {
     fn known_denial(&mut self, account: &Account, needs: &[Need], now: Now) -> Option<Denied> {
         let stated = account.deny.iter().map(|denial| denied_until(denial, now.mono_us));
         let told = needs.iter().filter_map(|need| {
-            let (version, denied, _) = self.denials.fetch(&(account.id.clone(), need.tag))?;
-            (*version == account.version).then_some(*denied)
+            let dry = self.dry.fetch(&(account.id.clone(), need.tag))?;
+            (dry.version == account.version).then_some(dry.denied)
         });
         let mut known = stated.chain(told.collect::<Vec<_>>()).filter(|denied| denied.until_us > now.mono_us);
         known.find(|denied| needs.iter().any(|need| need.tag == denied.tag && need.amount > 0))
@@ -283,9 +296,8 @@ impl Edge {
 
     /// The refusal that a denial asks for, with the instant at which waiting would help.
     fn denial(&mut self, account: &Account, denied: Denied, hold: Option<&Hold>, now: Now) -> Refusal {
-        let told = self.denials.fetch(&(account.id.clone(), denied.tag));
-        let told = told.filter(|(version, ..)| *version == account.version);
-        let told = told.and_then(|(_, _, resets_at)| resets_at.clone());
+        let told = self.dry.fetch(&(account.id.clone(), denied.tag));
+        let told = told.filter(|dry| dry.version == account.version).and_then(|dry| dry.resets_at.clone());
         let stated = || {
             let denial = account.deny.iter().find(|denial| tag(&denial.bucket) == denied.tag)?;
             denial.resets_at.clone()
@@ -313,76 +325,6 @@ impl Held {
     fn need(&self) -> Need {
         Need { tag: self.tag, amount: self.amount, unlimited: self.unlimited }
     }
-}
-
-/// The hold that a request needs; none where its model has no price for what it may use.
-fn planned(
-    request: &Request,
-    key: &KeyEntry,
-    account: &Account,
-    model: Rc<Priced>,
-    stated: Usage,
-) -> Option<Hold> {
-    let estimate = estimate(request, account, &model, &stated);
-    // What no account can have is refused like all that it does not have.
-    let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
-    let takes = account.policy.buckets(&model.model, &key.auth_class).map(|own| Held {
-        bucket: Rc::clone(own.id),
-        tag: own.tag,
-        amount: match own.bucket.unit {
-            Unit::Credits => credits,
-            Unit::Count(meter) => millionths(estimate.get(meter)),
-            Unit::Cost => model.cost(&estimate).get().min(AMOUNT_MAX),
-        },
-        unit: own.bucket.unit,
-        admitted: own.bucket.admitted,
-        unlimited: own.bucket.unlimited,
-    });
-    Some(Hold {
-        epoch: None,
-        node: 0,
-        takes: takes.collect(),
-        credits,
-        input_estimate: estimate.get(Meter::InputTokens),
-        stated,
-        open: None,
-        lost: false,
-        remaining: None,
-        rate_limit: None,
-        model,
-    })
-}
-
-/// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
-/// model's, times the number of answers asked for, and what it states itself. Items are counted in tokens only
-/// where their model is sold by them.
-fn estimate(request: &Request, account: &Account, model: &Priced, stated: &Usage) -> Usage {
-    let mut usage = stated.clone().with(Meter::Requests, 1);
-    let Some(facts) = &request.body.facts else {
-        return usage;
-    };
-    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
-    let output = output_bound(facts, account, model);
-    for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
-    {
-        if !is_items || model.has(meter) {
-            usage.set(meter, count);
-        }
-    }
-    usage
-}
-
-fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
-    let asked = facts.output_bound().unwrap_or(model.max_output_default);
-    let capped = account.policy.policy.max_tokens.map_or(asked, |cap| {
-        // Where the request names no bound, the cap itself is sent upstream.
-        if facts.output_bound().is_some() { asked.min(cap) } else { cap }
-    });
-    capped.saturating_mul(facts.n.unwrap_or(1)).min(tariff::meter::COUNT_MAX)
-}
-
-pub(crate) fn millionths(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000).min(AMOUNT_MAX)
 }
 
 /// Lowers the hold to what the ledger has clipped it to (M9). A clip is good for one look at the record: where

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use tariff::catalog::ParameterRead;
-use tariff::{Meter, RequestLimit, Usage};
+use tariff::{Meter, RequestLimit};
 use usage::RequestFacts;
 use usage::request::Member;
 
@@ -93,8 +93,8 @@ impl<'a> Parameters<'a> {
     ///
     /// # Errors
     /// It states no number, or more than is offered.
-    pub fn stated(&self, priced: &Priced) -> Result<Usage, Refusal> {
-        let mut usage = Usage::new();
+    pub fn stated(&self, priced: &Priced) -> Result<Vec<(Meter, u64)>, Refusal> {
+        let mut all = Vec::with_capacity(priced.stated.len());
         for stated in &*priced.stated {
             let name = stated.parameter.as_deref();
             let asked = match name {
@@ -111,9 +111,9 @@ impl<'a> Parameters<'a> {
             // So many of them were asked for, of so many seconds each.
             let each = stated.meter != Meter::Images && !name.is_some_and(|name| self.is_choices(name));
             let times = self.facts.and_then(|facts| facts.n).filter(|_| each).unwrap_or(1);
-            usage.set(stated.meter, count.saturating_mul(times).min(tariff::meter::COUNT_MAX));
+            all.push((stated.meter, count.saturating_mul(times).min(tariff::meter::COUNT_MAX)));
         }
-        Ok(usage)
+        Ok(all)
     }
 
     fn is_choices(&self, name: &str) -> bool {

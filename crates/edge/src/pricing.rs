@@ -194,7 +194,13 @@ impl Priced {
     /// Whether it has no price but that of a request.
     #[must_use]
     pub fn is_flat(&self) -> bool {
-        self.prices.exact.iter().all(|(meter, _)| meter == Meter::Requests)
+        self.prices.exact.is_flat()
+    }
+
+    /// The meters of items and the like that have a price of their own.
+    pub fn items(&self) -> impl Iterator<Item = Meter> {
+        let of_items = [Meter::Images, Meter::Pages, Meter::Seconds, Meter::Characters];
+        self.prices.exact.iter().map(|(meter, _)| meter).filter(move |meter| of_items.contains(meter))
     }
 
     /// How many output tokens `available` pays for.

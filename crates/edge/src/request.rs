@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tariff::{Unit, Usage};
+use tariff::{Meter, Unit};
 use usage::{RequestFacts, RequestScanner, ResponseReader, UsageChunkFilter};
 use wire::{Digest, KeyEntry, VerdictKind};
 
@@ -149,7 +149,7 @@ pub struct Hold {
     /// Input tokens as estimated.
     pub input_estimate: u64,
     /// What the request states itself of items and the like.
-    pub stated: Usage,
+    pub stated: Vec<(Meter, u64)>,
     /// Where it stands in the table of open requests.
     pub open: Option<OpenPlace>,
     /// Another VM took this one for dead and has settled it.

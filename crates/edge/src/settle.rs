@@ -5,25 +5,20 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use codec::Write;
-use tariff::meter::COUNT_MAX;
-use tariff::{Meter, Micros, Unit, Usage};
-use usage::response::estimate_output_tokens;
-use usage::{Reading, Status};
-use wire::{Event, EventBody, LeaseClosed, Outcome, UsageSource, UsageStatus, Used};
+use tariff::{Micros, Usage};
+use wire::{Event, EventBody, LeaseClosed, Outcome, Used};
 
-use crate::config::Dialect;
+use crate::bill::used_of;
 use crate::edge::Edge;
 use crate::effect::Effect;
 use crate::freeze::{self, Bill, Place};
-use crate::hold::millionths;
 use crate::lane::{LaneQueue, RingError};
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
 use crate::open::OpenPlace;
 use crate::record::Record;
 use crate::records::{Fate, Records};
-use crate::request::{Held, Hold, Request, Stage};
-use crate::route::Operation;
+use crate::request::{Hold, Request, Stage};
 use crate::shared::SharedData;
 use crate::sync::bucket_name;
 use crate::time::Now;
@@ -91,42 +86,6 @@ impl Edge {
     ) -> String {
         let bill = self.bill(request, hold, origin);
         self.post(shared, request, hold, bill, now)
-    }
-
-    /// What the answer comes to (design: life of a request, settle).
-    fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
-        let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
-        if let Some(bill) = reading.as_ref().and_then(|reading| reported(request, reading, hold)) {
-            return bill;
-        }
-        let failed = request.answer.status.is_none_or(|status| status >= 400);
-        match (origin(), failed) {
-            (Origin::Host, _) | (Origin::Cut, true) => return Bill::nothing(Outcome::NoUpstream),
-            (Origin::Upstream, true) => return Bill::nothing(Outcome::Released),
-            (Origin::Upstream | Origin::Cut, false) => {}
-        }
-        if let Operation::Meter(Dialect::Items) = request.operation {
-            let error = reading.as_ref().is_some_and(|reading| reading.error_event);
-            if error || request.answer.bytes == 0 {
-                return Bill::nothing(Outcome::Released);
-            }
-            if let Some(bill) = counted(reading.as_ref(), hold) {
-                return bill;
-            }
-        }
-        if let Operation::Flat(_) = request.operation {
-            let usage = Usage::new().with(Meter::Requests, 1);
-            let used = Micros(hold.credits);
-            let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
-            return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
-        }
-        // An answer without a body delivered nothing (204, 304, HEAD), nor did one with an error instead.
-        let is_error = |reading: &Reading| reading.error_event && reading.delivered.content_bytes == 0;
-        if request.answer.bytes == 0 || reading.as_ref().is_some_and(is_error) {
-            return Bill::nothing(Outcome::Released);
-        }
-        self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
-        estimated(request, reading.as_ref(), hold)
     }
 
     /// Posts what a request comes to: record, ring, metrics; returns the line for the access log.
@@ -370,115 +329,4 @@ pub(crate) fn settle_record(
         (Some(SettledRecord { exact, at_rest, ended }), Fate::Store)
     });
     settled.ok().flatten()
-}
-
-impl Bill {
-    fn nothing(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            source: None,
-            status: None,
-            usage: Usage::new(),
-            answered_model: None,
-            used: Micros::ZERO,
-        }
-    }
-}
-
-/// The provider's own counts, priced.
-fn reported(request: &Request, reading: &Reading, hold: &Hold) -> Option<Bill> {
-    let said = reading.usage.as_ref()?;
-    let usage = match request.operation {
-        Operation::Meter(Dialect::Items) => units(said, Some(reading), hold)?,
-        Operation::Meter(Dialect::OpenaiChat) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
-            with_stated(said.clone(), hold).with(Meter::Requests, 1)
-        }
-    };
-    let status = match reading.status {
-        Status::Complete => UsageStatus::Complete,
-        Status::Partial => UsageStatus::Partial,
-        Status::Failed => UsageStatus::Failed,
-    };
-    // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
-    // where the price is beyond belief, by its bound.
-    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
-    let answered_model = answered_model(reading);
-    let source = Some(UsageSource::Reported);
-    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
-}
-
-/// What a request used of a bucket.
-fn used_of(take: &Held, hold: &Hold, bill: &Bill) -> i64 {
-    let settled = bill.outcome == Outcome::Settled;
-    match take.unit {
-        Unit::Credits => bill.used.get(),
-        Unit::Cost => hold.model.cost(&bill.usage).get().min(AMOUNT_MAX),
-        Unit::Count(_) if take.admitted => take.amount,
-        Unit::Count(meter) if settled => millionths(bill.usage.get(meter)),
-        Unit::Count(_) => 0,
-    }
-}
-
-/// The counts of an answer with those that the request states and the answer does not.
-fn with_stated(mut usage: Usage, hold: &Hold) -> Usage {
-    for (meter, count) in hold.stated.iter() {
-        if !usage.iter().any(|(said, _)| said == meter) {
-            usage.set(meter, count);
-        }
-    }
-    usage
-}
-
-/// What items come to: the provider's counts, the items in its answer, and for the rest what the request asks for;
-/// nothing but meters that the model is sold by. Nothing where none of them is known.
-fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold) -> Option<Usage> {
-    let mut known = with_stated(said.clone(), hold);
-    let delivered = reading.and_then(|reading| {
-        // Of an answer that was cut, only what is there was delivered.
-        reading.delivered.items.or((!reading.ended).then_some(0))
-    });
-    let is_said = said.iter().any(|(meter, _)| meter == Meter::Images);
-    if let Some(items) = delivered.filter(|_| !is_said && hold.model.has(Meter::Images)) {
-        known.set(Meter::Images, items.min(COUNT_MAX));
-    }
-    let sold = known.iter().filter(|(meter, _)| *meter != Meter::Requests && hold.model.has(*meter));
-    let sold = sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count));
-    let flat = hold.model.is_flat();
-    (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
-}
-
-/// Items counted by the edge, in the answer or in the request.
-fn counted(reading: Option<&Reading>, hold: &Hold) -> Option<Bill> {
-    let usage = units(&Usage::new(), reading, hold)?;
-    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
-    let ended = reading.is_none_or(|reading| reading.ended);
-    let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
-    let answered_model = reading.and_then(answered_model);
-    let source = Some(UsageSource::Counted);
-    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
-}
-
-/// Estimated from what was delivered, never above the hold.
-fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
-    let output = match reading {
-        Some(reading) => estimate_output_tokens(&reading.delivered),
-        None => request.answer.bytes.div_ceil(4),
-    };
-    let usage = with_stated(Usage::new(), hold)
-        .with(Meter::Requests, 1)
-        .with(Meter::InputTokens, hold.input_estimate)
-        .with(Meter::OutputTokens, output);
-    let held = Micros(hold.held_credits());
-    let used = hold.model.price(&usage).unwrap_or(held).min(held);
-    let answered_model = reading.and_then(answered_model);
-    let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
-    Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
-}
-
-/// The model that the provider says has answered, where that is a name: the ledger refuses a settlement with
-/// anything else in it.
-fn answered_model(reading: &Reading) -> Option<String> {
-    let name = reading.answered_model.as_deref()?;
-    let is_title = name.len() <= usage::limits::MODEL_BYTES_MAX && !name.chars().any(char::is_control);
-    is_title.then(|| name.to_owned())
 }

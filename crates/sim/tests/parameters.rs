@@ -1,5 +1,5 @@
 //! What requests state beside their model: prices by it, bounds on it, counts from it; and what goes upstream.
-#![expect(clippy::panic, reason = "tests may fail loudly")]
+#![expect(clippy::panic, clippy::expect_used, reason = "tests may fail loudly")]
 
 use serde_json::Value;
 use sim::{Seen, World, config};

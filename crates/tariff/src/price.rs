@@ -38,12 +38,19 @@ impl Prices {
     }
 
     /// The unit price of a meter, its own or that of the meter that stands in for it. A request has
-    /// the price 0 where the catalog names none: it is counted beside what it uses.
+    /// the price 0 where the catalog names none: it is counted beside what it uses. So has everything else where
+    /// the request is all that has a price: it is sold by the request, whatever it uses.
     #[must_use]
     pub fn unit(&self, meter: Meter) -> Option<Ratio> {
         let own = self.0.get(&meter).copied();
         let stand_in = || meter.priced_as().and_then(|other| self.0.get(&other).copied());
-        own.or_else(stand_in).or((meter == Meter::Requests).then_some(Ratio::ZERO))
+        own.or_else(stand_in).or((meter == Meter::Requests || self.is_flat()).then_some(Ratio::ZERO))
+    }
+
+    /// Whether the request is all that has a price.
+    #[must_use]
+    pub fn is_flat(&self) -> bool {
+        self.0.len() == 1 && self.0.contains_key(&Meter::Requests)
     }
 
     /// The price of a usage.

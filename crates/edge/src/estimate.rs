@@ -1,0 +1,90 @@
+//! What a request may come to, as its hold sets it aside: estimated before anything of the answer is known.
+
+use std::rc::Rc;
+
+use tariff::{Meter, Unit, Usage};
+use usage::RequestFacts;
+use wire::KeyEntry;
+
+use crate::account::Account;
+use crate::config::Dialect;
+use crate::limits::AMOUNT_MAX;
+use crate::pricing::Priced;
+use crate::request::{Held, Hold, Request};
+use crate::route::Operation;
+
+/// The hold that a request needs; none where its model has no price for what it may use.
+pub(crate) fn planned(
+    request: &Request,
+    key: &KeyEntry,
+    account: &Account,
+    model: Rc<Priced>,
+    stated: Vec<(Meter, u64)>,
+) -> Option<Hold> {
+    let estimate = estimate(request, account, &model, &stated);
+    // What no account can have is refused like all that it does not have.
+    let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
+    let takes = account.policy.buckets(&model.model, &key.auth_class).map(|own| Held {
+        bucket: Rc::clone(own.id),
+        tag: own.tag,
+        amount: match own.bucket.unit {
+            Unit::Credits => credits,
+            Unit::Count(meter) => millionths(estimate.get(meter)),
+            Unit::Cost => model.cost(&estimate).get().min(AMOUNT_MAX),
+        },
+        unit: own.bucket.unit,
+        admitted: own.bucket.admitted,
+        unlimited: own.bucket.unlimited,
+    });
+    Some(Hold {
+        epoch: None,
+        node: 0,
+        takes: takes.collect(),
+        credits,
+        input_estimate: estimate.get(Meter::InputTokens),
+        stated,
+        open: None,
+        lost: false,
+        remaining: None,
+        rate_limit: None,
+        model,
+    })
+}
+
+/// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
+/// model's, times the number of answers asked for, and what it states itself. Items are counted in tokens only
+/// where their model is sold by them; of what only the answer will tell, there will be one.
+fn estimate(request: &Request, account: &Account, model: &Priced, stated: &[(Meter, u64)]) -> Usage {
+    let mut usage = Usage::new().with(Meter::Requests, 1);
+    stated.iter().for_each(|(meter, count)| usage.set(*meter, *count));
+    let Some(facts) = &request.body.facts else {
+        return usage;
+    };
+    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
+    let output = output_bound(facts, account, model);
+    for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
+    {
+        if !is_items || model.has(meter) {
+            usage.set(meter, count);
+        }
+    }
+    for meter in model.items().filter(|_| is_items) {
+        if stated.iter().all(|(own, _)| *own != meter) {
+            usage.set(meter, 1);
+        }
+    }
+    usage
+}
+
+fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
+    let asked = facts.output_bound().unwrap_or(model.max_output_default);
+    let capped = account.policy.policy.max_tokens.map_or(asked, |cap| {
+        // Where the request names no bound, the cap itself is sent upstream.
+        if facts.output_bound().is_some() { asked.min(cap) } else { cap }
+    });
+    capped.saturating_mul(facts.n.unwrap_or(1)).min(tariff::meter::COUNT_MAX)
+}
+
+pub(crate) fn millionths(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000).min(AMOUNT_MAX)
+}
