@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 refused or failed, 2 bad input. Answers go to standard output (a table for
 //! people, the API's JSON with `--json`), everything else to standard error.
 
+mod access;
 mod access_log;
 mod account;
 mod catalog;
@@ -78,6 +79,11 @@ enum Command {
     Entries(credits::Entries),
     /// Sum up what an account used
     Usage(credits::Usage),
+    /// Make, list and revoke tokens for the management API
+    #[command(subcommand)]
+    Token(access::Token),
+    /// Show who changed what, latest first
+    Audit(access::Audit),
     /// Deliver events to your own programs, signed; see what came of it
     #[command(subcommand)]
     Webhook(webhook::Webhook),
@@ -109,6 +115,8 @@ pub fn run() -> ExitCode {
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Usage(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Webhook(command) => command.run(),
         Command::Events(command) => command.run(),
         Command::Generation(command) => command.run(),

@@ -4,6 +4,7 @@
 //! are decimal strings in credits, times are RFC 3339 in UTC, unknown members are refused on reading.
 //! The edge's shapes are not here: they are the crate `wire`.
 
+mod access;
 mod account;
 mod amount;
 mod balance;
@@ -16,6 +17,7 @@ mod reconcile;
 mod settings;
 mod webhook;
 
+pub use access::{AdminToken, AuditLine, Scope, TokenCreation};
 pub use account::{
     Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
     ScheduledPlan, SwitchTime,

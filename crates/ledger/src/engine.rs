@@ -3,6 +3,7 @@
 //! One thread writes; whatever changes the book, and every read that must be current, is a job for it.
 //! Pages of the journal are read beside it. A ticker brings the due work in.
 
+mod access;
 mod clock;
 mod deliver;
 mod life;
@@ -71,6 +72,7 @@ pub struct Engine {
     reader: Arc<Reader>,
     generation: Arc<str>,
     shelf: Arc<Shelf>,
+    tokens: access::TokenShelf,
     /// What goes on until the engine closes.
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -123,8 +125,8 @@ impl Engine {
         let (catalogs, catalog_version) = store.catalogs();
         let shelf = Arc::new(Shelf::new(catalogs, catalog_version));
         let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
-        let tasks = Mutex::default();
-        Ok(Arc::new(Self { writer, reader, generation, shelf, tasks }))
+        let (tokens, tasks) = (access::load(&reader)?, Mutex::default());
+        Ok(Arc::new(Self { writer, reader, generation, shelf, tokens, tasks }))
     }
 
     /// Does what is due: silent nodes are closed, their leases come home, cycles roll.

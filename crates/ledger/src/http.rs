@@ -4,6 +4,7 @@
 //! limit, then per group the credential, then the handler, which reads the body. Every refusal, also of
 //! the router itself, is an RFC 9457 problem (`respond`).
 
+mod access;
 mod accounts;
 mod auth;
 mod catalog;
@@ -31,6 +32,7 @@ use axum::body::Bytes;
 use axum::middleware;
 use utoipa_axum::router::OpenApiRouter;
 
+pub use self::access::CreatedToken;
 pub use self::auth::{Token, TokenError, Tokens};
 pub use self::keys::{CreatedKey, RotatedKey};
 pub use self::openapi::document;
@@ -38,6 +40,7 @@ pub use self::page::PageBody;
 pub use self::respond::ProblemBody;
 pub use self::server::{ServeError, serve};
 pub use self::webhooks::ShownEndpoint;
+use crate::dto::Scope;
 use crate::metrics::Metrics;
 use crate::service::Service;
 
@@ -70,10 +73,13 @@ impl App {
 
     /// All routes with all layers.
     pub fn router(self) -> Router {
-        let (admin, _) = admin_routes().split_for_parts();
+        let admin = groups().into_iter().fold(Router::new(), |all, (guard, group)| {
+            let (group, _) = group.split_for_parts();
+            let state = auth::Guarded { app: self.clone(), guard };
+            all.merge(group.route_layer(middleware::from_fn_with_state(state, auth::require_token)))
+        });
         let (edge, _) = edge::routes().split_for_parts();
         let (open, _) = ops::routes().split_for_parts();
-        let admin = admin.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_admin));
         let edge = edge.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_edge));
         admin
             .merge(edge)
@@ -87,15 +93,23 @@ impl App {
     }
 }
 
-fn admin_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .merge(accounts::routes())
-        .merge(keys::routes())
+/// The management API, by what a token must have.
+fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
+    use Scope::{Accounts, Admin, Catalog, Money, Read};
+    let guard = |read, write| auth::Guard { read, write };
+    let accounts = OpenApiRouter::new().merge(accounts::routes()).merge(keys::routes());
+    let money = OpenApiRouter::new()
+        .merge(accounts::money_routes())
         .merge(credits::routes())
         .merge(corrections::routes())
-        .merge(plans::routes())
         .merge(programmes::routes())
-        .merge(catalog::routes())
-        .merge(reconcile::routes())
-        .merge(webhooks::routes())
+        .merge(reconcile::routes());
+    let catalog = OpenApiRouter::new().merge(plans::routes()).merge(catalog::routes());
+    [
+        (guard(Read, Accounts), accounts),
+        (guard(Read, Money), money),
+        (guard(Read, Catalog), catalog),
+        (guard(Read, Admin), webhooks::routes()),
+        (guard(Admin, Admin), access::routes()),
+    ]
 }

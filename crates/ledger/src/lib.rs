@@ -3,6 +3,7 @@
 //! `service` is the seam: the engine (`engine`, `store`) implements it, the HTTP layer (`http`) calls
 //! it, the command line (`cli`) speaks to the HTTP layer from outside.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod dto;

@@ -5,6 +5,7 @@
 //! (edge). A reply is given only after its effect is durable. The service reads the clock itself: time
 //! is assigned by the ledger, never by a caller.
 
+mod access;
 mod error;
 mod life;
 mod operator;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use tariff::{Catalog, EdgeCatalog};
 use wire::{Digest, SyncRequest, SyncResponse};
 
+pub use self::access::{Access, AuditQuery, Caller, NewToken};
 pub use self::error::{Kind, ServiceError};
 pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
@@ -35,7 +37,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Operator + Life + Webhooks {
+pub trait Service: Operator + Life + Webhooks + Access {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;

@@ -5,6 +5,7 @@
 //! was not written down, so that nothing committed is lost whenever the process dies. Where a commit
 //! fails the memory is ahead of the disk: the store is broken for good and must be opened anew.
 
+mod access;
 mod cache;
 mod flush;
 mod mark;
@@ -29,6 +30,7 @@ use book::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use tariff::Catalog;
 
+pub use self::access::{AuditFilter, AuditRow, DONE, StoredToken};
 pub use self::outbox::{Attempt, DeliveryRow, DueDelivery, Endpoint, EventFilter, EventRow};
 pub use self::read::Reader;
 pub use self::tx::SqliteTx;

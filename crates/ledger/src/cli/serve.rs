@@ -163,7 +163,8 @@ async fn reload_on_hangup(mut hangups: Signal, file: PathBuf, service: Arc<dyn S
                 continue;
             }
         };
-        match service.publish(catalog).await {
+        let act = crate::audit::Act::of_process("SIGHUP");
+        match crate::audit::within(act, async { service.publish(catalog).await }).await {
             Ok(published) if published.changed => {}
             Ok(published) => {
                 tracing::info!(version = published.version, "the catalog says the same as before")

@@ -10,12 +10,13 @@ use tariff::{Catalog, EdgeCatalog};
 use wire::{SyncRequest, SyncResponse};
 
 use super::{Engine, kept_ms, recover, report, view};
+use crate::audit;
 use crate::dto;
 use crate::service::{
     Gauges, Idempotency, Kind, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
     UsageQuery, Written,
 };
-use crate::store::SqliteTx;
+use crate::store::{DONE, SqliteTx};
 
 impl Service for Engine {
     fn create_account(
@@ -164,9 +165,13 @@ impl Service for Engine {
 
     fn reconcile(&self, reconciliation: dto::Reconciliation) -> Reply<'_, dto::Reconciled> {
         let scope = Scope { unknown_nodes: reconciliation.unknown_nodes, preview: reconciliation.dry_run };
+        let act = audit::current();
         self.look(move |tx, now| {
             let reports = reconciliation.reports.iter();
             let data = reports.map(|raw| recover::one(tx, now, raw, scope)).collect::<Result<_, _>>()?;
+            if let Some(act) = act.filter(|_| !scope.preview) {
+                tx.audit(&act, now.wall, DONE)?;
+            }
             Ok(dto::Reconciled { data })
         })
     }
@@ -177,11 +182,18 @@ impl Service for Engine {
     }
 
     fn publish(&self, catalog: Catalog) -> Reply<'_, dto::CatalogVersion> {
-        let (writer, shelf) = (self.writer.clone(), Arc::clone(&self.shelf));
+        let (writer, shelf, act) = (self.writer.clone(), Arc::clone(&self.shelf), audit::current());
         // A task of its own: a caller that leaves must not part the commit from what readers see.
         let published = tokio::spawn(async move {
             let kept = Arc::new(catalog.clone());
-            let (version, changed) = writer.run(move |tx, now| tx.publish(catalog, now.wall).map(Ok)).await?;
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let published = tx.publish(catalog, now.wall)?;
+                if let (Some(act), true) = (act, published.1) {
+                    tx.audit(&act, now.wall, DONE)?;
+                }
+                Ok(Ok(published))
+            };
+            let (version, changed) = writer.run(job).await?;
             if changed {
                 tracing::info!(version, "catalog in force");
                 shelf.add(version, kept);
@@ -247,7 +259,15 @@ impl Engine {
         write: Option<Idempotency>,
         job: impl FnOnce(&mut SqliteTx<'_>, Now) -> Result<Written<T>, Error> + Send + 'static,
     ) -> Reply<'_, Written<T>> {
+        let act = audit::current();
         Box::pin(self.writer.run(move |tx, now| {
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let done = job(tx, now)?;
+                if let (Some(act), Written::Done(_)) = (act, &done) {
+                    tx.audit(&act, now.wall, DONE)?;
+                }
+                Ok(done)
+            };
             let Some(write) = write else {
                 let done = job(tx, now);
                 return refused(tx, done);

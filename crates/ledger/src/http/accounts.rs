@@ -19,10 +19,12 @@ use crate::service::{NewAccount, NewPlan};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(read, change))
-        .routes(routes!(change_plan))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, change))
+}
+
+/// Those of them that move credits.
+pub fn money_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(change_plan))
 }
 
 /// Opens an account on a plan.
@@ -115,7 +117,7 @@ async fn change_plan(
     Ok(written(StatusCode::OK, app.service.change_plan(idempotency, account, change).await?))
 }
 
-fn is_account_id(id: &str) -> bool {
+pub(super) fn is_account_id(id: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     (1..=64).contains(&id.len()) && id.bytes().all(allowed)
 }

@@ -47,6 +47,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Write<T> {
     async fn from_request(request: Request, app: &App) -> Answer<Self> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(body, API_BODY_BYTES_MAX).await?;
+        crate::audit::note_body(&bytes);
         let (idempotency, in_flight) = enter(app, &parts, &bytes)?;
         let value = if bytes.is_empty() {
             parse(b"{}")?

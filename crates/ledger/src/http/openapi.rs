@@ -1,20 +1,41 @@
 //! The API's description: built from the handlers, served at `/openapi.json`, kept as a golden file.
 
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::auth::Guard;
 use super::respond::ProblemBody;
-use super::{admin_routes, edge, ops};
+use super::{App, edge, groups, ops};
 
 /// The description of the whole API.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     OpenApiRouter::with_openapi(Description::openapi())
-        .merge(admin_routes())
+        .merge(management())
         .merge(edge::routes())
         .merge(ops::routes())
         .into_openapi()
+}
+
+/// The management API, each operation with the scope that it asks for.
+fn management() -> OpenApiRouter<App> {
+    let mut all = OpenApiRouter::new();
+    for (guard, mut group) in groups() {
+        for item in group.get_openapi_mut().paths.paths.values_mut() {
+            let Guard { read, write } = guard;
+            if let Some(operation) = &mut item.get {
+                operation.security = Some(vec![SecurityRequirement::new("admin", [read.as_str()])]);
+            }
+            for operation in
+                [&mut item.post, &mut item.patch, &mut item.put, &mut item.delete].into_iter().flatten()
+            {
+                operation.security = Some(vec![SecurityRequirement::new("admin", [write.as_str()])]);
+            }
+        }
+        all = all.merge(group);
+    }
+    all
 }
 
 /// The header that makes a write happen once.
@@ -48,7 +69,7 @@ refusals! {
     ReadRefusals {
         BadRequest = 400 "The query or path cannot be read",
         Unauthenticated = 401 "No token, or one that is not known",
-        Forbidden = 403 "The token is for the other part of the API",
+        Forbidden = 403 "The token is for the other part of the API, or lacks the scope",
         NotFound = 404 "What the path names does not exist",
         Internal = 500 "A fault of the ledger; its log says which",
         Unavailable = 503 "Not now: try again after Retry-After",
@@ -60,7 +81,7 @@ refusals! {
     WriteRefusals {
         BadRequest = 400 "The request cannot be read",
         Unauthenticated = 401 "No token, or one that is not known",
-        Forbidden = 403 "The token is for the other part of the API",
+        Forbidden = 403 "The token is for the other part of the API, or lacks the scope",
         NotFound = 404 "What the path names does not exist",
         Conflict = 409 "It contradicts what is there, or the same call is under way",
         TooLarge = 413 "The body is above 64 KiB",
@@ -76,7 +97,7 @@ refusals! {
     ReconcileRefusals {
         BadRequest = 400 "The request cannot be read",
         Unauthenticated = 401 "No token, or one that is not known",
-        Forbidden = 403 "The token is for the other part of the API",
+        Forbidden = 403 "The token is for the other part of the API, or lacks the scope",
         TooLarge = 413 "The body is above 4 MiB",
         MediaType = 415 "The body is not declared as JSON",
         Invalid = 422 "More than 500 reports, or a member that is not known",
@@ -90,7 +111,7 @@ refusals! {
     EdgeRefusals {
         BadRequest = 400 "The body is no JSON",
         Unauthenticated = 401 "No token, or one that is not known",
-        Forbidden = 403 "The token is for the other part of the API",
+        Forbidden = 403 "The token is for the other part of the API, or lacks the scope",
         NotFound = 404 "There is no such catalog version",
         TooLarge = 413 "The body is above 8 MiB",
         MediaType = 415 "The body is not declared as JSON",
@@ -123,6 +144,7 @@ refusals! {
         (name = "credits", description = "What they have and where it went"),
         (name = "plans", description = "What they can be on"),
         (name = "webhooks", description = "What happens, and where it is told"),
+        (name = "access", description = "Who may call, and who did what"),
         (name = "edge", description = "What nodes call"),
         (name = "operations", description = "What keeps it running; open"),
     ),
@@ -140,7 +162,10 @@ impl Modify for Schemes {
             SecurityScheme::Http(http)
         };
         let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("admin", bearer("The admin token: people and their tools"));
+        components.add_security_scheme(
+            "admin",
+            bearer("The admin token, or one made with it that has the scope named at the operation"),
+        );
         components.add_security_scheme("edge", bearer("The edge token: nodes"));
     }
 }

@@ -56,6 +56,10 @@ pub struct ProblemBody {
     pub key_id: Option<String>,
 }
 
+/// The code of a problem, for the layers that an answer passes.
+#[derive(Clone, Debug)]
+pub struct ProblemCode(pub String);
+
 /// What a handler answers.
 pub type Answer<T> = Result<T, Problem>;
 
@@ -171,7 +175,9 @@ impl From<ServiceError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let code = ProblemCode(self.body.code.clone());
         let mut response = (self.status, Json(self.body)).into_response();
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -55,6 +55,7 @@ impl SqliteTx<'_> {
     /// Where SQLite fails.
     pub fn prune(&mut self, now: i64, answers_before: i64) -> Result<(), StoreError> {
         self.prune_events(now)?;
+        self.prune_access(now)?;
         self.run("DELETE FROM idempotency WHERE at <= ?1", params![answers_before])?;
         self.run(
             "DELETE FROM incident WHERE id <= (SELECT max(id) FROM incident) - ?1",

@@ -242,3 +242,24 @@ fn webhooks_are_managed() {
     assert!(shell.text(&["webhook", "remove", id]).contains("disabled"));
     shell.fails(1, "webhook_endpoint_not_found", &["webhook", "test", id]);
 }
+
+#[test]
+fn tokens_are_made_and_what_they_did_is_shown() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    let created = shell.json(&["token", "create", "billing", "--scope", "accounts", "--scope", "money"]);
+    let (token, id) = (created["token"].as_str().unwrap(), created["id"].as_str().unwrap());
+    assert!(shell.text(&["token", "list"]).contains("accounts money"));
+    let ledger = format!("http://{}", server.address);
+    let as_billing = |words: &[&str]| {
+        let run =
+            bursar().args(words).env("BURSAR_LEDGER", &ledger).env("BURSAR_ADMIN_TOKEN", token).output();
+        String::from_utf8(run.unwrap().stderr).unwrap()
+    };
+    assert_eq!(as_billing(&["account", "create", "acme", "--plan", "free"]), "");
+    assert!(as_billing(&["audit"]).contains("scope_missing"));
+    assert!(shell.text(&["audit", "--who", "billing", "--account", "acme"]).contains("POST /v1/accounts"));
+    assert!(shell.text(&["token", "revoke", id]).contains("billing"));
+    assert!(as_billing(&["plans"]).contains("unauthenticated"));
+    shell.fails(2, "--scope", &["token", "create", "x"]);
+}

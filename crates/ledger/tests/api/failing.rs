@@ -5,6 +5,7 @@ mod life;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ledger::audit::Act;
 use ledger::dto::{
     self, Account, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange, Reconciled,
     Reconciliation, UsageReport,
@@ -12,8 +13,9 @@ use ledger::dto::{
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewPlan, Operator, Page, PageRequest,
-    Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks, Written,
+    Access, AuditQuery, Caller, EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewPlan,
+    NewToken, Operator, Page, PageRequest, Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks,
+    Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
@@ -95,6 +97,27 @@ impl Webhooks for Failing {
         _: String,
         _: dto::Redelivery,
     ) -> Reply<'_, Written<dto::Redelivered>> {
+        self.fail()
+    }
+}
+
+impl Access for Failing {
+    fn caller(&self, _: &[u8; 32]) -> Option<Caller> {
+        None
+    }
+    fn tokens(&self) -> Reply<'_, Vec<dto::AdminToken>> {
+        self.fail()
+    }
+    fn create_token(&self, _: Option<Idempotency>, _: NewToken) -> Reply<'_, Written<dto::AdminToken>> {
+        self.fail()
+    }
+    fn revoke_token(&self, _: Option<Idempotency>, _: String) -> Reply<'_, Written<dto::AdminToken>> {
+        self.fail()
+    }
+    fn note_refusal(&self, _: Arc<Act>, _: String) -> Reply<'_, ()> {
+        self.fail()
+    }
+    fn audit(&self, _: AuditQuery, _: PageRequest<u64>) -> Reply<'_, Page<dto::AuditLine, u64>> {
         self.fail()
     }
 }

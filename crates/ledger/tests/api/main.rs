@@ -1,6 +1,7 @@
 //! The HTTP API and the command line against the real engine on a SQLite file.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails fails its test")]
 
+mod access;
 mod accounts;
 mod auth;
 mod catalogs;
