@@ -42,6 +42,8 @@ enum Cli {
     },
     /// Check the repository itself: paths in documents, leftovers, sizes (part of `test`).
     Tidy,
+    /// Write the tests of each rule into docs/price-pages.md.
+    Pages,
     /// Fetch something into target and print its path.
     #[command(subcommand)]
     Get(Get),
@@ -80,6 +82,7 @@ fn start(ws: &Workspace, cli: Cli) -> Result<bool> {
         Cli::Wasm { toolchain, trap_for_tests: false } => drop(wasm::build(ws, toolchain)?),
         Cli::Wasm { toolchain, trap_for_tests: true } => drop(wasm::build_trapping(ws, toolchain)?),
         Cli::Tidy => check::tidy(ws)?,
+        Cli::Pages => check::update_pages(ws)?,
         Cli::Get(Get::Envoy { version }) => println!("{}", provision::envoy::find(ws, version)?.display()),
         Cli::Get(Get::Python) => println!("{}", provision::python::clients(ws)?.display()),
     }

@@ -4,6 +4,7 @@
 //! last line is the count of what passed and failed, where a step without tests of its own counts as one.
 
 mod libtest;
+mod pages;
 mod sizes;
 mod tidy;
 
@@ -20,6 +21,7 @@ use crate::stack;
 use crate::wasm;
 use crate::workspace::{Workspace, on_path};
 
+pub use pages::update as update_pages;
 pub use tidy::tidy;
 
 /// End-to-end tests that run at a time; each has an Envoy and a ledger of its own.

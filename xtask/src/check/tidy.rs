@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sizes;
+use super::{pages, sizes};
 use crate::process::{output, say};
 use crate::workspace::Workspace;
 
@@ -25,6 +25,7 @@ const LOCKED_SOURCE: &str = "source = \"registry+https://github.com/rust-lang/cr
 pub fn tidy(ws: &Workspace) -> Result<()> {
     let mut wrong = Vec::new();
     let mut long = Vec::new();
+    let (mut tests, mut pages) = (pages::Found::default(), None);
     for name in files(ws)? {
         let path = ws.root.join(&name);
         // Not text, or deleted and not yet committed: not for us.
@@ -34,12 +35,19 @@ pub fn tidy(ws: &Workspace) -> Result<()> {
             Some("rs") => {
                 wrong.extend(rust(&name, &text));
                 long.extend(sizes::report(&name, &text));
+                tests.add(&name, &text);
             }
-            Some("md") => wrong.extend(markdown(&ws.root, &name, &text)),
+            Some("md") => {
+                wrong.extend(markdown(&ws.root, &name, &text));
+                if name == pages::PAGES {
+                    pages = Some(text);
+                }
+            }
             Some("lock") => wrong.extend(lock(&name, &text)),
             _ => {}
         }
     }
+    wrong.extend(tests.check(&pages.unwrap_or_default()));
     for line in &long {
         say(format!("  long: {line}"));
     }
@@ -49,7 +57,8 @@ pub fn tidy(ws: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn files(ws: &Workspace) -> Result<Vec<String>> {
+/// The files of the repository, by their paths in it.
+pub fn files(ws: &Workspace) -> Result<Vec<String>> {
     let mut git = Command::new("git");
     // A checkout that belongs to another user is still one we may list.
     git.current_dir(&ws.root).args(["-c", "safe.directory=*", "ls-files", "-z"]);
