@@ -48,6 +48,8 @@ pub struct Stated {
     pub free: Micros,
     /// Held by requests there.
     pub held: Micros,
+    /// When it said so, by its own wall clock.
+    pub at: i64,
 }
 
 // === impl Lease ===

@@ -42,6 +42,12 @@ pub const SNAPSHOT_VALID_MS: i64 = 60_000;
 pub const WAIT_MS: u64 = 100;
 /// How long an account's askers are told to wait before they are refused, in milliseconds: two ticks.
 pub const WAIT_MS_MAX: i64 = 2_000;
+/// An account's askers go on waiting where the last of them was told to less than this ago, in milliseconds: they ask
+/// every [`WAIT_MS`] and a tick. Who comes later is patient anew, also where a late call was the last.
+pub const WAIT_AGAIN_MS: i64 = 750;
+/// What a node says of its leases is passed over where it has said something up to so much later by its own clock, in
+/// milliseconds; beyond, its clock was set back.
+pub const STATED_LATE_MS: i64 = 120_000;
 /// The least time between two recalls of one account, in milliseconds.
 pub const RECALL_MS: i64 = 500;
 /// How long a node must have been alone with an account's rates before it refills them by itself again, in

@@ -111,6 +111,7 @@ macro_rules! suite {
             snapshots_go_to_those_who_lack_them,
             without_clips_what_is_short_is_refused,
             a_clip_ends_with_its_node,
+            what_a_late_call_holds_is_held_no_more,
             a_rate_passes_from_one_node_to_two,
             after_a_restart_nobody_refills_too_early,
             nodes_with_nothing_left_do_not_share,

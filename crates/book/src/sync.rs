@@ -59,7 +59,7 @@ pub fn sync(tx: &mut impl Tx, now: Now, request: &SyncRequest) -> Result<SyncRes
         }
         rate::hear(tx, now, request.node, &request.rates)?;
         for want in &request.wants {
-            want::answer(tx, now, request.node, want, &mut answer, &mut asked.accounts)?;
+            want::answer(tx, now, (request.node, request.now), want, &mut answer, &mut asked.accounts)?;
         }
     }
     answer.rates_since = rate::since(tx, now);

@@ -5,6 +5,7 @@ use wire::NodeId;
 
 use crate::amount::less;
 use crate::lease::{Lease, Stated};
+use crate::limits::STATED_LATE_MS;
 use crate::rates::Rates;
 
 /// What is remembered of an account beside its fold; two accounts are equal whatever stands here.
@@ -34,6 +35,8 @@ impl Soft {
     /// Remembers what a node said; what it said before of the same lease is forgotten.
     pub fn state(&mut self, stated: Stated) {
         match self.stated.iter_mut().find(|known| known.is_same(&stated)) {
+            // A call that was overtaken: what it calls held may be long settled.
+            Some(known) if (1..=STATED_LATE_MS).contains(&known.at.saturating_sub(stated.at)) => {}
             Some(known) => *known = stated,
             None => self.stated.push(stated),
         }

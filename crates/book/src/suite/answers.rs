@@ -58,6 +58,28 @@ pub fn without_clips_what_is_short_is_refused<S: Subject>(make: impl FnOnce(Cata
     assert!(world.account().clip.is_none());
 }
 
+/// A call that was overtaken (a proxy, a ledger that stood still) says what its node held when it was sent: taken at
+/// its word, what had come free since was held for good, and called back from nobody.
+pub fn what_a_late_call_holds_is_held_no_more<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = World::new(make, "topup_only");
+    world.top_up(10, "p1");
+    let (worker, other) = (Worker::new(1), Worker::new(2));
+    world.send(worker.want(world.now, BLANK, &[("r1", 10 * CREDIT)]));
+    let late = worker.want(world.now, Stands { held: 10 * CREDIT, ..BLANK }, &[]);
+    world.pass_up(5_000);
+    world.send(worker.want(world.now, Stands { free: 10 * CREDIT, ..BLANK }, &[]));
+    world.send(late.clone());
+    let answer = world.send(other.want(world.now, BLANK, &[("r2", CREDIT)]));
+    assert!(matches!(answer.verdicts[0].kind, VerdictKind::Wait(_)), "it is idle there: {answer:?}");
+    // From further back: the node's clock was set.
+    let set_back = SyncRequest { now: late.now - crate::limits::STATED_LATE_MS, ..late };
+    world.send(set_back);
+    let answer = world.send(other.want(world.now, BLANK, &[("r3", CREDIT)]));
+    assert!(
+        matches!(&answer.verdicts[0].kind, VerdictKind::Deny(denial) if denial.code == DenialCode::InFlight)
+    );
+}
+
 /// The one request below its need is forgotten with its node, and with no other (I9).
 pub fn a_clip_ends_with_its_node<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::new(make, "topup_only");

@@ -8,7 +8,7 @@ use super::world::{
 };
 use crate::command::key;
 use crate::error::{Error, Refusal};
-use crate::limits::{CHANGES_KEPT, LEASES_ENDED_KEPT, WAIT_MS, WAIT_MS_MAX};
+use crate::limits::{CHANGES_KEPT, LEASES_ENDED_KEPT, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
 
 fn granted(answer: &SyncResponse) -> i64 {
     assert_eq!(answer.grants.len(), 1);
@@ -188,8 +188,8 @@ pub fn askers_are_not_told_to_wait_for_ever<S: Subject>(make: impl FnOnce(Catalo
         waited += WAIT_MS as i64;
     }
     assert_eq!(waited, WAIT_MS_MAX);
-    // Later on, patience begins anew.
-    world.now.up += WAIT_MS_MAX;
+    // After a pause, patience begins anew.
+    world.now.up += WAIT_AGAIN_MS;
     let answer = world.send(other.want(world.now, BLANK, &[("r3", CREDIT)]));
     assert_eq!(verdict(&answer), &VerdictKind::Wait(WAIT_MS));
 }

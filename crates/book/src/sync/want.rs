@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::funds::Funds;
 use crate::id::AccountId;
 use crate::lease::{Lease, Stated};
-use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_MS, WAIT_MS_MAX};
+use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
 use crate::snapshot;
 use crate::tx::{Now, Tx};
 
@@ -30,7 +30,7 @@ use crate::tx::{Now, Tx};
 pub fn answer(
     tx: &mut impl Tx,
     now: Now,
-    node: NodeId,
+    (node, sent_at): (NodeId, i64),
     want: &Want,
     answer: &mut SyncResponse,
     asked: &mut BTreeSet<AccountId>,
@@ -57,7 +57,7 @@ pub fn answer(
         return Ok(());
     };
     let admission = tx.catalog(version)?.map_or(Admission::Full, |catalog| catalog.exhaustion.admission);
-    state(tx, id.as_str(), node, want)?;
+    state(tx, id.as_str(), (node, sent_at), want)?;
     super::rate::answer(tx, now, node, want, answer)?;
     let Some(account) = tx.account(id.as_str())? else { return Ok(()) };
 
@@ -402,13 +402,13 @@ impl Elsewhere {
 
 /// Remembers what the node says of its record, where the record has a lease: what is kept is bounded by
 /// the leases.
-fn state(tx: &mut impl Tx, id: &str, node: NodeId, want: &Want) -> Result<(), StoreError> {
+fn state(tx: &mut impl Tx, id: &str, (node, at): (NodeId, i64), want: &Want) -> Result<(), StoreError> {
     let Some(account) = tx.account(id)? else { return Ok(()) };
     let leased =
         |ask: &&Ask| account.lease(node, want.lease, &ask.bucket).is_some_and(|l| *l.bucket == *ask.bucket);
     let stated = want.asks.iter().filter(leased).map(|ask| {
         let bucket: Arc<str> = Arc::from(ask.bucket.as_str());
-        Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held }
+        Stated { node, epoch: want.lease, bucket, free: ask.free, held: ask.held, at }
     });
     let stated: Vec<Stated> = stated.collect();
     let Some(soft) = tx.soft(id)? else { return Ok(()) };
@@ -436,7 +436,7 @@ fn note_wait(tx: &mut impl Tx, id: &str, now: Now, recall: bool, waits: bool) ->
 
 /// Whether an asker has had to wait a moment ago.
 fn is_waited_for(waited_at: Option<i64>, up: i64) -> bool {
-    waited_at.is_some_and(|last| up.saturating_sub(last) < WAIT_MS_MAX)
+    waited_at.is_some_and(|last| up.saturating_sub(last) < WAIT_AGAIN_MS)
 }
 
 fn unknown(want: &Want, request: &ParkedRequest) -> Verdict {
