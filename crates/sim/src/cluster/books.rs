@@ -70,6 +70,9 @@ pub struct Account {
     pub lost: i64,
     /// What was leased beyond the account's worth when lots ended or a plan with a higher factor began.
     pub carried: i64,
+    /// What requests cost more that were admitted before the account's credits bought more: they are leased at the
+    /// factor of the term that runs and charged by that of their own.
+    pub dearer: i64,
     /// Charge lines: each is rounded once.
     pub lines: i64,
 }
@@ -334,7 +337,7 @@ impl Account {
     }
 
     fn charge(&mut self, name: &str, charge: &Charge) -> Result<(), Broken> {
-        let Some((term, version, _)) = self.term(charge.term).cloned() else {
+        let Some((term, version, plan)) = self.term(charge.term).cloned() else {
             return Err(Broken::new("I4", format!("{name}: no term {} for {}", charge.term, charge.request)));
         };
         let tenths = price_of(charge, version);
@@ -350,7 +353,12 @@ impl Account {
         ensure("I5", charge.base.get() == market::round(tenths), || {
             format!("{name}: {} is charged {}, not {tenths} tenths", charge.request, charge.base)
         })?;
+        let running = self.terms.last().map_or(100, |(.., plan)| market::factor(plan));
         for (id, amount) in slices {
+            if self.lots.iter().any(|lot| lot.id == id && lot.is_top_up) {
+                let worth = |factor: i64| amount * 100 / factor;
+                self.dearer += (worth(running) - worth(market::factor(&plan))).max(0);
+            }
             for lot in self.lots.iter_mut().filter(|lot| lot.id == id) {
                 lot.remaining -= amount;
                 ensure("I1", (0..=lot.amount).contains(&lot.remaining), || format!("{name}: {lot:?}"))?;

@@ -124,12 +124,12 @@ impl Cluster {
             format!("{id}: granted {}, of it {accounted}", own.granted)
         })?;
         let overshoot = self.overshoot.get(id).copied().unwrap_or(0);
-        let bound = overshoot + own.lost + own.carried + own.lines;
+        let bound = overshoot + own.lost + own.carried + own.dearer + own.lines;
         // What nodes still lease of a ledger that is gone is bounded by nothing that this one knows.
         ensure("I2", own.overspent <= bound || self.restores > 0, || {
             format!(
-                "{id}: overspent {}, of it beyond holds {overshoot}, by closed nodes {}, carried over {}",
-                own.overspent, own.lost, own.carried
+                "{id}: overspent {}, of it beyond holds {overshoot}, by closed nodes {}, carried over {}, by older terms {}",
+                own.overspent, own.lost, own.carried, own.dearer
             )
         })
     }
