@@ -265,15 +265,22 @@ impl Edge {
         hold: &Hold,
         now: Now,
     ) -> Option<Refusal> {
-        let VerdictKind::Deny(denial) = request.wait.as_ref()?.verdict.as_ref()? else {
+        let wait = request.wait.as_ref()?;
+        let VerdictKind::Deny(denial) = wait.verdict.as_ref()? else {
             return None;
         };
+        // While it waited for tokens, the account may have got what it lacked: that is asked again. Version 0 is of
+        // an account that the ledger does not know.
+        let told = wait.version;
+        if told != 0 && told < account.version {
+            return None;
+        }
         let denied = denied_until(denial, now.mono_us.saturating_add(IN_FLIGHT_US));
         let dry = Dry { version: account.version, denied, resets_at: denial.resets_at.clone() };
         self.dry.insert((account.id.clone(), denied.tag), dry);
         // Remembered for the node's other requests; the refusal itself does not depend on it.
         let _ = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
-            if record.version > account.version {
+            if record.version > told.max(account.version) {
                 return ((), Fate::Leave);
             }
             record.denial = Some(denied);

@@ -88,11 +88,22 @@ impl Edge {
     }
 
     /// Whether a refusal may be given by what is known of an account: it was heard from the ledger, and all changes
-    /// up to a moment ago. A worker that has rested may have missed a top-up; where the ledger cannot be asked,
-    /// what is known must do.
+    /// up to a moment ago. A worker that has rested may have missed a top-up, and past its time (the end of a
+    /// cycle) or after a change a snapshot is old news; where the ledger cannot be asked, what is known must do.
     pub(crate) fn is_current(&self, account: &Account, now: Now) -> bool {
         let silent_us = now.mono_us.saturating_sub(self.ledger.heard_us);
-        self.ledger.failures > 0 || (account.heard && silent_us < CURRENT_US)
+        let asked = self.flight.as_ref().map_or(&[][..], |flight| &flight.refresh);
+        let is_old = account.fresh_until_us < now.mono_us
+            || self.refresh.contains(&*account.id)
+            || asked.contains(&account.id);
+        (account.heard && silent_us < CURRENT_US && !is_old) || self.asks_in_vain(now)
+    }
+
+    /// Whether the ledger could not be asked a moment ago; a call that failed before a rest says nothing of that.
+    fn asks_in_vain(&self, now: Now) -> bool {
+        let since_us = now.mono_us.saturating_sub(self.clock.last_sync);
+        let lately = self.flight.is_none() && since_us < CURRENT_US;
+        self.ledger.failures > 0 && (lately || self.ledger_is_down(now))
     }
 
     /// A worker that has read nothing of the change feed must read on from the oldest thing that it took over.

@@ -75,6 +75,11 @@ pub const ASK_AGAIN_US: u64 = 100_000;
 pub const LOOKUPS_QUEUED: usize = 1_024;
 /// How much longer a request waits where the ledger answers and waits for reports of others, in microseconds.
 pub const PARK_FOR_REPORTS_US: u64 = 1_500_000;
+/// The same for tokens of a rate that another node refilled: with [`PARK_US`] and two ticks longer than the ledger
+/// waits for a node that has fallen silent ([`wire::RATE_SILENT_MS`]), so that nobody is refused for its sake.
+pub const PARK_FOR_TOKENS_US: u64 = 2_500_000;
+const _: () =
+    assert!(PARK_US + PARK_FOR_TOKENS_US >= wire::RATE_SILENT_MS * 1_000 + 2 * TICK_MS as u64 * 1_000);
 /// Key look-ups per second and VM; beyond, unknown keys are refused with 503.
 pub const LOOKUPS_PER_SECOND: u64 = 2_000;
 

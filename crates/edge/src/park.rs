@@ -272,6 +272,7 @@ impl Wait {
             reason,
             until_us,
             verdict: None,
+            version: 0,
             ask_after_us: 0,
             blocked: false,
             others: false,

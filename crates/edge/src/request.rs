@@ -119,6 +119,8 @@ pub struct Wait {
     pub until_us: u64,
     /// What the ledger said of it.
     pub verdict: Option<VerdictKind>,
+    /// The account's version that it is about.
+    pub version: u64,
     /// Not to be asked for again before, in microseconds.
     pub ask_after_us: u64,
     /// Another worker's refill is under way: it is asked for when that one has ended.

@@ -13,8 +13,10 @@ use crate::node::{Call, Node};
 use crate::{BEGIN_MS, config};
 
 const TICK_US: u64 = 250_000;
-/// How long a call takes, there and back.
+/// How long a call takes, there and back, unless a test says otherwise.
 const CALL_US: u64 = 1_000;
+/// Accounts that the ledger does what is due for with each tick of the first node: 1,000 a second, as the engine.
+const DUE_PER_TICK: usize = 250;
 /// How long the host waits for an answer.
 const TIMEOUT_US: u64 = 1_000_000;
 
@@ -26,6 +28,8 @@ pub enum Line {
     Up,
     /// Calls run into their time limit.
     Cut,
+    /// The same, but the ledger hears them: their answers are lost.
+    Deaf,
     /// The process is gone.
     Dead,
 }
@@ -38,6 +42,8 @@ pub struct Site {
     pub line: Line,
     /// Calls that it has made.
     pub calls: usize,
+    /// The longest answer to any of them, in bytes.
+    pub answer_bytes_max: usize,
     /// Streams whose end is still to be seen.
     open: Vec<(usize, u64)>,
 }
@@ -77,6 +83,8 @@ pub struct Fleet {
     pub ledger_since_us: u64,
     /// Answers to requests come this long after they have gone upstream.
     pub upstream_us: u64,
+    /// How long a call takes, there and back, in microseconds.
+    pub call_us: u64,
     answers: Vec<Answer>,
     served: Vec<(u64, usize, usize)>,
     config: Rc<Config>,
@@ -94,6 +102,7 @@ impl Fleet {
             outcomes: Vec::new(),
             ledger_since_us: 0,
             upstream_us: 0,
+            call_us: CALL_US,
             answers: Vec::new(),
             served: Vec::new(),
             config,
@@ -109,7 +118,7 @@ impl Fleet {
     pub fn start(&mut self) -> usize {
         let seed = 1_000 * (self.sites.len() as u64 + 1);
         let node = Node::new(self.workers, Rc::clone(&self.config), self.now_us, BEGIN_MS, seed);
-        self.sites.push(Site { node, line: Line::Up, calls: 0, open: Vec::new() });
+        self.sites.push(Site { node, line: Line::Up, calls: 0, answer_bytes_max: 0, open: Vec::new() });
         self.sites.len() - 1
     }
 
@@ -203,7 +212,7 @@ impl Fleet {
     fn tick(&mut self, site: usize) {
         if site == 0 {
             let now = self.book_now();
-            book::command::run_due(&mut self.book, now, 1_000).expect("due");
+            book::command::run_due(&mut self.book, now, DUE_PER_TICK).expect("due");
             for node in book::command::node::close_silent(&mut self.book, now).expect("nodes") {
                 book::command::node::take_home(&mut self.book, now, node, usize::MAX).expect("leases");
             }
@@ -289,9 +298,12 @@ impl Fleet {
     fn call(&mut self, site: usize, call: &Call) {
         self.sites[site].calls += 1;
         let (worker, kind) = (call.worker, call.kind);
-        let up = self.sites[site].line == Line::Up;
-        let body = up.then(|| self.ledger_answers(call));
-        let due_us = self.now_us + if up { CALL_US } else { TIMEOUT_US };
+        let line = self.sites[site].line;
+        let heard = matches!(line, Line::Up | Line::Deaf).then(|| self.ledger_answers(call));
+        let (up, body) = (line == Line::Up, heard.filter(|_| line == Line::Up));
+        let bytes = body.as_ref().map_or(0, Vec::len);
+        self.sites[site].answer_bytes_max = self.sites[site].answer_bytes_max.max(bytes);
+        let due_us = self.now_us + if up { self.call_us } else { TIMEOUT_US };
         self.answers.push(Answer { due_us, site, worker, kind, body });
     }
 

@@ -1,6 +1,6 @@
 //! What the simulator has found, each as the shortest story that shows it.
 
-use sim::{Ledger, World, ask, usage};
+use sim::{CATALOG, Fleet, Ledger, Line, World, ask, usage};
 
 const SONNET: &str = "claude-sonnet-4.5";
 
@@ -188,4 +188,109 @@ fn a_statement_that_a_settlement_has_overtaken_is_made_anew() {
     world.pass(2_000);
     assert_eq!(held(&world), 0);
     world.check_at_rest();
+}
+
+/// A request that was denied for want of credits, and then waited for tokens of a rate, gave the denial that was out of
+/// date to the whole node: after the top-up it was refused by it, for as long as the node lived.
+#[test]
+fn a_denial_from_before_a_top_up_is_not_remembered_after_it() {
+    let mut fleet = Fleet::new(2, 2, CATALOG);
+    fleet.account("a", "topup_only");
+    // The other node refills the rates, and must be heard before there are tokens here.
+    fleet.search(1, 0, "a");
+    fleet.pass(10);
+    fleet.search(0, 0, "a");
+    fleet.pass(20);
+    assert_eq!((fleet.outcomes.len(), fleet.count(402)), (1, 1), "the second waits for tokens, denied");
+    fleet.search(0, 1, "a");
+    fleet.pass(20);
+    // Enough for one, so that nothing of it is left on the node afterwards.
+    fleet.top_up("a", "0.6");
+    fleet.pass(4_000);
+    assert!(fleet.count(200) >= 1, "{:?}", fleet.outcomes);
+    for worker in [0, 1] {
+        fleet.search(0, worker, "a");
+        fleet.pass(3_000);
+    }
+    let left = fleet.book.accounts["a"].remaining().get();
+    assert_eq!(left, 0, "the last of it can be spent");
+}
+
+/// What a worker heard of in the call that it made because it had rested was a change of the account, not yet the
+/// account: it refused by what it knew of before.
+#[test]
+fn a_worker_that_hears_of_a_change_refuses_by_nothing_older() {
+    let mut world = World::new(1, "hold");
+    world.account("a", "topup_only");
+    let stream = world.chat(0, "a", &ask(SONNET, 10));
+    assert!(matches!(world.streams[stream].seen, Some(sim::Seen::Reply(402, _))));
+    // Its last call, after a minute, brings the account anew; it may admit for 58 s from then.
+    world.pass(58_500);
+    for status in [wire::AccountStatus::Suspended, wire::AccountStatus::Active] {
+        let now = world.book_now();
+        book::command::open::set_status(&mut world.book, now, "a", status).expect("an account");
+    }
+    world.pass(60_000);
+    world.top_up("a", "1", "t1");
+    let stream = world.chat(0, "a", &ask(SONNET, 10));
+    world.pass(300);
+    assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded));
+    world.answer(stream, 200, &usage(10, 10));
+    world.pass(2_000);
+    world.check_at_rest();
+}
+
+/// A call that had failed before a rest was taken for a ledger that cannot be asked.
+#[test]
+fn a_failure_before_a_rest_does_not_keep_a_worker_from_asking() {
+    let mut world = World::new(1, "hold");
+    world.account("a", "topup_only");
+    let stream = world.chat(0, "a", &ask(SONNET, 10));
+    assert!(matches!(world.streams[stream].seen, Some(sim::Seen::Reply(402, _))));
+    world.pass(58_000);
+    world.ledger = Ledger::Deaf;
+    world.pass(4_000);
+    world.ledger = Ledger::Up;
+    world.top_up("a", "1", "t1");
+    world.pass(10_000);
+    let stream = world.chat(0, "a", &ask(SONNET, 10));
+    world.pass(300);
+    assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded));
+    world.answer(stream, 200, &usage(10, 10));
+    world.pass(2_000);
+    world.check_at_rest();
+}
+
+/// A request that waited for tokens leased four times what it needs with each call that asked for it.
+#[test]
+fn who_waits_for_tokens_leases_no_more_with_each_call() {
+    let mut fleet = Fleet::new(2, 1, CATALOG);
+    fleet.account("a", "topup_only");
+    fleet.top_up("a", "1000");
+    fleet.search(1, 0, "a");
+    fleet.pass(5);
+    fleet.sites[1].line = Line::Dead;
+    fleet.search(0, 0, "a");
+    fleet.pass(2_000);
+    assert_eq!(fleet.outcomes.len(), 1, "it still waits");
+    let account = &fleet.book.accounts["a"];
+    let own = account.leases.iter().map(|lease| lease.outstanding().get()).max();
+    assert!(own <= Some(2_000_000), "{own:?}");
+}
+
+/// The only node that refilled an account's rates went to rest, or died, in the moment in which another one asked: the
+/// other's request was refused half a second before the ledger gave it tokens.
+#[test]
+fn who_waits_for_tokens_outwaits_a_node_that_has_fallen_silent() {
+    let mut fleet = Fleet::new(2, 1, CATALOG);
+    fleet.account("a", "topup_only");
+    fleet.top_up("a", "1000");
+    fleet.search(1, 0, "a");
+    fleet.pass(5);
+    fleet.sites[1].line = Line::Dead;
+    fleet.search(0, 0, "a");
+    fleet.pass(4_000);
+    let last = fleet.outcomes.last().expect("an outcome");
+    assert_eq!((last.site, last.status), (0, 200), "{last:?}");
+    assert!(last.at_us - last.came_us <= 3_500_000, "{last:?}");
 }

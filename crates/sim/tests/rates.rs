@@ -272,8 +272,8 @@ fn a_refusal_after_a_wait_names_the_rate_that_had_no_tokens() {
     fleet.account("a", "starter");
     (0..61).for_each(|_| fleet.search(0, 0, "a"));
     fleet.pass(500);
-    // The second node's request waits for the first one's answer, which does not come.
-    fleet.sites[0].line = Line::Cut;
+    // The second node's request waits for the first one's answer: it calls, and does not hear what it is asked.
+    fleet.sites[0].line = Line::Deaf;
     fleet.search(1, 0, "a");
     fleet.pass(4_000);
     assert_eq!(fleet.outcomes.last().map(|outcome| outcome.status), Some(429), "{:?}", fleet.outcomes);

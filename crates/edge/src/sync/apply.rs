@@ -129,7 +129,7 @@ impl Edge {
         self.hear_withdrawn(shared, &response.withdrawn, now);
         // After the node's id: who reads that the node is live reads the id next.
         self.note_answer(shared);
-        self.learn(shared, &mut response, now);
+        self.learn(shared, &mut response, flight.sent_us, now);
         response.verdicts.into_iter().for_each(|verdict| self.hear(shared, verdict, now));
         self.grant(shared, flight.wants, flight.refill_us, (&response.grants, &response.rates), now);
         let node = self.node(shared).generation;
@@ -158,8 +158,8 @@ impl Edge {
         }
     }
 
-    /// Keys, snapshots, and changes of them.
-    fn learn(&mut self, shared: &dyn SharedData, response: &mut SyncResponse, now: Now) {
+    /// Keys, snapshots, and changes of them, as they stood some time after the call was sent.
+    fn learn(&mut self, shared: &dyn SharedData, response: &mut SyncResponse, sent_us: u64, now: Now) {
         let node = self.node(shared).generation;
         if response.feed_reset {
             self.keys.clear();
@@ -184,8 +184,9 @@ impl Edge {
         }
         for snapshot in response.snapshots.drain(..) {
             self.refresh.remove(snapshot.account.as_str());
-            self.directory.store_snapshot(shared, node, &snapshot, response.cursor, now.mono_us);
-            let fresh_until_us = now.mono_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
+            // Not a moment too long: an account may have more from that moment on.
+            self.directory.store_snapshot(shared, node, &snapshot, response.cursor, sent_us);
+            let fresh_until_us = sent_us.saturating_add(snapshot.valid_for_ms.saturating_mul(1_000));
             self.accounts.store(snapshot, fresh_until_us, true);
         }
     }
@@ -279,7 +280,7 @@ impl Edge {
                 others = !matches!(wait.verdict, Some(VerdictKind::Wait(_)));
                 wait.until_us = wait.until_us.saturating_add(if others { PARK_FOR_REPORTS_US } else { 0 });
             }
-            wait.verdict = Some(verdict.kind);
+            (wait.verdict, wait.version) = (Some(verdict.kind), verdict.version);
             if others {
                 // Their reports are what it waits for.
                 self.wake(shared, u64::MAX);

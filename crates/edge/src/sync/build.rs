@@ -277,7 +277,9 @@ impl Edge {
                     .flat_map(|request| &request.needs)
                     .filter(|need| need.bucket == ask.bucket);
                 let largest = needs.map(|need| need.need.get()).max().unwrap_or(0);
-                ask.ask = Micros(largest.saturating_mul(4).min(AMOUNT_MAX));
+                // What is there already counts, or a request that waits for tokens leases more with each call.
+                let target = largest.saturating_mul(4).min(AMOUNT_MAX);
+                ask.ask = Micros(target.saturating_sub(ask.free.get()).max(0));
             }
         }
         asks.truncate(tariff::policy::BUCKETS_MAX);

@@ -6,7 +6,7 @@ use wire::{RateGrant, RateMode, RateReport, RateState, Withdrawal};
 
 use crate::account::Compiled;
 use crate::edge::Edge;
-use crate::limits::{PARK_FOR_REPORTS_US, RATES_WATCHED, SWAP_TRIES, SWAP_TRIES_MUST, TOKENS_IDLE_US};
+use crate::limits::{PARK_FOR_TOKENS_US, RATES_WATCHED, SWAP_TRIES, SWAP_TRIES_MUST, TOKENS_IDLE_US};
 use crate::record::Record;
 use crate::records::{Fate, RecordError};
 use crate::shared::SharedData;
@@ -62,8 +62,7 @@ impl Edge {
             let wait = request.wait.as_mut().filter(|wait| of_account && wait.reason.is_tokens());
             if let Some(wait) = wait {
                 // The ledger answers, so it is worth waiting for the node that it must hear first.
-                let extra_us =
-                    if std::mem::replace(&mut wait.others, true) { 0 } else { PARK_FOR_REPORTS_US };
+                let extra_us = if std::mem::replace(&mut wait.others, true) { 0 } else { PARK_FOR_TOKENS_US };
                 wait.until_us = wait.until_us.saturating_add(extra_us);
                 wait.ask_after_us = again_us;
             }
