@@ -4,6 +4,7 @@
 //! did not happen. The ledger keeps them as events and delivers them as webhooks. Some are told once only
 //! ([`Event::once`]): a threshold that stays crossed is not told anew with each request.
 
+mod limit;
 mod watch;
 
 use std::borrow::Cow;

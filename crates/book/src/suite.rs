@@ -20,12 +20,17 @@ pub mod facts;
 pub mod fraction;
 pub mod gusts;
 pub mod keys;
+pub mod leases_out;
 pub mod notices;
 pub mod oracle;
+pub mod overage;
+pub mod pages;
 pub mod play;
+pub mod pools;
 pub mod rules;
 pub mod storm;
 pub mod wants;
+pub mod windows;
 pub mod world;
 
 pub use world::{Command, Reply, Subject, World, catalog, execute};
@@ -163,6 +168,54 @@ macro_rules! suite {
             keys_are_looked_up_and_revoked_by_the_feed,
             a_reader_that_is_too_late_begins_anew,
             calls_beyond_the_bounds_are_refused,
+        );
+        $crate::suite!(@tests $make; pools:
+            p1_main_then_backup_then_the_wallet,
+            p2_p3_the_bonus_comes_with_every_cycle,
+            p3_the_bonus_may_come_with_renewals_alone,
+            p4_p5_a_daily_cap_skips_main_and_backup_pays,
+            p4_p6_weeks_count_from_the_start_of_the_cycle,
+            p4_the_free_plan_counts_requests_by_the_day,
+            p5_a_cap_may_bound_both_pools_and_refuse,
+            p8_at_the_end_of_the_budget_only_the_wallet_pays,
+            p8_the_last_of_the_budget_goes_to_one_request,
+            p9_the_wallet_pays_for_those_alone_who_opted_in,
+            p10_any_money_in_the_wallet_lifts_rates,
+            p10_models_of_no_tier_are_paid_from_the_wallet_alone,
+            p11_a_renewal_refills_and_carries_nothing_over,
+        );
+        $crate::suite!(@tests $make; overage:
+            c5_bonus_ends_with_the_commitment,
+            c6_bonus_goes_before_what_was_bought,
+            c8_overage_is_not_interrupted_and_becomes_a_receivable,
+            c8_overage_stops_at_the_accounts_cap,
+            c9_legacy_rates_until_a_date,
+            c11_a_programme_has_its_models_for_nothing_until_its_end,
+            m13_a_yearly_plan_grants_by_the_month,
+        );
+        $crate::suite!(@tests $make; windows:
+            l2_l9_l13_requests_are_capped_until_the_renewal_day,
+            l8_thresholds_are_told_once_for_each_value_and_window,
+            l11_requests_of_the_products_own_pages_are_left_out,
+            a_limit_counts_what_was_delivered,
+            a_limit_may_count_what_was_admitted,
+            w1_credits_that_come_once_never_come_again,
+            w2_weekly_credits_end_with_their_week,
+            w3_what_is_delivered_is_charged_by_its_variant,
+            w5_trainings_are_no_credits,
+            w5_what_a_year_grants_is_stated_and_not_derived,
+            w7_a_limited_model_has_a_count_of_its_own,
+        );
+        $crate::suite!(@tests $make; leases_out:
+            m3_included_credits_go_first_whichever_node_settles_first,
+            m4_a_switch_of_plan_changes_no_admitted_request,
+            m3_a_lot_that_ends_pays_what_was_admitted_before,
+            m4_a_catalog_change_is_for_requests_admitted_after_it,
+            m9_a_lifted_denial_reaches_both_nodes,
+            p5_a_day_that_ends_keeps_what_was_admitted_in_it,
+            p5_leases_are_never_above_what_the_caps_leave,
+            p8_a_budget_that_ends_takes_nothing_from_admitted_requests,
+            p10_the_last_of_the_wallet_withdraws_the_bypass_from_both_nodes,
         );
     };
     (@tests $make:expr; $module:ident: $($name:ident,)*) => {

@@ -2,9 +2,10 @@
 
 use tariff::Micros;
 
-use super::{Event, notice};
+use super::{Event, limit, notice};
 use crate::account::{Account, LotEnd};
 use crate::amount::total;
+use crate::counts::Count;
 use crate::entry::EntryKind;
 use crate::error::StoreError;
 use crate::id::AccountId;
@@ -29,8 +30,12 @@ pub fn append(
             before = tx.account(id.as_str())?.map(left);
         }
         let said = said(&kind);
+        let counts = counts_of(&kind).to_vec();
+        let is_term = matches!(kind, EntryKind::Term { .. });
         ids.push(tx.append(id, now.wall, kind)?);
-        if let Some(event) = said {
+        let account = tx.account(id.as_str())?;
+        let reached = account.map(|account| limit::reached(account, &counts, is_term)).unwrap_or_default();
+        for event in said.into_iter().chain(reached) {
             notice(tx, now, id, event)?;
         }
     }
@@ -46,6 +51,15 @@ pub fn append(
 /// Whether an entry may take credits away; all others need no look at the lots.
 const fn takes(kind: &EntryKind) -> bool {
     matches!(kind, EntryKind::Charge(_) | EntryKind::Adjusted(_) | EntryKind::LotClosed { .. })
+}
+
+/// What an entry counts towards limits.
+fn counts_of(kind: &EntryKind) -> &[Count] {
+    match kind {
+        EntryKind::Charge(charge) => &charge.counts,
+        EntryKind::Release(release) => &release.counts,
+        _ => &[],
+    }
 }
 
 /// What an entry says of itself.

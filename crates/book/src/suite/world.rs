@@ -25,6 +25,8 @@ pub enum Command {
     Status(String, AccountStatus),
     Grant(grant::NewGrant),
     Switch(String, String),
+    Settings(command::settings::SettingsChange),
+    Enrol(String),
     CreateKey(key::NewKey),
     RevokeKey(String, String),
     ChangeKey(String, key::KeyChange),
@@ -84,6 +86,10 @@ pub fn execute(tx: &mut impl Tx, now: Now, command: &Command) -> Result<Reply, E
         Command::Switch(id, to) => {
             plan::switch(tx, now, id, to, false).map(|switch| Reply::Switch(Box::new(switch)))
         }
+        Command::Settings(change) => command::settings::change(tx, now, ACCOUNT, change).map(|_| Reply::Done),
+        Command::Enrol(programme) => {
+            command::settings::enrol(tx, now, ACCOUNT, programme, None).map(|_| Reply::Done)
+        }
         Command::CreateKey(new) => key::create(tx, now, new).map(Reply::Key),
         Command::RevokeKey(account, id) => key::revoke(tx, now, account, id).map(|(key, _)| Reply::Key(key)),
         Command::ChangeKey(id, change) => {
@@ -131,6 +137,11 @@ pub const BEGIN: i64 = 1_769_817_600_000;
 pub const DAY: i64 = 86_400_000;
 pub const ACCOUNT: &str = "acme";
 pub const CREDIT: i64 = 1_000_000;
+
+/// An instant, by its text.
+pub fn instant(text: &str) -> i64 {
+    text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+}
 
 pub const fn credits(amount: i64) -> Micros {
     Micros(amount * CREDIT)
@@ -186,6 +197,14 @@ impl<S: Subject> World<S> {
         world
     }
 
+    /// A world with a catalog of its own and one account, on a day.
+    pub fn on(make: impl FnOnce(Catalog) -> S, catalog: Catalog, plan: &str, day: &str) -> Self {
+        let wall = instant(day);
+        let mut world = Self { subject: make(catalog), now: Now { wall, up: 0 } };
+        world.open(ACCOUNT, plan);
+        world
+    }
+
     /// A world without accounts.
     pub fn bare(make: impl FnOnce(Catalog) -> S) -> Self {
         Self { subject: make(catalog()), now: Now { wall: BEGIN, up: 0 } }
@@ -219,6 +238,22 @@ impl<S: Subject> World<S> {
         let new =
             open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), ..open::NewAccount::default() };
         self.call(Command::Open(new)).unwrap();
+    }
+
+    /// Grants credits of a pool.
+    pub fn fill(&mut self, pool: &str, amount: Micros, reference: &str) {
+        self.call(Command::Grant(grant::NewGrant {
+            account: ACCOUNT.to_owned(),
+            pool: pool.to_owned(),
+            amount,
+            expires_at: None,
+            reference: reference.to_owned(),
+        }))
+        .unwrap();
+    }
+
+    pub fn set(&mut self, change: command::settings::SettingsChange) {
+        self.call(Command::Settings(change)).unwrap();
     }
 
     pub fn top_up(&mut self, amount: i64, reference: &str) {
