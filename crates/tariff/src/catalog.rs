@@ -6,6 +6,7 @@
 
 mod cadence;
 mod dated;
+mod exhaustion;
 mod limit;
 mod parameter;
 mod purchase;
@@ -24,6 +25,7 @@ use crate::ratio::Ratio;
 
 pub use self::cadence::{Bonus, BonusOn, Cadence, Grant, Rollover, name_of};
 pub use self::dated::{Cohort, DatedPrices, Programme};
+pub use self::exhaustion::{Admission, Exhaustion, ExhaustionAction};
 pub use self::limit::{Bypass, Counted, Exempt, Limit, Measure, OnExceed, Window};
 pub use self::parameter::{Parameter, ParameterRead, Stated, Variant};
 pub use self::purchase::{Coupon, Purchases, Refund, TierBy, Tiers};
@@ -255,41 +257,6 @@ pub struct FeatureGate {
     /// The header that tells the upstream the plan's level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-}
-
-/// What happens when the credits are gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exhaustion {
-    /// The answer to a request at zero.
-    pub action: ExhaustionAction,
-    /// The answer to a request that costs more than is left.
-    pub admission: Admission,
-    /// The most that an account may owe for overage in one billing cycle, in micro-credits at base price, where
-    /// the account itself states nothing; absent: no bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overage_cap: Option<Micros>,
-}
-
-/// The answer to a request at zero credits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExhaustionAction {
-    /// 402 (M9).
-    #[default]
-    Deny402,
-    /// Served on, and charged to the account's payment method; 402 where it has none (C8).
-    Overage,
-}
-
-/// The answer to a request whose estimate is above what is left, where something is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Admission {
-    /// Admitted with a hold of all that is left; at most one such request per account (M9).
-    #[default]
-    Clip,
-    /// Refused: the whole estimate must be there.
-    Full,
 }
 
 /// What a request is charged that its VM's end cut off, so that its usage is not known.

@@ -108,6 +108,7 @@ impl Catalog {
                 unlocks: self.offers(|other| {
                     let theirs = other.limits.iter().find(|limit| limit.id == cap.limit);
                     theirs.and_then(|limit| limit.max).is_none_or(|theirs| theirs > max)
+                        && self.covers(other, plan)
                 }),
             }),
         }
@@ -131,6 +132,7 @@ impl Catalog {
                 max,
                 unlocks: self.offers(|other| {
                     other.request_limits.get(name).copied().flatten().is_none_or(|theirs| theirs > max)
+                        && self.covers(other, plan)
                 }),
             })
             .collect()
@@ -183,6 +185,12 @@ impl Catalog {
             }
         }
         gates
+    }
+
+    /// Whether a plan opens every model that another one opens: only then does more of something in it help whoever
+    /// asks for one of those.
+    fn covers(&self, other: &Plan, plan: &Plan) -> bool {
+        self.models.iter().all(|model| other.opens(model) || !plan.opens(model))
     }
 
     /// The public plans that help, cheapest first; those with a price on request come last, equal

@@ -542,6 +542,10 @@ fn w6_thirty_images_a_training_and_the_other_names_of_plans() {
     let catalog = page("image-credits");
     for (name, alias) in [("starter", "hobbyist"), ("pro", "creator"), ("ultra", "professional")] {
         let plan = catalog.plan(name).unwrap();
+        // No plan has more of it, and none of fewer models is offered for having no bound.
+        let policy = catalog.policy(name, &Standing::default()).unwrap();
+        let limit = policy.request_limits.iter().find(|limit| limit.parameter == "training_images").unwrap();
+        assert_eq!((limit.max, limit.unlocks.as_slice()), (30, &[][..]));
         assert_eq!(
             (plan.aliases.as_slice(), plan.request_limits["training_images"]),
             (&[alias.into()][..], Some(30))
