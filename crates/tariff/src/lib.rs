@@ -5,6 +5,7 @@
 //! holds and what the ledger charges can only differ by what they were told.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+pub mod buying;
 pub mod catalog;
 pub mod compile;
 pub mod edge_catalog;
@@ -16,8 +17,11 @@ pub mod overrides;
 pub mod period;
 pub mod policy;
 pub mod price;
+pub mod proration;
+pub mod quote;
 pub mod ratio;
 
+pub use buying::CouponError;
 pub use catalog::{
     Admission, Bonus, BonusOn, Bypass, Cadence, Catalog, Cohort, Counted, Coupon, CycleOnSwitch, DatedPrices,
     Exempt, Exhaustion, ExhaustionAction, Expiry, FeatureGate, Grant, Limit, Links, Lost, LotsOnSwitch,
@@ -33,6 +37,8 @@ pub use overrides::Overrides;
 pub use period::Period;
 pub use policy::{Bucket, Class, Gate, Help, LimitHelp, Policy, Rate, RequestLimit, Scope, Unit, Unlock};
 pub use price::{Charge, PriceError, Prices};
+pub use proration::{Consumption, Prorated};
+pub use quote::{Quote, QuoteError};
 pub use ratio::Ratio;
 
 #[cfg(feature = "source")]
