@@ -24,6 +24,8 @@ use crate::counts::Count;
 use crate::funds::Funds;
 use crate::id::AccountId;
 use crate::lease::Lease;
+use crate::payment::Dealings;
+use crate::pending::Pending;
 use crate::rules::Rules;
 use crate::settings::Settings;
 
@@ -56,6 +58,18 @@ pub struct Account {
     /// What plans granted once and never again, by the grants' references (W1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub once: Vec<Arc<str>>,
+    /// A change of plan that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// What it has paid and bought.
+    #[serde(default, skip_serializing_if = "Dealings::is_empty")]
+    pub dealings: Dealings,
+    /// Things that are kept, by name: how many (L10).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<Arc<str>, u64>,
+    /// When its first request was charged; a charge of nothing counts (C10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_used_at: Option<i64>,
     /// The billing cycle; absent where the plan grants nothing by the cycle.
     pub cycle: Option<Cycle>,
     /// Lots by id, which is that of the entry that granted them.
@@ -143,6 +157,10 @@ impl Account {
             rules: BTreeMap::new(),
             used: Vec::new(),
             once: Vec::new(),
+            pending: None,
+            dealings: Dealings::default(),
+            resources: BTreeMap::new(),
+            first_used_at: None,
             cycle: None,
             lots: BTreeMap::new(),
             debt: Micros::ZERO,

@@ -50,7 +50,7 @@ pub fn touch(tx: &mut impl Tx, id: &str, now: Now) -> Result<(), StoreError> {
     for _ in 0..DUE_STEPS_MAX {
         let Some((plan, own)) = tx.account(id)?.and_then(|account| {
             let term = account.term()?;
-            Some((term.plan.clone(), term.catalog))
+            Some((due::plan_needed(account, now.wall), term.catalog))
         }) else {
             return Ok(());
         };

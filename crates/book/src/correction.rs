@@ -102,6 +102,7 @@ pub const REVERSAL: &str = "reversal";
 pub fn reference(kind: &EntryKind) -> Option<(&'static str, Cow<'_, str>)> {
     match kind {
         EntryKind::Adjusted(adjusted) => Some((ADJUSTMENT, Cow::Borrowed(&adjusted.reference))),
+        EntryKind::Payment(payment) => Some((crate::payment::PAYMENT, Cow::Owned(payment.name()))),
         EntryKind::Reversed(reversed) if reversed.part == 1 => {
             Some((REVERSAL, Cow::Owned(reversed.of.to_string())))
         }

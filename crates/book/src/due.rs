@@ -1,16 +1,22 @@
 //! What time does to an account: cycles end, windows roll over, lots expire, closed lots give up their rest, and
 //! the catalog in force opens the next term.
 
+use std::sync::Arc;
+
 use tariff::catalog::Cadence;
 use tariff::{Catalog, Micros, Plan};
+use wire::AccountStatus;
 
 use crate::account::{Account, Cycle, LotEnd};
 use crate::calendar;
 use crate::entry::EntryKind;
 use crate::grants::{Due, grants, trims};
 use crate::lease::Lease;
-use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS};
+use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS, RECHARGES_WAITING_MAX};
+use crate::payment::Requested;
+use crate::pending::Pending;
 use crate::standing::{Opening, cycle_of, has_cycle, next_no, next_term, standing, zone_of};
+use crate::transition::{self, Ending};
 use crate::tx::Now;
 
 /// When time next changes the account; nothing where it never does. Windows of limits roll over unseen where no node
@@ -27,7 +33,9 @@ pub fn next(account: &Account) -> Option<i64> {
     let leased = !windows.is_empty() && account.leases.iter().any(is_leased);
     let windows = windows.iter().map(|window| window.end).filter(|_| leased);
     let settings = account.term().and_then(|term| account.settings.next(term.opened_at));
-    cycle.into_iter().chain(lots).chain(windows).chain(settings).min()
+    let pending = account.pending.as_ref().and_then(Pending::at);
+    let life = settings.into_iter().chain(pending).chain(recharge_due(account));
+    cycle.into_iter().chain(lots).chain(windows).chain(life).min()
 }
 
 /// The next step that is due; empty where nothing is. To be posted and asked for again.
@@ -37,6 +45,12 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     let ended = rests(account, now);
     if !ended.is_empty() {
         return ended;
+    }
+    if let Some((pending, at)) = pending_due(account, now.wall) {
+        return transition::come(account, catalog, version, pending, at);
+    }
+    if let Some(at) = recharge_due(account).filter(|at| *at <= now.wall) {
+        return recharges(account, at);
     }
     if let Some(cycle) = account.cycle.as_ref().filter(|cycle| cycle.end <= now.wall) {
         return roll(account, catalog, version, cycle, now);
@@ -70,12 +84,39 @@ fn missing_cycle(account: &Account, catalog: &Catalog, plan: &Plan, now: Now) ->
     let cadence = account.cadence(plan);
     // What grants begins with a switch or a start alone; a pass is over when it is over.
     let begins = cadence.grants.is_empty() && cadence.renews && has_cycle(catalog, plan, &cadence);
-    if account.cycle.is_some() || !begins || account.created_at > now.wall {
+    if account.cycle.is_some() || !begins || transition::is_lapsed(account) || account.created_at > now.wall {
         return None;
     }
     let zone = zone_of(account);
     let number = calendar::elapsed_in(&zone, account.created_at, cadence.cycle, now.wall);
     cycle_of(&zone, account.created_at, number, &cadence)
+}
+
+/// The change of plan whose time has come, if no cycle ends before it.
+fn pending_due(account: &Account, now: i64) -> Option<(&Pending, i64)> {
+    let pending = account.pending.as_ref()?;
+    let at = pending.at().filter(|at| *at <= now)?;
+    account.cycle.as_ref().is_none_or(|cycle| cycle.end >= at).then_some((pending, at))
+}
+
+/// The plan that the next step needs the catalog to have.
+#[must_use]
+pub fn plan_needed(account: &Account, now: i64) -> Arc<str> {
+    pending_due(account, now).map_or_else(|| Arc::from(account.plan()), |(pending, _)| pending.to.clone())
+}
+
+/// When the schedule next asks for a purchase (C7); not while too many wait to be paid, nor of a closed account.
+fn recharge_due(account: &Account) -> Option<i64> {
+    let room = account.dealings.requested.len() < RECHARGES_WAITING_MAX;
+    let open = account.status != AccountStatus::Closed;
+    account.dealings.recharge.as_ref().filter(|_| room && open).map(|recharge| recharge.next)
+}
+
+/// The schedule asks for a purchase.
+fn recharges(account: &Account, at: i64) -> Vec<EntryKind> {
+    let Some(recharge) = &account.dealings.recharge else { return Vec::new() };
+    let cadence = Arc::from(tariff::catalog::name_of(recharge.every).as_str());
+    vec![EntryKind::RechargeDue { request: Requested { id: 0, at, usd: recharge.usd, cadence } }]
 }
 
 /// Closed lots that give up their rest: nothing of the account is leased, or they waited long enough.
@@ -100,7 +141,8 @@ fn closings(account: &Account, is_up: impl Fn(Option<i64>) -> bool) -> Vec<Entry
     open.map(|(lot, _)| EntryKind::LotClosed { lot: *lot, end: LotEnd::Expired }).collect()
 }
 
-/// The end of a cycle: what expires with it, the next term, the next cycle and its grants (M2).
+/// The end of a cycle: what expires with it, the next term, the next cycle and its grants (M2); with the end of the
+/// billing period another plan, where one follows.
 fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: Now) -> Vec<EntryKind> {
     let Some(term) = account.term() else { return Vec::new() };
     let boundary = cycle.end;
@@ -108,13 +150,21 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
     let opening = Opening { catalog: (catalog, version), plan: &term.plan, cycle: None, at: boundary };
     let plan = catalog.plan(&term.plan);
     let cadence = plan.map(|plan| (plan, account.cadence(plan)));
-    let continued = cadence.filter(|(plan, cadence)| {
-        has_cycle(catalog, plan, cadence) && (cadence.renews || boundary < cycle.billing_end())
-    });
-    let Some((plan, cadence)) = continued else {
-        // The plan grants nothing any more, or is gone from the catalog: no further cycle.
-        let no_cycle = EntryKind::Cycle { cycle: None };
-        return expired.into_iter().chain(next_term(account, opening)).chain([no_cycle]).collect();
+    // A plan that is gone from the catalog, or has no cycles any more, has no further one.
+    let continued = cadence.filter(|(plan, cadence)| has_cycle(catalog, plan, cadence));
+    let ending = continued
+        .as_ref()
+        .map_or(Ending::Stops, |(plan, cadence)| transition::ending(account, catalog, plan, cadence, cycle));
+    if let Ending::Moves(other) = &ending {
+        return transition::come(account, catalog, version, &Pending::at_end(other, boundary), boundary);
+    }
+    let (Some((plan, cadence)), Ending::Renews) = (continued, &ending) else {
+        let lapses = match ending {
+            Ending::Lapses(pending) => Some(EntryKind::Pending { change: Some(pending) }),
+            _ => None,
+        };
+        let no_cycle = [EntryKind::Cycle { cycle: None }].into_iter().chain(lapses);
+        return expired.into_iter().chain(next_term(account, opening)).chain(no_cycle).collect();
     };
     let zone = zone_of(account);
     let next = if is_of(cycle, &cadence) {
@@ -154,6 +204,10 @@ fn is_of(cycle: &Cycle, cadence: &Cadence) -> bool {
 /// The next cycle's number; after a long rest, that of the cycle that runs.
 fn next_number(account: &Account, cycle: &Cycle, now: i64) -> u64 {
     let next = cycle.number.saturating_add(1);
+    if cycle.billing.is_some() || account.pending.is_some() {
+        // The end of a billing period may bring another plan: none is skipped.
+        return next;
+    }
     let running = calendar::elapsed_in(&zone_of(account), cycle.anchor, cycle.period, now);
     if running.saturating_sub(next) > CYCLES_ROLLED_MAX { running } else { next }
 }

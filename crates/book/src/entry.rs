@@ -14,6 +14,8 @@ use crate::account::{Clip, Cycle, LotEnd, Term, credits, is_credits, is_zero};
 use crate::correction::{Adjusted, Extended, Reversed};
 use crate::counts::Count;
 use crate::id::AccountId;
+use crate::payment::{Payment, Recharge, Requested};
+use crate::pending::Pending;
 use crate::rules::Rules;
 use crate::settings::Settings;
 
@@ -59,6 +61,37 @@ pub enum EntryKind {
     Settings {
         /// The settings in force.
         settings: Box<Settings>,
+    },
+    /// A change of plan waits, or (absent) none does.
+    Pending {
+        /// The change; its number is the entry's.
+        change: Option<Box<Pending>>,
+    },
+    /// Money was paid or given back.
+    Payment(Box<Payment>),
+    /// The schedule of purchases was set, or (absent) ended (C7).
+    Recharge {
+        /// The schedule.
+        schedule: Option<Recharge>,
+    },
+    /// The schedule asks for a purchase.
+    RechargeDue {
+        /// What is to be paid; its number is the entry's.
+        request: Requested,
+    },
+    /// A request of the schedule was dropped: paid otherwise, or not at all.
+    RechargeDropped {
+        /// Its number.
+        request: u64,
+    },
+    /// The customer agreed to the refund policy (C10).
+    Consent,
+    /// Things that are kept: how many there are from then on (L10).
+    Resource {
+        /// What.
+        name: Arc<str>,
+        /// How many.
+        count: u64,
     },
     /// A term began.
     Term {
@@ -194,6 +227,12 @@ pub enum GrantSource {
     Plan,
     /// The public API: a purchase, a gift.
     Api,
+    /// A plan that was left before its end (P12).
+    Switch,
+    /// Credits that were bought through the ledger.
+    Purchase,
+    /// What came on top of them (C4).
+    Bonus,
 }
 
 /// A request that was charged.
@@ -317,6 +356,7 @@ impl EntryKind {
             | Self::Plan { .. }
             | Self::Status { .. }
             | Self::Grant(_)
+            | Self::Payment(_)
             | Self::Charge(_)
             | Self::Adjusted(_)
             | Self::Reversed(_)
@@ -325,6 +365,12 @@ impl EntryKind {
             Self::LotTrimmed { .. } => true,
             Self::Term { .. }
             | Self::Settings { .. }
+            | Self::Pending { .. }
+            | Self::Recharge { .. }
+            | Self::RechargeDue { .. }
+            | Self::RechargeDropped { .. }
+            | Self::Consent
+            | Self::Resource { .. }
             | Self::Cycle { .. }
             | Self::LotClosed { .. }
             | Self::Release(_)
@@ -344,6 +390,13 @@ impl EntryKind {
             Self::Plan { .. } => "plan",
             Self::Status { .. } => "status",
             Self::Settings { .. } => "settings",
+            Self::Pending { .. } => "pending",
+            Self::Payment(_) => "payment",
+            Self::Recharge { .. } => "recharge",
+            Self::RechargeDue { .. } => "recharge_due",
+            Self::RechargeDropped { .. } => "recharge_dropped",
+            Self::Consent => "consent",
+            Self::Resource { .. } => "resource",
             Self::Term { .. } => "term",
             Self::Cycle { .. } => "cycle",
             Self::Grant(_) => "grant",

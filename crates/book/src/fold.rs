@@ -41,13 +41,30 @@ impl Account {
                 self.settings = (**settings).clone();
                 self.raise_version();
             }
+            EntryKind::Pending { change } => {
+                self.pending = change.as_deref().cloned();
+                if let Some(pending) = &mut self.pending {
+                    pending.id = entry.id;
+                }
+            }
+            EntryKind::Payment(payment) => self.pay(entry.at, payment),
+            EntryKind::Recharge { schedule } => self.dealings.recharge.clone_from(schedule),
+            EntryKind::RechargeDue { request } => self.request_recharge(entry.id, request),
+            EntryKind::RechargeDropped { request } => {
+                self.dealings.requested.retain(|requested| requested.id != *request);
+            }
+            EntryKind::Consent => self.dealings.consent_at = Some(entry.at),
+            EntryKind::Resource { name, count } => self.keep(name, *count),
             EntryKind::Term { term, rules } => self.begin_term(term, rules.as_ref()),
             EntryKind::Cycle { cycle } => self.cycle.clone_from(cycle),
             EntryKind::Grant(granted) => self.grant(entry.id, entry.at, granted),
             EntryKind::LotClosed { lot, end } => self.close_lot(*lot, entry.at, *end),
             EntryKind::LotEnded { lot, end, rest, .. } => self.end_lot(*lot, *end, *rest),
             EntryKind::LotTrimmed { lot, amount, .. } => self.trim_lot(*lot, *amount),
-            EntryKind::Charge(charge) => self.charge(charge),
+            EntryKind::Charge(charge) => {
+                self.first_used_at.get_or_insert(entry.at);
+                self.charge(charge);
+            }
             EntryKind::Release(release) => self.release(release),
             EntryKind::Leased { node, epoch, bucket, asset, amount } => {
                 let grant = |lease: &mut Lease| lease.granted = plus(lease.granted, *amount);
@@ -148,6 +165,13 @@ impl Account {
         self.count(&charge.counts);
         self.take(charge.holder, charge.epoch, &charge.takes);
         self.end_clip(&charge.request);
+    }
+
+    fn keep(&mut self, name: &Arc<str>, count: u64) {
+        match count {
+            0 => self.resources.remove(name),
+            count => self.resources.insert(name.clone(), count),
+        };
     }
 
     pub(crate) fn draw_lots(&mut self, slices: &[Slice]) {

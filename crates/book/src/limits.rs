@@ -66,6 +66,18 @@ pub const RATE_TURN_AHEAD_MAX: u64 = 86_400_000;
 pub const RATE_USERS_MAX: usize = 256;
 /// Withdrawals in one answer: as many as one call can reply to; the rest comes with the next ones.
 pub const WITHDRAWALS_PER_ANSWER: usize = wire::RATE_REPORTS_MAX;
+/// Purchases of an account that tiers are reckoned by; older ones are in the journal alone.
+pub const PURCHASES_KEPT: usize = 1_024;
+/// Recharges that wait to be paid; more are not requested.
+pub const RECHARGES_WAITING_MAX: usize = 12;
+/// Length of payment providers' names, in bytes.
+pub const PROVIDER_MAX: usize = 32;
+/// Length of coupons' codes, in bytes.
+pub const COUPON_MAX: usize = 64;
+/// Kinds of things that are kept, of one account.
+pub const RESOURCES_MAX: usize = 32;
+/// Length of names of things that are kept, in bytes.
+pub const RESOURCE_NAME_MAX: usize = 64;
 /// Programmes that an account is in at a time.
 pub const PROGRAMMES_MAX: usize = 8;
 /// Length of time zones' names, in bytes.

@@ -2,6 +2,7 @@
 //!
 //! The customer's side is `lot:<id>`, `debt` and `receivable`, the operator's `issuance`, `revenue`, `breakage` and
 //! `adjustments`.
+//! Money that was paid goes from `sales` to `cash`, in millionths of a US dollar; all else is micro-credits.
 //! Each entry's postings sum to zero; what an account's postings sum to, by name, is its state.
 
 use std::borrow::Cow;
@@ -20,6 +21,9 @@ pub struct Posting {
     /// How much, with its sign: credits that stand there grow or shrink by it.
     pub amount: i128,
 }
+
+/// What money is, among the assets.
+const USD: &str = "usd";
 
 /// What an entry posts; entries that move no credits post nothing.
 #[must_use]
@@ -53,10 +57,19 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
         }
         EntryKind::Adjusted(adjusted) => of_adjustment(entry.id, adjusted),
         EntryKind::Reversed(reversed) => of_reversal(entry.id, reversed),
+        EntryKind::Payment(payment) => {
+            vec![to("cash", USD, payment.usd.get().into()), to("sales", USD, less_than_zero(payment.usd))]
+        }
         EntryKind::Opened { .. }
         | EntryKind::Plan { .. }
         | EntryKind::Status { .. }
         | EntryKind::Settings { .. }
+        | EntryKind::Pending { .. }
+        | EntryKind::Recharge { .. }
+        | EntryKind::RechargeDue { .. }
+        | EntryKind::RechargeDropped { .. }
+        | EntryKind::Consent
+        | EntryKind::Resource { .. }
         | EntryKind::Term { .. }
         | EntryKind::Cycle { .. }
         | EntryKind::LotClosed { .. }

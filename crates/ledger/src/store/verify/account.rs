@@ -173,6 +173,13 @@ impl Folded {
             | EntryKind::Plan { .. }
             | EntryKind::Status { .. }
             | EntryKind::Settings { .. }
+            | EntryKind::Pending { .. }
+            | EntryKind::Payment(_)
+            | EntryKind::Recharge { .. }
+            | EntryKind::RechargeDue { .. }
+            | EntryKind::RechargeDropped { .. }
+            | EntryKind::Consent
+            | EntryKind::Resource { .. }
             | EntryKind::Term { .. }
             | EntryKind::Cycle { .. }
             | EntryKind::Grant(_)
@@ -359,6 +366,13 @@ impl Sums {
             | EntryKind::Plan { .. }
             | EntryKind::Status { .. }
             | EntryKind::Settings { .. }
+            | EntryKind::Pending { .. }
+            | EntryKind::Payment(_)
+            | EntryKind::Recharge { .. }
+            | EntryKind::RechargeDue { .. }
+            | EntryKind::RechargeDropped { .. }
+            | EntryKind::Consent
+            | EntryKind::Resource { .. }
             | EntryKind::Term { .. }
             | EntryKind::Cycle { .. }
             | EntryKind::LotClosed { .. }
