@@ -13,15 +13,14 @@ mod correction;
 mod entry;
 mod key;
 mod plan;
+mod plan_change;
 mod reconcile;
 mod settings;
+mod usd;
 mod webhook;
 
 pub use access::{AdminToken, AuditLine, Scope, TokenCreation};
-pub use account::{
-    Account, AccountChange, AccountCreation, AccountStatus, Period, PlanChange, PlanChangeRequest,
-    ScheduledPlan, SwitchTime,
-};
+pub use account::{Account, AccountChange, AccountCreation, AccountStatus, Period};
 pub use amount::Credits;
 pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
 pub use catalog::{CatalogProblem, CatalogVersion};
@@ -29,8 +28,13 @@ pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
 pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
+pub use plan_change::{
+    Cancellation, ChangeConfirmation, ChangeFailure, PaymentName, PlanChange, PlanChangeRequest,
+    RenewalPayment, ScheduledPlan, SwitchTime,
+};
 pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};
 pub use settings::{Enrolling, Enrolment, Overrides, OwnRate, Renewal, Settings};
+pub use usd::Usd;
 pub use webhook::{
     Delivery, DeliveryState, Endpoint, EndpointChange, EndpointCreation, Event, Redelivered, Redelivery,
     SecretRotation,

@@ -18,6 +18,7 @@ mod layers;
 mod openapi;
 mod ops;
 mod page;
+mod plan_change;
 mod plans;
 mod programmes;
 mod reconcile;
@@ -99,7 +100,7 @@ fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
     let guard = |read, write| auth::Guard { read, write };
     let accounts = OpenApiRouter::new().merge(accounts::routes()).merge(keys::routes());
     let money = OpenApiRouter::new()
-        .merge(accounts::money_routes())
+        .merge(plan_change::routes())
         .merge(credits::routes())
         .merge(corrections::routes())
         .merge(programmes::routes())

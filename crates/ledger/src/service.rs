@@ -25,8 +25,8 @@ pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
 pub use self::webhooks::{EventQuery, NewEndpoint, Webhooks};
 use crate::dto::{
-    Account, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, PlanChange, Reconciled, Reconciliation,
-    SwitchTime, UsageBy, UsageReport,
+    Account, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, Reconciled, Reconciliation, UsageBy,
+    UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -67,14 +67,6 @@ pub trait Service: Operator + Life + Webhooks + Access {
         account: String,
         grant: Grant,
     ) -> Reply<'_, Written<Lot>>;
-
-    /// Switches the plan as the catalog's transition says, or shows what that would do.
-    fn change_plan(
-        &self,
-        write: Option<Idempotency>,
-        account: String,
-        change: NewPlan,
-    ) -> Reply<'_, Written<PlanChange>>;
 
     /// What an account has.
     fn balance(&self, account: String) -> Reply<'_, Balance>;
@@ -181,17 +173,6 @@ pub struct NewKey {
     pub models: Option<Vec<String>>,
     /// When it stops working; in the past: `Invalid`.
     pub expires_at: Option<Timestamp>,
-}
-
-/// A switch of plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewPlan {
-    /// The plan to go to.
-    pub plan: String,
-    /// When; absent = as the catalog says.
-    pub when: Option<SwitchTime>,
-    /// True: change nothing, say what would happen.
-    pub preview: bool,
 }
 
 /// What to sum.

@@ -17,7 +17,7 @@ use crate::pending::{Pending, Waits};
 use crate::transition::{self, Move, Moved};
 use crate::tx::{Now, Tx};
 
-pub use self::settle::{Confirmation, cancel, check_names, confirm, drop_change};
+pub use self::settle::{Confirmation, RenewalPayment, cancel, check_names, confirm, drop_change, renew};
 
 /// A switch that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -108,7 +108,10 @@ fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
     }
     let account = &answer.value;
     let period = account.period.map(|period| format!("{} to {}", period.from, period.to));
-    let scheduled = account.scheduled.as_ref().map(|next| format!("{} at {}", next.plan, next.at));
+    let scheduled = account.scheduled.as_ref().map(|next| {
+        let when = next.at.map_or_else(|| "once it is paid".to_owned(), |at| format!("at {at}"));
+        format!("{} {when} (change {})", next.plan, next.change)
+    });
     print::out(&facts(&[
         ("account", account.id.clone()),
         ("plan", account.plan.clone()),

@@ -232,5 +232,6 @@ const fn kind_text(kind: dto::EntryKind) -> &'static str {
         dto::EntryKind::Adjustment => "adjustment",
         dto::EntryKind::Reversal => "reversal",
         dto::EntryKind::Extension => "extension",
+        dto::EntryKind::Payment => "payment",
     }
 }

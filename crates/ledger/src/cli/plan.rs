@@ -1,12 +1,13 @@
 //! `bursar plan` and `bursar plans`.
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::client::{Answer, ClientArgs, segment};
 use super::failure::Outcome;
 use super::print::{self, Table, facts, or_dash};
-use crate::dto::{Plan as Shown, PlanChange, PlanChangeRequest, SwitchTime};
+use crate::dto::{PaymentName, Plan as Shown, PlanChange, PlanChangeRequest, SwitchTime};
 
 /// Switch an account's plan, or show what that would do.
 #[derive(Debug, Args)]
@@ -17,9 +18,24 @@ pub struct Plan {
     account: String,
     /// The plan to go to
     plan: String,
+    /// The way to take it (`yearly`) [default: the plan's own]
+    #[arg(long)]
+    cadence: Option<String>,
+    /// From when billing periods are counted (RFC 3339) [default: from the switch]
+    #[arg(long, value_name = "TIME")]
+    anchor: Option<Timestamp>,
+    /// The IANA zone of the account's days from then on [default: as it is]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// When [default: as the catalog says for this step up or down]
     #[arg(long, value_enum)]
     when: Option<When>,
+    /// The coupon that the customer entered
+    #[arg(long, value_name = "CODE")]
+    coupon: Option<String>,
+    /// What was paid for it already, where it takes effect at once
+    #[arg(long, value_name = "PROVIDER/REF", value_parser = payment_name)]
+    paid: Option<PaymentName>,
     /// Change nothing, show what would happen
     #[arg(long)]
     preview: bool,
@@ -33,6 +49,8 @@ enum When {
     Now,
     /// When the billing period that now runs ends
     PeriodEnd,
+    /// When its payment is confirmed
+    PaymentConfirmed,
 }
 
 /// List the plans of the catalog in force.
@@ -50,10 +68,19 @@ impl Plan {
         let when = self.when.map(|when| match when {
             When::Now => SwitchTime::Now,
             When::PeriodEnd => SwitchTime::PeriodEnd,
+            When::PaymentConfirmed => SwitchTime::PaymentConfirmed,
         });
         let query = if self.preview { "?preview=true" } else { "" };
         let path = format!("/v1/accounts/{}/plan{query}", segment(&self.account));
-        let body = PlanChangeRequest { plan: self.plan, when };
+        let body = PlanChangeRequest {
+            plan: self.plan,
+            cadence: self.cadence,
+            anchor: self.anchor,
+            time_zone: self.time_zone,
+            when,
+            coupon: self.coupon,
+            payment: self.paid,
+        };
         let answer: Answer<PlanChange> = self.client.client()?.post(&path, &body)?;
         if self.client.json {
             return print::out(&format!("{}\n", answer.json));
@@ -65,7 +92,11 @@ impl Plan {
             ("account", change.account),
             ("from", change.from),
             ("to", change.to),
-            ("at", change.at.to_string()),
+            ("cadence", change.cadence),
+            ("at", change.at.map_or_else(|| "once it is paid".to_owned(), |at| at.to_string())),
+            ("change", or_dash(change.change)),
+            ("to pay", change.amount_usd.map_or_else(|| "on request".to_owned(), |usd| format!("{usd} USD"))),
+            ("credit", or_dash(change.credit_usd.map(|usd| format!("{usd} USD")))),
             ("voided", change.voided.to_string()),
             ("granted", if granted.is_empty() { "-".to_owned() } else { granted.join(", ") }),
         ]))?;
@@ -96,5 +127,15 @@ impl Plans {
             table.row([plan.name, or_dash(plan.price), dash(grants), dash(rates), dash(plan.models)]);
         }
         print::out(&table.text("no plans"))
+    }
+}
+
+/// A payment as the command line names it: `PROVIDER/REF`.
+pub fn payment_name(text: &str) -> Result<PaymentName, String> {
+    match text.split_once('/') {
+        Some((provider, reference)) if !provider.is_empty() && !reference.is_empty() => {
+            Ok(PaymentName { provider: provider.to_owned(), reference: reference.to_owned() })
+        }
+        _ => Err("expected PROVIDER/REF, such as creem/pay_9Yh2".to_owned()),
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Credits;
-use super::balance::Lot;
+use super::plan_change::ScheduledPlan;
 use super::settings::{Overrides, Renewal, Settings};
 
 /// `POST /v1/accounts`.
@@ -88,10 +88,13 @@ pub struct Account {
     pub status: AccountStatus,
     /// When the customer joined.
     pub created_at: Timestamp,
-    /// The billing period that now runs; absent where the plan grants nothing by the period.
+    /// The cycle that now runs: what is granted by it, and counted by it; absent where the plan has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<Period>,
-    /// A switch of plan that waits for its day.
+    /// The billing period that it lies in, where that is longer: a year that grants by the month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing_period: Option<Period>,
+    /// A change of plan that waits for its day, or for its payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<ScheduledPlan>,
     /// What is set of it.
@@ -106,57 +109,4 @@ pub struct Period {
     pub from: Timestamp,
     /// The first instant after it.
     pub to: Timestamp,
-}
-
-/// A switch of plan that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ScheduledPlan {
-    /// The plan to come.
-    pub plan: String,
-    /// When it comes.
-    pub at: Timestamp,
-}
-
-/// `POST /v1/accounts/{account}/plan`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PlanChangeRequest {
-    /// The plan to go to. The account's own plan takes a scheduled switch back.
-    #[schema(example = "pro")]
-    pub plan: String,
-    /// When; absent = as the catalog says for this step up or down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub when: Option<SwitchTime>,
-}
-
-/// When a switch of plan takes effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SwitchTime {
-    /// At once.
-    Now,
-    /// When the billing period that now runs ends.
-    PeriodEnd,
-}
-
-/// What a switch of plan does, or would do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PlanChange {
-    /// The account.
-    pub account: String,
-    /// The plan it leaves.
-    pub from: String,
-    /// The plan it goes to.
-    pub to: String,
-    /// When.
-    pub at: Timestamp,
-    /// True: this only shows what would happen.
-    pub preview: bool,
-    /// Credits of the old plan that end with it.
-    pub voided: Credits,
-    /// What the switch grants.
-    pub granted: Vec<Lot>,
-    /// The billing period after the switch, where it begins anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub period: Option<Period>,
 }

@@ -67,6 +67,9 @@ pub struct Entry {
     /// When the lot ends, where the entry set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// What was paid (below zero: given back), of payments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_usd: Option<super::Usd>,
     /// The plan, where the entry is about a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
@@ -90,6 +93,8 @@ pub enum EntryKind {
     Plan,
     /// The standing changed.
     Status,
+    /// Money was paid for a plan, for credits or for usage, or was given back.
+    Payment,
     /// An operator added credits or took some back.
     Adjustment,
     /// An operator gave a charge back.

@@ -1,12 +1,14 @@
 //! The engine as [`Life`]: each method a job for the writer.
 
 use book::command::settings::SettingsChange;
-use book::command::{open, settings, touched};
+use book::command::{open, plan, settings, touched};
+use book::{Error, Now, Refusal};
 use jiff::Timestamp;
 
 use super::{Engine, view};
 use crate::dto;
-use crate::service::{Idempotency, Life, Reply, Written};
+use crate::service::{Idempotency, Kind, Life, Reply, ServiceError, Written};
+use crate::store::SqliteTx;
 
 impl Life for Engine {
     fn change_settings(
@@ -26,8 +28,87 @@ impl Life for Engine {
             if let Some(status) = status {
                 changed |= open::set_status(tx, now, &account, status)?;
             }
-            let account = view::account(touched(tx, &account, now)?);
-            Ok(if changed { Written::Done(account) } else { Written::Existing(account) })
+            shown(tx, now, &account, changed)
+        })
+    }
+
+    fn change_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        request: dto::PlanChangeRequest,
+        preview: bool,
+    ) -> Reply<'_, Written<dto::PlanChange>> {
+        self.write(write, move |tx, now| {
+            let switch = plan::change(tx, now, &account, &view::switch(request, preview))?;
+            Ok(Written::Done(view::plan_change(&account, &switch, now.wall, preview)))
+        })
+    }
+
+    fn pending_change(&self, account: String) -> Reply<'_, dto::ScheduledPlan> {
+        let id = account.clone();
+        let found =
+            self.look(move |tx, now| Ok(touched(tx, &account, now)?.pending.as_ref().map(view::scheduled)));
+        Box::pin(async move { found.await?.ok_or_else(|| ServiceError::not_found(Kind::Change, id)) })
+    }
+
+    fn confirm_change(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        confirmation: dto::ChangeConfirmation,
+    ) -> Reply<'_, Written<dto::Account>> {
+        self.write(write, move |tx, now| {
+            let new = plan::Confirmation {
+                change: change_number(&confirmation.change)?,
+                provider: confirmation.provider,
+                reference: confirmation.reference,
+                usd: confirmation.amount_usd.map(|usd| usd.0),
+            };
+            let changed = plan::confirm(tx, now, &account, &new)?;
+            shown(tx, now, &account, changed)
+        })
+    }
+
+    fn drop_change(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        change: Option<String>,
+    ) -> Reply<'_, Written<dto::Account>> {
+        self.write(write, move |tx, now| {
+            let change = change.as_deref().map(change_number).transpose()?;
+            let changed = plan::drop_change(tx, now, &account, change)?;
+            shown(tx, now, &account, changed)
+        })
+    }
+
+    fn cancel_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        cancellation: dto::Cancellation,
+    ) -> Reply<'_, Written<dto::Account>> {
+        self.write(write, move |tx, now| {
+            plan::cancel(tx, now, &account, cancellation.to.as_deref())?;
+            shown(tx, now, &account, true)
+        })
+    }
+
+    fn renew_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        payment: dto::RenewalPayment,
+    ) -> Reply<'_, Written<dto::Account>> {
+        self.write(write, move |tx, now| {
+            let new = plan::RenewalPayment {
+                provider: payment.provider,
+                reference: payment.reference,
+                usd: payment.amount_usd.map(|usd| usd.0),
+            };
+            let changed = plan::renew(tx, now, &account, &new)?;
+            shown(tx, now, &account, changed)
         })
     }
 
@@ -53,8 +134,18 @@ impl Life for Engine {
     ) -> Reply<'_, Written<dto::Account>> {
         self.write(write, move |tx, now| {
             let left = settings::leave(tx, now, &account, &programme)?;
-            let account = view::account(touched(tx, &account, now)?);
-            Ok(if left { Written::Done(account) } else { Written::Existing(account) })
+            shown(tx, now, &account, left)
         })
     }
+}
+
+/// An account after a write.
+fn shown(tx: &mut SqliteTx<'_>, now: Now, id: &str, changed: bool) -> Result<Written<dto::Account>, Error> {
+    let account = view::account(touched(tx, id, now)?);
+    Ok(if changed { Written::Done(account) } else { Written::Existing(account) })
+}
+
+/// The number of a change that waits.
+fn change_number(text: &str) -> Result<u64, Error> {
+    Ok(text.parse().map_err(|_| Refusal::invalid("change", "is no change's name"))?)
 }

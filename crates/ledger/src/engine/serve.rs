@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use book::command::{self, grant, key, open, plan};
+use book::command::{self, grant, key, open};
 use book::sync::recover::Scope;
 use book::{Error, Now, Refusal, StoreError, Tx as _};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::{Engine, kept_ms, recover, report, view};
 use crate::audit;
 use crate::dto;
 use crate::service::{
-    Gauges, Idempotency, Kind, NewAccount, NewKey, NewPlan, Page, PageRequest, Reply, Service, ServiceError,
+    Gauges, Idempotency, Kind, NewAccount, NewKey, Page, PageRequest, Reply, Service, ServiceError,
     UsageQuery, Written,
 };
 use crate::store::{DONE, SqliteTx};
@@ -125,23 +125,6 @@ impl Service for Engine {
             };
             let lot = view::lot(entry.id, entry.at, granted);
             Ok(if posted { Written::Done(lot) } else { Written::Existing(lot) })
-        })
-    }
-
-    fn change_plan(
-        &self,
-        write: Option<Idempotency>,
-        account: String,
-        change: NewPlan,
-    ) -> Reply<'_, Written<dto::PlanChange>> {
-        if change.when == Some(dto::SwitchTime::PeriodEnd) {
-            let detail =
-                "this ledger switches plans at once only: ask again with \"now\" when the period ends";
-            return Box::pin(async move { Err(ServiceError::invalid("when", detail)) });
-        }
-        self.write(write, move |tx, now| {
-            let switch = plan::switch(tx, now, &account, &change.plan, change.preview)?;
-            Ok(Written::Done(view::plan_change(&account, &switch, change.preview)))
         })
     }
 

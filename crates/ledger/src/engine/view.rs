@@ -1,13 +1,14 @@
 //! The book's types as the public API shows them.
 
+mod change;
 mod correction;
 mod settings;
 
+pub use self::change::{billing_period, plan_change, scheduled, switch};
 pub use self::settings::{enrolment, settings_change};
 
 use std::collections::BTreeMap;
 
-use book::command::plan::Switch;
 use book::entry::{Charge, EntryKind, Granted};
 use book::{Account, Cycle, GrantSource, Key, LotEnd, balance};
 use jiff::Timestamp;
@@ -27,7 +28,8 @@ pub fn account(account: &Account) -> dto::Account {
         status: status(account.status),
         created_at: time(account.created_at),
         period: account.cycle.as_ref().map(period),
-        scheduled: None,
+        billing_period: account.cycle.as_ref().and_then(billing_period),
+        scheduled: account.pending.as_ref().map(scheduled),
         settings: settings::shown(&account.settings),
     }
 }
@@ -94,20 +96,6 @@ pub fn lot(id: u64, at: i64, granted: &Granted) -> dto::Lot {
     }
 }
 
-/// What a switch of plan does.
-pub fn plan_change(account: &str, switch: &Switch, preview: bool) -> dto::PlanChange {
-    dto::PlanChange {
-        account: account.to_owned(),
-        from: switch.from.to_string(),
-        to: switch.to.to_string(),
-        at: time(switch.at),
-        preview,
-        voided: switch.voided.into(),
-        granted: switch.granted.iter().map(|(id, granted)| lot(*id, switch.at, granted)).collect(),
-        period: switch.cycle.as_ref().map(period),
-    }
-}
-
 /// What an account has.
 pub fn balance(account: &Account) -> dto::Balance {
     let balance = balance::balance(account);
@@ -159,6 +147,7 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
         reason: None,
         reverses: None,
         expires_at: None,
+        amount_usd: None,
         plan: None,
     };
     match &entry.kind {
@@ -169,6 +158,7 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
             Some(dto::Entry { plan: Some(to.to_string()), ..blank(dto::EntryKind::Plan) })
         }
         EntryKind::Status { .. } => Some(blank(dto::EntryKind::Status)),
+        EntryKind::Payment(payment) => Some(change::paid(payment, blank(dto::EntryKind::Payment))),
         EntryKind::Grant(granted) => Some(dto::Entry {
             amount: granted.amount.into(),
             pools: vec![part(&granted.pool, entry.id, below_zero(granted.repaid, granted.amount))],

@@ -1,10 +1,9 @@
-//! `/v1/accounts`: opening, reading, listing, standing, plan.
+//! `/v1/accounts`: opening, reading, listing, standing and settings.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -13,18 +12,13 @@ use super::extract::{Path, Query, Write};
 use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
 use super::page::{PageBody, PageQuery};
 use super::respond::{Answer, Problem, written};
-use crate::dto::{Account, AccountChange, AccountCreation, PlanChange, PlanChangeRequest};
+use crate::dto::{Account, AccountChange, AccountCreation};
 use crate::keys;
-use crate::service::{NewAccount, NewPlan};
+use crate::service::NewAccount;
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read, change))
-}
-
-/// Those of them that move credits.
-pub fn money_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(change_plan))
 }
 
 /// Opens an account on a plan.
@@ -85,36 +79,6 @@ async fn change(
 ) -> Answer<Response> {
     let (change, idempotency, _in_flight) = write.into_parts();
     Ok(written(StatusCode::OK, app.service.change_settings(idempotency, account, change).await?))
-}
-
-/// Whether to show or to do.
-#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PreviewQuery {
-    /// True: change nothing, answer what would happen.
-    #[serde(default)]
-    preview: bool,
-}
-
-/// Switches the plan as the catalog says, or shows what that would do.
-#[utoipa::path(
-    post, path = "/v1/accounts/{account}/plan", tag = "accounts", operation_id = "changePlan",
-    params(("account" = String, Path, description = "The account's id"), PreviewQuery, IdempotencyHeader),
-    request_body = PlanChangeRequest, security(("admin" = [])),
-    responses((status = 200, description = "What it does, or would do", body = PlanChange), WriteRefusals)
-)]
-async fn change_plan(
-    State(app): State<App>,
-    Path(account): Path<String>,
-    Query(query): Query<PreviewQuery>,
-    write: Write<PlanChangeRequest>,
-) -> Answer<Response> {
-    let (request, idempotency, _in_flight) = write.into_parts();
-    let change = NewPlan { plan: request.plan, when: request.when, preview: query.preview };
-    // A preview has no effect that could happen twice.
-    let idempotency = idempotency.filter(|_| !query.preview);
-    Ok(written(StatusCode::OK, app.service.change_plan(idempotency, account, change).await?))
 }
 
 pub(super) fn is_account_id(id: &str) -> bool {

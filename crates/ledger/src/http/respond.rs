@@ -225,6 +225,7 @@ fn not_found(kind: Kind, text: String) -> Problem {
         Kind::Account => missing("account_not_found"),
         Kind::Key => missing("key_not_found"),
         Kind::Catalog => missing("catalog_not_found"),
+        Kind::Change => missing("no_such_change"),
         Kind::Entry => missing("entry_not_found"),
         Kind::Lot => missing("lot_not_found"),
         Kind::Other(what) => missing(&format!("{}_not_found", what.replace(' ', "_"))),

@@ -68,6 +68,8 @@ pub enum Kind {
     Pool,
     /// A version of the catalog.
     Catalog,
+    /// A change of plan that waits.
+    Change,
     /// An entry of the account's journal.
     Entry,
     /// A lot of the account.
@@ -112,6 +114,7 @@ impl Kind {
             Self::Plan => "plan",
             Self::Pool => "pool",
             Self::Catalog => "catalog version",
+            Self::Change => "change of plan",
             Self::Entry => "entry",
             Self::Lot => "lot",
             Self::Other(what) => what,

@@ -20,6 +20,52 @@ pub trait Life: Send + Sync + 'static {
         change: dto::AccountChange,
     ) -> Reply<'_, Written<dto::Account>>;
 
+    /// Switches the plan, now or later, or shows what that would do. `NotFound(Plan)`; `Conflict` (`same_plan`,
+    /// `account_closed`, `coupon_refused`, `reference_conflict`); `Invalid`.
+    fn change_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        request: dto::PlanChangeRequest,
+        preview: bool,
+    ) -> Reply<'_, Written<dto::PlanChange>>;
+
+    /// The change of plan that waits. `NotFound(Change)` where none does.
+    fn pending_change(&self, account: String) -> Reply<'_, dto::ScheduledPlan>;
+
+    /// Brings a change that waits for its payment. `Conflict` (`no_such_change`, `amount_mismatch`,
+    /// `reference_conflict`).
+    fn confirm_change(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        confirmation: dto::ChangeConfirmation,
+    ) -> Reply<'_, Written<dto::Account>>;
+
+    /// Drops a change that waits; absent = whichever does. `Conflict("no_such_change")`.
+    fn drop_change(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        change: Option<String>,
+    ) -> Reply<'_, Written<dto::Account>>;
+
+    /// Ends the plan with its billing period. `Conflict` (`no_billing_period`, `no_plan_after`, `same_plan`).
+    fn cancel_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        cancellation: dto::Cancellation,
+    ) -> Reply<'_, Written<dto::Account>>;
+
+    /// Begins the billing period that waits for its payment. `Conflict("no_such_change")` where none waits.
+    fn renew_plan(
+        &self,
+        write: Option<Idempotency>,
+        account: String,
+        payment: dto::RenewalPayment,
+    ) -> Reply<'_, Written<dto::Account>>;
+
     /// Enrols an account in a programme. `Invalid` for one that the catalog does not have, or an end too late.
     fn enrol(
         &self,

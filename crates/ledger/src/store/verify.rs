@@ -78,6 +78,8 @@ pub enum Property {
     ChargedOnce,
     /// One grant per reference.
     GrantedOnce,
+    /// One payment per provider and reference.
+    PaidOnce,
     /// One adjustment per reference, and each charge given back once at most, exactly.
     CorrectedOnce,
     /// The numbers of a lane have no holes but those declared as gaps.
@@ -211,6 +213,7 @@ impl Property {
             Self::ProjectionIsFold => "what is written down is the fold of the entries",
             Self::ChargedOnce => "one original charge per request",
             Self::GrantedOnce => "one grant per reference",
+            Self::PaidOnce => "one payment per provider and reference",
             Self::CorrectedOnce => "one adjustment per reference, charges given back once and exactly",
             Self::LaneWithoutHoles => "lanes have no holes but declared gaps",
             Self::LaneNotBehind => "lanes have come as far as what was charged from them",

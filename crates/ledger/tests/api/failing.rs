@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use ledger::audit::Act;
 use ledger::dto::{
-    self, Account, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, PlanChange, Reconciled,
-    Reconciliation, UsageReport,
+    self, Account, Balance, Entry, Grant, Key, KeyChange, KeyRotated, Lot, Plan, Reconciled, Reconciliation,
+    UsageReport,
 };
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    Access, AuditQuery, Caller, EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewPlan,
-    NewToken, Operator, Page, PageRequest, Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks,
-    Written,
+    Access, AuditQuery, Caller, EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewToken,
+    Operator, Page, PageRequest, Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks, Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
@@ -187,9 +186,6 @@ impl Service for Failing {
         self.fail()
     }
     fn create_grant(&self, _: Option<Idempotency>, _: String, _: Grant) -> Reply<'_, Written<Lot>> {
-        self.fail()
-    }
-    fn change_plan(&self, _: Option<Idempotency>, _: String, _: NewPlan) -> Reply<'_, Written<PlanChange>> {
         self.fail()
     }
     fn publish(&self, _: tariff::Catalog) -> Reply<'_, dto::CatalogVersion> {

@@ -16,6 +16,7 @@ mod keys;
 mod node;
 mod openapi;
 mod operations;
+mod plan_changes;
 mod process;
 mod reconcile;
 mod settings;

@@ -42,16 +42,26 @@ pub struct Reply {
 
 impl Server {
     pub fn start() -> Self {
-        Self::delivering(engine::Delivery::default())
+        Self::on(Path::new(CATALOG), engine::Delivery::default())
     }
 
     /// A ledger that delivers webhooks in its own time.
     pub fn delivering(delivery: engine::Delivery) -> Self {
+        Self::on(Path::new(CATALOG), delivery)
+    }
+
+    /// On one of the catalogs of the price pages.
+    pub fn page(name: &str) -> Self {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../envoy/catalogs"));
+        Self::on(&folder.join(name), engine::Delivery::default())
+    }
+
+    fn on(catalog: &Path, delivery: engine::Delivery) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();
         let context = runtime.enter();
         let metrics = Arc::new(Metrics::default());
-        let catalog = config::load_catalog(Path::new(CATALOG)).unwrap();
+        let catalog = config::load_catalog(catalog).unwrap();
         let store = folder.path().join("ledger.db");
         let service =
             engine::open(engine::Options { store, catalog, metrics: Arc::clone(&metrics), delivery })

@@ -86,6 +86,38 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &Confirmation) -> Resu
     Ok(true)
 }
 
+/// A payment for the billing period that waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalPayment {
+    /// Who took the payment (P14).
+    pub provider: String,
+    /// The provider's name for it.
+    pub reference: String,
+    /// What was paid, in millionths of a US dollar; absent = the plan's price.
+    pub usd: Option<Micros>,
+}
+
+/// Begins the billing period that waits for its payment (P11). The same payment again changes nothing; gives whether
+/// anything changed.
+///
+/// # Errors
+/// As [`confirm`].
+pub fn renew(tx: &mut impl Tx, now: Now, id: &str, new: &RenewalPayment) -> Result<bool, Error> {
+    let account = touched(tx, id, now)?;
+    let waits = account.pending.as_ref().filter(|_| transition::is_lapsed(account)).map(|pending| pending.id);
+    let known = tx.correction(id, PAYMENT, &name(&new.provider, &new.reference))?;
+    let paid = known.and_then(|entry| match entry.kind {
+        EntryKind::Payment(payment) => match payment.purpose {
+            Purpose::Plan { change, .. } => change,
+            _ => None,
+        },
+        _ => None,
+    });
+    let change = paid.or(waits).ok_or_else(no_such_change)?;
+    let (provider, reference) = (new.provider.clone(), new.reference.clone());
+    confirm(tx, now, id, &Confirmation { change, provider, reference, usd: new.usd })
+}
+
 /// Drops a change that waits: it was taken back (M11), or its payment failed; the account's plan stays (P12). A renewal
 /// that is not paid ends the plan. Gives whether anything changed.
 ///

@@ -37,9 +37,16 @@ const REVERSALS: &str = "SELECT part.account, CAST(part.of AS TEXT), max(part.id
      AND charge.account = part.account GROUP BY part.account, part.of \
      HAVING charge.amount IS NOT sum(part.amount) LIMIT ?1";
 
+/// Payments that are not the one that provider and reference stand for.
+const PAYMENTS: &str = "SELECT entry.account, entry.body ->> '$.provider' || '/' || (entry.body ->> '$.reference'), entry.id, \
+     reference.entry FROM entry LEFT JOIN reference ON reference.account = entry.account \
+     AND reference.source = 'payment' \
+     AND reference.reference = entry.body ->> '$.provider' || '/' || (entry.body ->> '$.reference') \
+     WHERE entry.kind = 'payment' AND reference.entry IS NOT entry.id LIMIT ?1";
+
 /// References that stand for no grant of theirs.
 const REFERENCES: &str = "SELECT reference.account, reference.reference, reference.entry, entry.id FROM reference \
-     LEFT JOIN entry ON entry.id = reference.entry AND entry.kind IN ('grant', 'adjusted', 'reversed') AND entry.account = reference.account \
+     LEFT JOIN entry ON entry.id = reference.entry AND entry.kind IN ('grant', 'adjusted', 'reversed', 'payment') AND entry.account = reference.account \
      WHERE entry.id IS NULL LIMIT ?1";
 
 pub fn check(connection: &Connection, report: &mut Report) -> Result<(), StoreError> {
@@ -47,6 +54,7 @@ pub fn check(connection: &Connection, report: &mut Report) -> Result<(), StoreEr
         (CHARGES, Property::ChargedOnce, "request"),
         (GRANTS, Property::GrantedOnce, "reference"),
         (CORRECTIONS, Property::CorrectedOnce, "reference"),
+        (PAYMENTS, Property::PaidOnce, "payment"),
     ] {
         each(connection, select, |account, name, entry, known| {
             let expected = format!("{what} {name} stands for entry {entry}");
