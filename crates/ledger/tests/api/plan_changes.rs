@@ -56,7 +56,10 @@ fn p12_p13_the_new_plan_comes_with_its_payment_and_the_credit_goes_to_the_wallet
     let wrong = json!({"change": change, "provider": "creem", "reference": "pay_1", "amount_usd": "24.99"});
     post(&server, "plan/change/confirm", &wrong).problem(409, "amount_mismatch");
     assert_eq!(post(&server, "plan/change/confirm", &paid).ok(200)["plan"], "premium");
-    assert_eq!(left(&server, "backup"), "7500.000000");
+    assert_eq!(
+        (left(&server, "main"), left(&server, "backup")),
+        ("3000.000000".to_owned(), "7500.000000".to_owned())
+    );
     assert_eq!(left(&server, "wallet"), "625.000000");
     // The provider's webhook comes twice.
     assert_eq!(post(&server, "plan/change/confirm", &paid).ok(200)["plan"], "premium");
