@@ -101,7 +101,7 @@ fn the_command_line_publishes_shows_and_compares() {
         "Starter (starter)\n",
         "20 USD a month",
         "500 credits a month\n",
-        "what is left ends with the billing period\n",
+        "what is left ends with the cycle\n",
         "use worth 1 credit takes 0.85\n",
         "each grant lasts 12 months\n",
         "15 requests a minute",
