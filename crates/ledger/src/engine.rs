@@ -5,6 +5,7 @@
 
 mod access;
 mod clock;
+mod dates;
 mod deliver;
 mod life;
 mod operator;
@@ -28,6 +29,7 @@ use tariff::Catalog;
 use tokio::task::JoinHandle;
 
 pub use self::clock::{Clock, SystemClock};
+use self::dates::Dates;
 pub use self::deliver::Delivery;
 use self::shelf::Shelf;
 pub use self::sign::fresh_secret;
@@ -72,6 +74,7 @@ pub struct Engine {
     reader: Arc<Reader>,
     generation: Arc<str>,
     shelf: Arc<Shelf>,
+    dates: Arc<Dates>,
     tokens: access::TokenShelf,
     /// What goes on until the engine closes.
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -112,7 +115,8 @@ impl Engine {
     /// [`EngineError`].
     pub fn start(options: Options, clock: Arc<dyn Clock>, on_fatal: fn()) -> Result<Arc<Self>, EngineError> {
         let generation = fresh_token()?;
-        let store = Store::open(&options.store, options.catalog, &generation, clock.wall())?;
+        let (dates, catalog) = Dates::new(options.catalog, clock.wall());
+        let store = Store::open(&options.store, catalog, &generation, clock.wall())?;
         let ahead = store.last_at().saturating_sub(clock.wall());
         if ahead > CLOCK_BEHIND_MAX_MS {
             tracing::warn!(
@@ -126,7 +130,8 @@ impl Engine {
         let shelf = Arc::new(Shelf::new(catalogs, catalog_version));
         let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
         let (tokens, tasks) = (access::load(&reader)?, Mutex::default());
-        Ok(Arc::new(Self { writer, reader, generation, shelf, tokens, tasks }))
+        let dates = Arc::new(dates);
+        Ok(Arc::new(Self { writer, reader, generation, shelf, dates, tokens, tasks }))
     }
 
     /// Does what is due: silent nodes are closed, their leases come home, cycles roll.
@@ -134,7 +139,27 @@ impl Engine {
     /// # Errors
     /// Where the writer is gone.
     pub async fn tick(&self, count: u64) -> Result<(), crate::service::ServiceError> {
+        self.keep_dates().await?;
         self.writer.run(move |tx, now| tick(tx, now, count).map(Ok)).await
+    }
+
+    /// Puts what the catalog states from a date on in force, once the date has come.
+    async fn keep_dates(&self) -> Result<(), crate::service::ServiceError> {
+        if !self.dates.any_ahead() {
+            return Ok(());
+        }
+        let dates = Arc::clone(&self.dates);
+        let job = move |tx: &mut SqliteTx<'_>, now: book::Now| {
+            let Some(catalog) = dates.due(now.wall) else { return Ok(Ok(None)) };
+            let kept = Arc::new(catalog.clone());
+            let (version, changed) = tx.publish(catalog, now.wall)?;
+            Ok(Ok(changed.then_some((version, kept))))
+        };
+        if let Some((version, catalog)) = self.writer.run(job).await? {
+            tracing::info!(version, "catalog in force: one of its dates has come");
+            self.shelf.add(version, catalog);
+        }
+        Ok(())
     }
 
     fn tick_from_now_on(self: &Arc<Self>) {

@@ -165,18 +165,20 @@ impl Service for Engine {
     }
 
     fn publish(&self, catalog: Catalog) -> Reply<'_, dto::CatalogVersion> {
-        let (writer, shelf, act) = (self.writer.clone(), Arc::clone(&self.shelf), audit::current());
+        let (writer, shelf, dates) = (self.writer.clone(), Arc::clone(&self.shelf), Arc::clone(&self.dates));
+        let act = audit::current();
         // A task of its own: a caller that leaves must not part the commit from what readers see.
         let published = tokio::spawn(async move {
-            let kept = Arc::new(catalog.clone());
             let job = move |tx: &mut SqliteTx<'_>, now: Now| {
-                let published = tx.publish(catalog, now.wall)?;
-                if let (Some(act), true) = (act, published.1) {
+                let holds = dates.restate(catalog, now.wall);
+                let kept = Arc::new(holds.clone());
+                let (version, changed) = tx.publish(holds, now.wall)?;
+                if let (Some(act), true) = (act, changed) {
                     tx.audit(&act, now.wall, DONE)?;
                 }
-                Ok(Ok(published))
+                Ok(Ok((version, changed, kept)))
             };
-            let (version, changed) = writer.run(job).await?;
+            let (version, changed, kept) = writer.run(job).await?;
             if changed {
                 tracing::info!(version, "catalog in force");
                 shelf.add(version, kept);

@@ -1,7 +1,7 @@
 //! The writer under many callers, and its end where the store fails.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use book::suite::world;
 use tariff::Micros;
@@ -131,4 +131,63 @@ async fn a_panic_in_a_job_ends_the_writer() {
         tokio::task::yield_now().await;
     }
     assert!(matches!(engine.ready().await, Err(ServiceError::Unavailable(_))));
+}
+
+/// A clock that stands until it is moved.
+#[derive(Default)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn wall(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn monotonic(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn what_a_catalog_states_from_a_date_on_is_a_version_from_that_date_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |first: &str| {
+        let text = format!(
+            "name: Dated\nmodels:\n  m:\n    price: {{per_request: {first}}}\n    price_changes:\n\
+             \x20     - {{from: 2026-03-01, price: {{per_request: 2}}}}\n\
+             \x20     - {{from: 2026-04-01, price: {{per_request: 3}}}}\n\
+             pools: {{main: {{order: 1, expiry: never}}}}\nplans: {{p: {{}}}}\n"
+        );
+        tariff::source::load(text).unwrap()
+    };
+    // 2026-03-01 and 2026-04-01, 00:00 UTC.
+    let (march, april) = (1_772_323_200_000, 1_775_001_600_000);
+    let clock = Arc::new(Hand(AtomicI64::new(march - 1)));
+    let options = || Options {
+        store: folder.path().join("ledger.db"),
+        catalog: file("1"),
+        metrics: Arc::new(Metrics::default()),
+        delivery: Delivery::default(),
+    };
+    let engine = Engine::start(options(), Arc::clone(&clock) as Arc<dyn Clock>, never).unwrap();
+    let in_force = async |engine: &Engine| {
+        engine.tick(1).await.unwrap();
+        let catalog = engine.edge_catalog(None).await.unwrap();
+        let price = catalog.model("m").unwrap().prices.unit(tariff::Meter::Requests).unwrap();
+        (catalog.version, price.floor().unwrap() / 1_000_000)
+    };
+    assert_eq!(in_force(&engine).await, (1, 1));
+    clock.0.store(march, Ordering::Relaxed);
+    assert_eq!(in_force(&engine).await, (2, 2));
+    // A file that is put in force has its own dates, those ahead among them.
+    assert!(!engine.publish(file("5")).await.unwrap().changed, "what it says otherwise is past");
+    assert_eq!(in_force(&engine).await, (2, 2));
+    clock.0.store(april + 1, Ordering::Relaxed);
+    assert_eq!(in_force(&engine).await, (3, 3));
+    assert_eq!(in_force(&engine).await, (3, 3), "each date once");
+    engine.close().await.unwrap();
+    drop(engine);
+    // A start finds what holds at its instant in force already.
+    let engine = Engine::start(options(), Arc::clone(&clock) as Arc<dyn Clock>, never).unwrap();
+    assert_eq!(in_force(&engine).await, (3, 3));
+    engine.close().await.unwrap();
 }
