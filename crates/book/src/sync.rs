@@ -15,6 +15,7 @@ use tariff::Micros;
 use wire::{KeyEntry, NodeId, Return, Snapshot, SyncRequest, SyncResponse};
 
 pub use batch::digest;
+pub use settle::PRICE_MISMATCH;
 
 use crate::command::{node, post, touch};
 use crate::entry::EntryKind;

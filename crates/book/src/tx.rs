@@ -185,7 +185,7 @@ pub struct Incident {
     pub account: Option<String>,
     /// Lane and number of the event, where it is about one.
     pub event: Option<(Lane, u64)>,
-    /// What it is (`gap`, `rejected`, `conflict`, `duplicate`, `disputed`, `unpriced`).
+    /// What it is (`gap`, `rejected`, `conflict`, `duplicate`, `disputed`, `unpriced`, `price_mismatch`).
     pub code: String,
     /// For people; of refused events, their bytes.
     pub detail: String,

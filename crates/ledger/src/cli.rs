@@ -12,6 +12,7 @@ mod correct;
 mod credits;
 mod failure;
 mod generation;
+mod journal;
 mod key;
 mod plan;
 mod print;
@@ -75,8 +76,12 @@ enum Command {
     Plans(plan::Plans),
     /// Show what an account has
     Balance(credits::Balance),
-    /// Show an account's journal, latest first
-    Entries(credits::Entries),
+    /// Show an account's journal, latest first, or the lines of one request
+    Entries(journal::Entries),
+    /// Write the journal to standard output, as NDJSON or CSV
+    Export(journal::Export),
+    /// Show what people should look at: gaps, conflicts, disputed charges, price mismatches
+    Incidents(journal::Incidents),
     /// Sum up what an account used
     Usage(credits::Usage),
     /// Make, list and revoke tokens for the management API
@@ -114,6 +119,8 @@ pub fn run() -> ExitCode {
         Command::Plans(command) => command.run(),
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Incidents(command) => command.run(),
         Command::Usage(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Audit(command) => command.run(),

@@ -11,6 +11,7 @@ mod balance;
 mod catalog;
 mod correction;
 mod entry;
+mod incident;
 mod key;
 mod plan;
 mod plan_change;
@@ -25,7 +26,8 @@ pub use amount::Credits;
 pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
 pub use catalog::{CatalogProblem, CatalogVersion};
 pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
-pub use entry::{Entry, EntryKind, EntryPool, UsageBy, UsageGroup, UsageReport};
+pub use entry::{Entry, EntryKind, EntryPool, ExportedEntry, UsageBy, UsageGroup, UsageReport};
+pub use incident::Incident;
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
 pub use plan_change::{

@@ -13,6 +13,7 @@ mod credits;
 mod edge;
 mod extract;
 mod idempotency;
+mod journal;
 mod keys;
 mod layers;
 mod openapi;
@@ -102,6 +103,7 @@ fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
     let money = OpenApiRouter::new()
         .merge(plan_change::routes())
         .merge(credits::routes())
+        .merge(journal::routes())
         .merge(corrections::routes())
         .merge(programmes::routes())
         .merge(reconcile::routes());

@@ -7,6 +7,7 @@
 
 mod access;
 mod error;
+mod journal;
 mod life;
 mod operator;
 mod webhooks;
@@ -21,12 +22,12 @@ use wire::{Digest, SyncRequest, SyncResponse};
 
 pub use self::access::{Access, AuditQuery, Caller, NewToken};
 pub use self::error::{Kind, ServiceError};
+pub use self::journal::{Export, IncidentQuery, Journal, LineFilter};
 pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
 pub use self::webhooks::{EventQuery, NewEndpoint, Webhooks};
 use crate::dto::{
-    Account, Balance, CatalogVersion, Entry, Grant, Key, Lot, Plan, Reconciled, Reconciliation, UsageBy,
-    UsageReport,
+    Account, Balance, CatalogVersion, Grant, Key, Lot, Plan, Reconciled, Reconciliation, UsageBy, UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -37,7 +38,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Operator + Life + Webhooks + Access {
+pub trait Service: Operator + Life + Webhooks + Access + Journal {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;
@@ -70,9 +71,6 @@ pub trait Service: Operator + Life + Webhooks + Access {
 
     /// What an account has.
     fn balance(&self, account: String) -> Reply<'_, Balance>;
-
-    /// An account's journal, latest first; the cursor is the number of the last entry of the page before.
-    fn entries(&self, account: String, page: PageRequest<u64>) -> Reply<'_, Page<Entry, u64>>;
 
     /// Sums over an account's charges in `[from, to)`.
     fn usage(&self, account: String, query: UsageQuery) -> Reply<'_, UsageReport>;

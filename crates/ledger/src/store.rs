@@ -8,6 +8,7 @@
 mod access;
 mod cache;
 mod flush;
+mod look;
 mod mark;
 mod outbox;
 mod read;
@@ -31,6 +32,7 @@ use rusqlite::{Connection, OpenFlags};
 use tariff::Catalog;
 
 pub use self::access::{AuditFilter, AuditRow, DONE, StoredToken};
+pub use self::look::{IncidentFilter, IncidentRow};
 pub use self::outbox::{Attempt, DeliveryRow, DueDelivery, Endpoint, EventFilter, EventRow};
 pub use self::read::Reader;
 pub use self::tx::SqliteTx;

@@ -1,6 +1,7 @@
 //! Notices that follow from entries: whoever appends through here tells of them without further thought.
 
 use tariff::Micros;
+use tariff::compile::CREDITS;
 
 use super::{Event, limit, notice};
 use crate::account::{Account, LotEnd};
@@ -77,7 +78,8 @@ fn said(kind: &EntryKind) -> Option<Event> {
 
 /// What is left in lots that can be spent.
 fn left(account: &Account) -> Micros {
-    account.remaining()
+    let open = account.lots.values().filter(|lot| lot.closing.is_none() && &*lot.asset == CREDITS);
+    total(open.map(|lot| lot.remaining))
 }
 
 /// The marks that what is left went below.
@@ -100,7 +102,9 @@ fn crossed(account: &Account, before: Micros) -> [Option<Event>; 2] {
 fn low(account: &Account) -> Micros {
     let begin = account.cycle.as_ref().map_or(i64::MAX, |cycle| cycle.start);
     let counts = |lot: &&crate::account::Lot| {
-        lot.closing.is_none() && (lot.remaining > Micros::ZERO || lot.created_at >= begin)
+        lot.closing.is_none()
+            && &*lot.asset == CREDITS
+            && (lot.remaining > Micros::ZERO || lot.created_at >= begin)
     };
     let had = total(account.lots.values().filter(counts).map(|lot| lot.amount));
     Micros(i64::try_from(i128::from(had.get()).saturating_mul(CREDITS_LOW_PERCENT) / 100).unwrap_or(i64::MAX))

@@ -23,6 +23,9 @@ use crate::limits::{
 use crate::standing::has_turned;
 use crate::tx::{Incident, Now, Tx};
 
+/// The code of incidents about settlements that the edge priced otherwise.
+pub const PRICE_MISMATCH: &str = "price_mismatch";
+
 /// Who reports.
 #[derive(Clone, Copy)]
 pub struct Caller {
@@ -240,9 +243,13 @@ fn note_price(
     (settle, stated): (&Settle, Option<&Take>),
     priced: &Priced,
 ) -> Result<(), StoreError> {
-    if stated.is_some_and(|take| take.used != priced.whole) {
+    if let Some(take) = stated.filter(|take| take.used != priced.whole) {
         let counters = tx.counters();
         counters.price_mismatches = counters.price_mismatches.saturating_add(1);
+        let (request, model) = (&settle.request, &settle.model);
+        let detail =
+            format!("request {request}: {model} is {} here, {} at the edge", priced.whole, take.used);
+        tx.incident(incident(now, event, settle, PRICE_MISMATCH, detail))?;
     }
     if let Some(problem) = &priced.problem {
         let detail = format!("request {}: {problem}", settle.request);

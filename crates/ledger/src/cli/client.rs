@@ -1,5 +1,6 @@
 //! The HTTP API from the command line: one blocking call after another.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use ureq::Agent;
 use ureq::http::{Request, StatusCode, header};
 
 use super::failure::{Failure, Outcome};
-use super::print::printable;
+use super::print::{self, printable};
 use crate::config::read_token_file;
 use crate::http::ProblemBody;
 
@@ -52,6 +53,8 @@ pub struct Answer<T> {
 
 /// The longest that one call may take.
 const CALL_TIME_MAX: Duration = Duration::from_secs(30);
+/// What is read at once of an answer that may be long, in bytes.
+const PIECE_BYTES: usize = 64 << 10;
 /// The variable with the admin token: not a flag, which every user of the machine could read.
 const TOKEN_VARIABLE: &str = "BURSAR_ADMIN_TOKEN";
 
@@ -106,6 +109,28 @@ impl Client {
     /// Removes.
     pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
         self.call("DELETE", path, None)
+    }
+
+    /// Writes an answer of any length to standard output as it comes.
+    pub fn download(&self, path: &str) -> Outcome {
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Failure::Refused(format!("bursar: the answer of {} broke off: {error}", self.base))
+        };
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        let request = request.config().timeout_global(None).timeout_connect(Some(CALL_TIME_MAX)).build();
+        let mut response = request.call().map_err(|error| unreachable(&error))?;
+        if !response.status().is_success() {
+            let json = response.body_mut().read_to_string().map_err(|error| unreachable(&error))?;
+            return Err(refusal(response.status(), &json));
+        }
+        let mut body = response.into_body().into_reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let length = body.read(&mut piece).map_err(|error| unreachable(&error))?;
+            let Some(read) = piece.get(..length).filter(|read| !read.is_empty()) else { return Ok(()) };
+            print::bytes(read)?;
+        }
     }
 
     fn call<T: DeserializeOwned>(

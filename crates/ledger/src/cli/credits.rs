@@ -1,4 +1,4 @@
-//! `bursar grant`, `bursar balance`, `bursar entries`, `bursar usage`.
+//! `bursar grant`, `bursar balance`, `bursar usage`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tariff::Micros;
 
-use super::account::pages;
 use super::client::{Answer, ClientArgs, segment};
 use super::failure::{Failure, Outcome};
 use super::print::{self, Table, facts, or_dash};
@@ -35,26 +34,15 @@ pub struct Grant {
     client: ClientArgs,
 }
 
-/// Show what an account has.
+/// Show what an account has, or had.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  bursar balance acme\n  bursar balance acme --at 2026-11-01T00:00:00Z")]
 pub struct Balance {
     /// The account
     account: String,
-    #[command(flatten)]
-    client: ClientArgs,
-}
-
-/// Show an account's journal, latest first.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  bursar entries acme\n  bursar entries acme --limit 1000 --json | jq '.data[] | .amount'"
-)]
-pub struct Entries {
-    /// The account
-    account: String,
-    /// At most this many
-    #[arg(long, default_value_t = 50)]
-    limit: usize,
+    /// What the journal says it had at this instant (RFC 3339) [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -120,7 +108,8 @@ impl Grant {
 impl Balance {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let path = format!("/v1/accounts/{}/balance", segment(&self.account));
+        let at = self.at.map(|at| format!("?at={}", segment(&at.to_string()))).unwrap_or_default();
+        let path = format!("/v1/accounts/{}/balance{at}", segment(&self.account));
         let answer: Answer<dto::Balance> = self.client.client()?.get(&path)?;
         if self.client.json {
             return print::out(&format!("{}\n", answer.json));
@@ -154,38 +143,6 @@ impl Balance {
     }
 }
 
-// === impl Entries ===
-
-impl Entries {
-    /// Runs the command.
-    pub fn run(self) -> Outcome {
-        let path = format!("/v1/accounts/{}/entries", segment(&self.account));
-        let page = pages::<dto::Entry>(&self.client.client()?, &path, self.limit)?;
-        if self.client.json {
-            return print::json(&page);
-        }
-        let mut table =
-            Table::new(&[">id", "time", "kind", ">amount", "key", "model", "usage", "source", "request"]);
-        for entry in &page.data {
-            table.row([
-                entry.id.clone(),
-                entry.time.to_string(),
-                kind_text(entry.kind).to_owned(),
-                entry.amount.to_string(),
-                or_dash(entry.key.clone()),
-                or_dash(
-                    entry.model.clone().or_else(|| entry.reference.clone()).or_else(|| entry.reason.clone()),
-                ),
-                usage_text(&entry.usage),
-                or_dash(entry.usage_source.clone()),
-                or_dash(entry.request_id.clone()),
-            ]);
-        }
-        print::out(&table.text("no entries"))?;
-        print::more(page.has_more)
-    }
-}
-
 // === impl Usage ===
 
 impl Usage {
@@ -215,23 +172,7 @@ impl Usage {
     }
 }
 
-fn usage_text(usage: &BTreeMap<String, u64>) -> String {
+pub fn usage_text(usage: &BTreeMap<String, u64>) -> String {
     let counts: Vec<String> = usage.iter().map(|(meter, count)| format!("{meter}={count}")).collect();
     if counts.is_empty() { "-".to_owned() } else { counts.join(" ") }
-}
-
-const fn kind_text(kind: dto::EntryKind) -> &'static str {
-    match kind {
-        dto::EntryKind::Opened => "opened",
-        dto::EntryKind::Grant => "grant",
-        dto::EntryKind::Charge => "charge",
-        dto::EntryKind::Expiry => "expiry",
-        dto::EntryKind::Void => "void",
-        dto::EntryKind::Plan => "plan",
-        dto::EntryKind::Status => "status",
-        dto::EntryKind::Adjustment => "adjustment",
-        dto::EntryKind::Reversal => "reversal",
-        dto::EntryKind::Extension => "extension",
-        dto::EntryKind::Payment => "payment",
-    }
 }

@@ -75,8 +75,13 @@ pub fn or_dash<T: ToString>(value: Option<T>) -> String {
 
 /// Writes to standard output.
 pub fn out(text: &str) -> Outcome {
+    bytes(text.as_bytes())
+}
+
+/// Writes bytes as they are to standard output.
+pub fn bytes(bytes: &[u8]) -> Outcome {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
         Err(error) => Err(Failure::Refused(format!("bursar: standard output: {error}"))),

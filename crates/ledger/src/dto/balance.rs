@@ -48,6 +48,9 @@ pub struct Lot {
 pub struct Balance {
     /// The account.
     pub account: String,
+    /// The instant, where a past one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
     /// All that can still be spent under all caps, at base price: free, and idle on nodes.
     pub available: Credits,
     /// What of it lies idle on nodes.

@@ -75,6 +75,16 @@ pub struct Entry {
     pub plan: Option<String>,
 }
 
+/// A line with its account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportedEntry {
+    /// The account.
+    pub account: String,
+    /// The line.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
 /// What an entry records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

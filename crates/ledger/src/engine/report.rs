@@ -1,4 +1,4 @@
-//! Pages and sums over the committed journal, read beside the writer.
+//! Sums over the committed journal, read beside the writer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,26 +8,11 @@ use tariff::Micros;
 
 use super::view;
 use crate::dto;
-use crate::service::{Page, PageRequest, ServiceError, UsageQuery};
+use crate::service::{ServiceError, UsageQuery};
 use crate::store::Reader;
 
 /// The most statement lines that one report reads.
 const LINES_MAX: u64 = 1_000_000;
-
-/// One page of an account's statement, from its latest line on.
-pub async fn entries(
-    reader: &Arc<Reader>,
-    account: String,
-    head: u64,
-    page: PageRequest<u64>,
-) -> Result<Page<dto::Entry, u64>, ServiceError> {
-    let limit = page.limit.saturating_add(1);
-    let mut lines = read(reader, move |reader| reader.lines(&account, head, page.after, limit)).await?;
-    let more = lines.len() > page.limit;
-    lines.truncate(page.limit);
-    let next = lines.last().map(|line| line.id).filter(|_| more);
-    Ok(Page { data: lines.iter().filter_map(view::entry).collect(), next })
-}
 
 /// Sums over an account's charges.
 pub async fn usage(

@@ -132,13 +132,6 @@ impl Service for Engine {
         self.look(move |tx, now| Ok(view::balance(command::touched(tx, &account, now)?)))
     }
 
-    fn entries(&self, account: String, page: PageRequest<u64>) -> Reply<'_, Page<dto::Entry, u64>> {
-        Box::pin(async move {
-            let head = self.head(&account).await?;
-            report::entries(&self.reader, account, head, page).await
-        })
-    }
-
     fn usage(&self, account: String, query: UsageQuery) -> Reply<'_, dto::UsageReport> {
         Box::pin(async move {
             let head = self.head(&account).await?;
@@ -276,7 +269,7 @@ impl Engine {
     }
 
     /// The latest line of an account's statement.
-    async fn head(&self, account: &str) -> Result<u64, ServiceError> {
+    pub(super) async fn head(&self, account: &str) -> Result<u64, ServiceError> {
         let account = account.to_owned();
         self.look(move |tx, now| Ok(command::touched(tx, &account, now)?.last_line)).await
     }

@@ -115,6 +115,7 @@ pub fn balance(account: &Account) -> dto::Balance {
     });
     dto::Balance {
         account: account.id.to_string(),
+        at: None,
         available: balance.available.into(),
         leased: balance.leased.into(),
         in_flight: balance.in_flight.into(),

@@ -13,18 +13,13 @@ use utoipa_axum::routes;
 use super::App;
 use super::extract::{Path, Query, Write};
 use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
-use super::page::{PageBody, PageQuery};
 use super::respond::{Answer, Problem, written};
-use crate::dto::{Balance, Entry, Grant, Lot, UsageBy, UsageReport};
+use crate::dto::{Balance, Grant, Lot, UsageBy, UsageReport};
 use crate::service::UsageQuery;
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(grant))
-        .routes(routes!(balance))
-        .routes(routes!(entries))
-        .routes(routes!(usage))
+    OpenApiRouter::new().routes(routes!(grant)).routes(routes!(balance)).routes(routes!(usage))
 }
 
 /// The longest reference.
@@ -59,31 +54,34 @@ async fn grant(State(app): State<App>, Path(account): Path<String>, write: Write
     Ok(written(StatusCode::CREATED, app.service.create_grant(idempotency, account, grant).await?))
 }
 
-/// What an account has.
-///
-/// Spendable, leased to nodes, in flight and debt; by pool and lot, and by cap.
-#[utoipa::path(
-    get, path = "/v1/accounts/{account}/balance", tag = "credits", operation_id = "readBalance",
-    params(("account" = String, Path, description = "The account's id")), security(("admin" = [])),
-    responses((status = 200, description = "The balance", body = Balance), ReadRefusals)
-)]
-async fn balance(State(app): State<App>, Path(account): Path<String>) -> Answer<Json<Balance>> {
-    Ok(Json(app.service.balance(account).await?))
+/// Which instant.
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct BalanceParams {
+    /// A past instant; the present where absent.
+    at: Option<Timestamp>,
 }
 
-/// The account's journal, latest first.
+/// What an account has, or had.
+///
+/// Spendable, leased to nodes, in flight and debt; by pool and lot, and by cap. Of a past instant it is the fold of the
+/// journal up to it: what nodes held then is not told apart, nor are caps; of accounts with more than 500,000 lines
+/// it is refused.
 #[utoipa::path(
-    get, path = "/v1/accounts/{account}/entries", tag = "credits", operation_id = "listEntries",
-    params(("account" = String, Path, description = "The account's id"), PageQuery), security(("admin" = [])),
-    responses((status = 200, description = "A page of entries", body = PageBody<Entry>), ReadRefusals)
+    get, path = "/v1/accounts/{account}/balance", tag = "credits", operation_id = "readBalance",
+    params(("account" = String, Path, description = "The account's id"), BalanceParams), security(("admin" = [])),
+    responses((status = 200, description = "The balance", body = Balance), ReadRefusals)
 )]
-async fn entries(
+async fn balance(
     State(app): State<App>,
     Path(account): Path<String>,
-    Query(page): Query<PageQuery>,
-) -> Answer<Json<PageBody<Entry>>> {
-    let page = page.request(|cursor| cursor.parse::<u64>().ok())?;
-    Ok(Json(PageBody::new(app.service.entries(account, page).await?)))
+    Query(params): Query<BalanceParams>,
+) -> Answer<Json<Balance>> {
+    Ok(Json(match params.at {
+        Some(at) => app.service.balance_at(account, at).await?,
+        None => app.service.balance(account).await?,
+    }))
 }
 
 /// What to sum.

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use book::entry::Entry;
 use book::{Key, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tariff::{Micros, Usage};
@@ -38,36 +37,6 @@ impl Reader {
     /// Where SQLite fails.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self { connection: Mutex::new(connect(path)?) })
-    }
-
-    /// Statement lines of an account, latest first, from the line `head` on or from the one before
-    /// `after`. A page is a chain of point reads.
-    ///
-    /// # Errors
-    /// Where SQLite fails.
-    pub fn lines(
-        &self,
-        account: &str,
-        head: u64,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let connection = self.connection();
-        let mut next = match after {
-            Some(after) => previous(&connection, account, after)?,
-            None => head,
-        };
-        let select = format!("SELECT {} FROM {} WHERE entry.id = ?1", rows::COLUMNS, rows::FROM);
-        let mut select = connection.prepare_cached(&select).map_err(failed)?;
-        let mut lines = Vec::new();
-        while next > 0 && lines.len() < limit {
-            let mut found = select.query([sql(next)]).map_err(failed)?;
-            let Some(row) = found.next().map_err(failed)? else { break };
-            let entry = rows::decode(row)?;
-            next = entry.prev;
-            lines.push(entry);
-        }
-        Ok(lines)
     }
 
     /// Calls back with each charge posted in `[from, to)`, latest first; gives false where more than
@@ -164,15 +133,6 @@ impl Reader {
         // A reader that panicked left nothing behind: the connection holds no state of ours.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The statement line before one of an account; 0 where there is none, or the line is not the account's.
-fn previous(connection: &Connection, account: &str, line: u64) -> Result<u64, StoreError> {
-    let mut select =
-        connection.prepare_cached("SELECT prev FROM entry WHERE id = ?1 AND account = ?2").map_err(failed)?;
-    let prev: Option<i64> =
-        select.query_row(params![sql(line), account], |row| row.get(0)).optional().map_err(failed)?;
-    Ok(prev.map_or(0, unsql))
 }
 
 /// A connection that cannot write.

@@ -55,8 +55,26 @@ impl Sqlite {
     }
 }
 
+impl Sqlite {
+    /// The past of this moment, read from the lines and what stands beside them, is the account as it is.
+    fn check_past(&mut self) {
+        let Some(account) = Subject::account(self, world::ACCOUNT) else { return };
+        let reader = super::Reader::open(&self.path).unwrap();
+        let past =
+            reader.account_at(&account.id, account.last_line, i64::MAX - 1, usize::MAX).unwrap().unwrap();
+        let of = |account: &Account| {
+            (account.lots.clone(), account.debt, account.totals, account.cycle.clone(), account.terms.clone())
+        };
+        assert_eq!(of(&past), of(&account));
+        assert_eq!((past.status, past.receivable), (account.status, account.receivable));
+    }
+}
+
 impl Drop for Sqlite {
     fn drop(&mut self) {
+        if !std::thread::panicking() && self.store.is_some() {
+            self.check_past();
+        }
         self.store = None;
         if !std::thread::panicking() {
             let report = verify(&self.path).unwrap();

@@ -21,8 +21,11 @@ pub struct SqliteTx<'s> {
     pub(super) connection: &'s Connection,
     pub(super) cache: &'s mut Cache,
     counters: Counters,
+    mismatches: usize,
 }
 
+/// The most incidents about prices that one transaction keeps.
+const MISMATCHES_PER_COMMIT: usize = 100;
 /// How many events of a lane keep their digests, so that a conflict can be told from a replay.
 pub(super) const DIGESTS_KEPT: u64 = 1 << 17;
 
@@ -30,7 +33,7 @@ pub(super) const DIGESTS_KEPT: u64 = 1 << 17;
 
 impl<'s> SqliteTx<'s> {
     pub(super) fn new(connection: &'s Connection, cache: &'s mut Cache) -> Self {
-        Self { connection, cache, counters: Counters::default() }
+        Self { connection, cache, counters: Counters::default(), mismatches: 0 }
     }
 
     /// Commits; gives what was counted.
@@ -407,6 +410,13 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn incident(&mut self, incident: Incident) -> Result<(), StoreError> {
+        if incident.code == book::sync::PRICE_MISMATCH {
+            // One cause makes many of them, with each settlement: the metric counts all.
+            self.mismatches = self.mismatches.saturating_add(1);
+            if self.mismatches > MISMATCHES_PER_COMMIT {
+                return Ok(());
+            }
+        }
         tracing::warn!(code = incident.code, account = incident.account, event = ?incident.event, "incident");
         let (lane, seq) = match incident.event {
             Some((lane, seq)) => (Some(self.lane_row(lane)?.row), Some(sql(seq))),

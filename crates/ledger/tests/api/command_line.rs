@@ -263,3 +263,24 @@ fn tokens_are_made_and_what_they_did_is_shown() {
     assert!(as_billing(&["plans"]).contains("unauthenticated"));
     shell.fails(2, "--scope", &["token", "create", "x"]);
 }
+
+#[test]
+fn the_journal_is_searched_and_exported() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    server.account("acme", "starter");
+    crate::node::Node::new(&server).charge("acme", "req_1", 1_000_000);
+    assert!(shell.text(&["entries", "--request", "req_1"]).contains("acme"));
+    assert!(shell.text(&["entries", "acme", "--kind", "charge", "--model", "small"]).contains("req_1"));
+    assert_eq!(shell.text(&["entries", "acme", "--key", "none"]), "no entries\n");
+    assert_eq!(shell.text(&["export"]).lines().count(), 3);
+    assert_eq!(
+        shell.text(&["export", "--account", "acme", "--format", "csv", "--kind", "charge"]).lines().count(),
+        2
+    );
+    shell.fails(1, "account_not_found", &["export", "--account", "none"]);
+    let now = jiff::Timestamp::now().to_string();
+    assert_eq!(shell.json(&["balance", "acme", "--at", &now])["available"], "490.000000");
+    assert_eq!(shell.text(&["incidents", "--code", "gap"]), "no incidents\n");
+    shell.fails(2, "required", &["entries"]);
+}

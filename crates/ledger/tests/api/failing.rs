@@ -13,8 +13,9 @@ use ledger::dto::{
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    Access, AuditQuery, Caller, EventQuery, Gauges, Idempotency, NewAccount, NewEndpoint, NewKey, NewToken,
-    Operator, Page, PageRequest, Reply, Rotation, Service, ServiceError, UsageQuery, Webhooks, Written,
+    Access, AuditQuery, Caller, EventQuery, Export, Gauges, Idempotency, IncidentQuery, Journal, LineFilter,
+    NewAccount, NewEndpoint, NewKey, NewToken, Operator, Page, PageRequest, Reply, Rotation, Service,
+    ServiceError, UsageQuery, Webhooks, Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
@@ -121,6 +122,24 @@ impl Access for Failing {
     }
 }
 
+impl Journal for Failing {
+    fn entries(&self, _: String, _: LineFilter, _: PageRequest<u64>) -> Reply<'_, Page<Entry, u64>> {
+        self.fail()
+    }
+    fn entries_of_request(&self, _: String) -> Reply<'_, Vec<dto::ExportedEntry>> {
+        self.fail()
+    }
+    fn export(&self, _: Option<String>, _: LineFilter) -> Reply<'_, Export> {
+        self.fail()
+    }
+    fn balance_at(&self, _: String, _: jiff::Timestamp) -> Reply<'_, Balance> {
+        self.fail()
+    }
+    fn incidents(&self, _: IncidentQuery, _: PageRequest<u64>) -> Reply<'_, Page<dto::Incident, u64>> {
+        self.fail()
+    }
+}
+
 impl Operator for Failing {
     fn change_key(
         &self,
@@ -192,9 +211,6 @@ impl Service for Failing {
         self.fail()
     }
     fn balance(&self, _: String) -> Reply<'_, Balance> {
-        self.fail()
-    }
-    fn entries(&self, _: String, _: PageRequest<u64>) -> Reply<'_, Page<Entry, u64>> {
         self.fail()
     }
     fn usage(&self, _: String, _: UsageQuery) -> Reply<'_, UsageReport> {

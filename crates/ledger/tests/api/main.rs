@@ -12,6 +12,7 @@ mod edge;
 mod failing;
 mod hostile;
 mod idempotency;
+mod journal;
 mod keys;
 mod node;
 mod openapi;
