@@ -385,8 +385,7 @@ fn huge_calls_are_refused_and_large_ones_bounded() {
         request[member] = json!(vec![one; max]);
         scene.ok(&request);
     }
-    let body = format!(r#"{{"v":1,"node":"{HOSTILE}","now":1,"label":"{}"}}"#, "x".repeat(9 << 20));
-    assert_eq!(raw(&scene, body.as_bytes()).status, 413);
+    assert!(announced(&scene, 9 << 20).starts_with("HTTP/1.1 413 "));
     scene.check(0);
 }
 
@@ -479,6 +478,23 @@ fn without_the_token_nothing_is_heard_and_nothing_is_told() {
     said.dedup();
     assert_eq!(said.len(), 1, "one message for every wrong token: {said:?}");
     scene.check(0);
+}
+
+/// What is answered to a call whose body is said to be this long. None of it is sent: bytes that nobody reads make
+/// the kernel reset the connection, perhaps before the answer is read.
+fn announced(scene: &Scene, length: usize) -> String {
+    let mut stream = TcpStream::connect(scene.server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let (path, authorization) = (wire::SYNC_PATH, bearer(EDGE));
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: ledger\r\nauthorization: {authorization}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 fn raw(scene: &Scene, body: &[u8]) -> Reply {
