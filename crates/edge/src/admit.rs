@@ -129,7 +129,7 @@ impl Edge {
         if account.status != AccountStatus::Active {
             return self.refuse_by(&account, refuse::not_active(account.status), now);
         }
-        if account.fresh_until_us < now.mono_us {
+        if account.fresh_until_us <= now.mono_us {
             self.refresh.insert(account.id.clone());
         }
         let Some(catalog) = self.catalog(shared, account.catalog) else {

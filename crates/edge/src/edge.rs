@@ -48,8 +48,10 @@ pub struct Edge {
     pub(crate) lookups: LookupBudget,
     /// Snapshots to fetch with the next sync.
     pub(crate) refresh: BTreeSet<Box<str>>,
-    /// The next sync does not wait for its time: the feed told of changes, or adopted events are left.
+    /// The next sync does not wait for its time: withdrawals are to be answered, or adopted events are left.
     pub(crate) hasty: bool,
+    /// Accounts of `refresh` have changed: they are asked for at once, or a moment after the last that were.
+    pub(crate) changed: bool,
     /// Accounts whose lease runs low.
     pub(crate) low: BTreeSet<Box<str>>,
     /// Accounts whose idle leases are wanted elsewhere.
@@ -80,6 +82,7 @@ pub struct Edge {
 pub(crate) struct Clocks {
     pub last_request: u64,
     pub last_sync: u64,
+    pub last_refresh: u64,
     pub last_beat: u64,
     pub last_adoption: u64,
     pub last_idle_scan: u64,
@@ -171,6 +174,7 @@ impl Edge {
             lookups: LookupBudget::default(),
             refresh: BTreeSet::new(),
             hasty: false,
+            changed: false,
             low: BTreeSet::new(),
             recalled: BTreeSet::new(),
             rate_reports: Vec::new(),
@@ -296,6 +300,8 @@ impl Edge {
     pub(crate) fn forget_ledger(&mut self, shared: &dyn SharedData) {
         self.keys.clear();
         self.accounts.clear();
+        // It counts accounts' versions from where its copy ended: the same number tells of something else.
+        self.dry.clear();
         self.catalogs.clear();
         // What is on its way may be the other ledger's, under a number that this one gives again.
         self.catalog_flight = None;

@@ -93,7 +93,7 @@ impl Edge {
     pub(crate) fn is_current(&self, account: &Account, now: Now) -> bool {
         let silent_us = now.mono_us.saturating_sub(self.ledger.heard_us);
         let asked = self.flight.as_ref().map_or(&[][..], |flight| &flight.refresh);
-        let is_old = account.fresh_until_us < now.mono_us
+        let is_old = account.fresh_until_us <= now.mono_us
             || self.refresh.contains(&*account.id)
             || asked.contains(&account.id);
         (account.heard && silent_us < CURRENT_US && !is_old) || self.asks_in_vain(now)

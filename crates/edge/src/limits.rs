@@ -87,6 +87,9 @@ pub const LOOKUPS_PER_SECOND: u64 = 2_000;
 pub const TICK_MS: u32 = 250;
 /// Period of the sync call while a VM is in use, in microseconds.
 pub const SYNC_US: u64 = 1_000_000;
+/// Changed accounts are asked for this long after the last that were, in microseconds, unless they fill a call: where the
+/// cycles of thousands end at once, the ledger is not asked about each by itself.
+pub const REFRESH_US: u64 = 100_000;
 /// A VM that saw no request for this long does not sync, in microseconds.
 pub const IDLE_US: u64 = 60_000_000;
 /// Events that wait before a sync is sent ahead of its time.

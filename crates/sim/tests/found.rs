@@ -1,6 +1,6 @@
 //! What the simulator has found, each as the shortest story that shows it.
 
-use sim::{CATALOG, Fleet, Ledger, Line, World, ask, usage};
+use sim::{CATALOG, Fleet, Ledger, Line, World, ask, config, usage};
 
 const SONNET: &str = "claude-sonnet-4.5";
 
@@ -293,4 +293,33 @@ fn who_waits_for_tokens_outwaits_a_node_that_has_fallen_silent() {
     let last = fleet.outcomes.last().expect("an outcome");
     assert_eq!((last.site, last.status), (0, 200), "{last:?}");
     assert!(last.at_us - last.came_us <= 3_500_000, "{last:?}");
+}
+
+/// What a worker remembered to have run dry it believed of the restored ledger as well, whose accounts have the same
+/// versions once more.
+#[test]
+fn what_had_run_dry_is_asked_of_a_restored_ledger() {
+    // Without rates: else the ledger is asked for tokens anyway.
+    let rates = "    rates:\n      - { id: rpm, max: 40, per: minute }\n";
+    assert!(CATALOG.contains(rates));
+    let mut world = World::with(1, &config("hold", ""), &CATALOG.replacen(rates, "", 1));
+    world.account("a", "topup_only");
+    world.top_up("a", "1", "t1");
+    let mut copy = Some(world.book.clone());
+    for status in [200, 200, 402, 200, 200, 402] {
+        let stream = world.get(0, "a", "/v1/search");
+        world.pass(300);
+        let told = match &world.streams[stream].seen {
+            Some(sim::Seen::Forwarded) => 200,
+            Some(sim::Seen::Reply(status, _)) => *status,
+            None => 0,
+        };
+        assert_eq!(told, status);
+        if status == 200 {
+            world.answer(stream, 200, "{}");
+        } else if let Some(copy) = copy.take() {
+            (world.book, world.generation) = (copy, Some("restored".to_owned()));
+        }
+        world.pass(3_000);
+    }
 }

@@ -122,7 +122,7 @@ impl Edge {
         if response.catalog > self.ledger.catalog {
             // Terms of a further version: what is known was told before.
             self.refresh.extend(self.accounts.ids());
-            self.hasty |= !self.refresh.is_empty();
+            self.changed |= !self.refresh.is_empty();
             self.ledger.catalog = response.catalog;
         }
         self.ledger.rates_since = response.rates_since;
@@ -164,7 +164,7 @@ impl Edge {
         if response.feed_reset {
             self.keys.clear();
             self.refresh.extend(self.accounts.ids());
-            self.hasty = true;
+            self.changed = true;
         }
         self.ledger.cursor = Some(response.cursor);
         // Positions are consecutive and end at the cursor; where the feed has skipped some, these are later than
@@ -248,7 +248,7 @@ impl Edge {
             Change::Account { account, version } => {
                 if self.accounts.is_older(&account, version) {
                     self.refresh.insert(account.into());
-                    self.hasty = true;
+                    self.changed = true;
                 }
             }
             Change::Key { digest } => {

@@ -1,10 +1,14 @@
 //! The tick: heartbeats, adoption of silent lanes, idle leases, and deciding when to call the ledger.
 
+use wire::REFRESH_MAX;
+
 use crate::config::Config;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::LaneQueue;
-use crate::limits::{ADOPTION_US, EAGER_EVENTS, FLIGHT_SLACK_US, IDLE_US, LEASE_IDLE_US, SYNC_US};
+use crate::limits::{
+    ADOPTION_US, EAGER_EVENTS, FLIGHT_SLACK_US, IDLE_US, LEASE_IDLE_US, REFRESH_US, SYNC_US,
+};
 use crate::request::Reason;
 use crate::shared::SharedData;
 use crate::sync::CatalogFlight;
@@ -84,6 +88,10 @@ impl Edge {
         let wait = |context| self.requests.get(&context)?.wait.as_ref();
         let own = self.lane.as_ref().map_or(0, LaneQueue::depth);
         if own >= EAGER_EVENTS || self.hasty || !self.returns.is_empty() || !self.recalled.is_empty() {
+            return true;
+        }
+        let since_us = now.mono_us.saturating_sub(self.clock.last_refresh);
+        if self.changed && (since_us >= REFRESH_US || self.refresh.len() >= REFRESH_MAX) {
             return true;
         }
         if self.parked.iter().filter_map(wait).any(|wait| wait.asks(now)) {

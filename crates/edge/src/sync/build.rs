@@ -55,7 +55,10 @@ impl Edge {
         refresh.iter().for_each(|id| {
             self.refresh.remove(id);
         });
-        self.hasty &= !self.refresh.is_empty();
+        self.hasty = false;
+        if std::mem::replace(&mut self.changed, !self.refresh.is_empty()) {
+            self.clock.last_refresh = now.mono_us;
+        }
         let recalled: Vec<_> = self.recalled.iter().cloned().collect();
         let wants = self.wants(shared, refill_us, now);
         self.note_asked(now);
