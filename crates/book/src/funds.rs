@@ -309,7 +309,10 @@ impl Funds {
 
     fn of_pools(&self, bucket: &CreditBucket) -> Micros {
         let mut skips: Vec<Micros> = self.skips.iter().map(|skip| skip.left).collect();
-        let pools = bucket.pools.iter().filter_map(|pool| self.pools.get(*pool));
+        // In draw order, as settlements will: where caps overlap another order may come to more.
+        let mut order = bucket.pools.clone();
+        order.sort_unstable();
+        let pools = order.iter().filter_map(|pool| self.pools.get(*pool));
         pools.fold(Micros::ZERO, |sum, pool| {
             capped_sum(sum, self.give(pool, &bucket.skips, &mut skips, pool.left))
         })

@@ -343,6 +343,7 @@ mod tests {
     use crate::suite::gusts::GUST_KINDS;
     use crate::suite::play::{STEP_KINDS, play};
     use crate::suite::storm::storm;
+    use crate::suite::units::play as play_units;
     use crate::suite::world::{Worker, World};
     use crate::tx::Tx as _;
 
@@ -378,6 +379,14 @@ mod tests {
             ),
         ) {
             storm(crate::memory::Memory::new, &gusts);
+        }
+
+        #[test]
+        fn with_any_pools_and_caps_each_micro_credit_is_where_it_must_be(
+            catalog in prop::collection::vec(any::<u8>(), 0..40),
+            steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 1..40),
+        ) {
+            play_units(crate::memory::Memory::new, &(catalog, steps));
         }
 
         #[test]

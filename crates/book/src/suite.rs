@@ -29,6 +29,7 @@ pub mod play;
 pub mod pools;
 pub mod rules;
 pub mod storm;
+pub mod units;
 pub mod wants;
 pub mod windows;
 pub mod world;
