@@ -2,7 +2,7 @@
 //!
 //! Instants are milliseconds since 1970. Periods are added from one anchor, never step by step, so
 //! that a short month clamps its own date and no later one (31 Jan, 28 Feb, 31 Mar; M5, L9). Months and days are
-//! those of the zone's calendar; a time that its clocks skip is the first one after the gap, one that they show
+//! those of the zone's calendar; a time that its clocks skip is as much later as they skip, one that they show
 //! twice is the first of them. Seconds are seconds.
 
 use jiff::civil::DateTime;
@@ -100,6 +100,28 @@ mod tests {
     fn m5_a_year_after_29_february_is_28_february() {
         assert_eq!(months("2028-02-29T12:00:00.25Z", 12), "2029-02-28T12:00:00.25Z");
         assert_eq!(months("2028-02-29T12:00:00Z", 48), "2032-02-29T12:00:00Z");
+    }
+
+    #[test]
+    fn l9_in_a_zone_months_begin_at_the_same_local_time() {
+        let zone = zone("Europe/Berlin");
+        let anchor = at("2025-12-30T23:00:00Z");
+        let months = [1, 2, 3, 4, 10].map(|times| after_in(&zone, anchor, Period::MONTH, times).unwrap());
+        // Midnight of the 31st, clamped: 31 January, 28 February, 31 March (summer time), 30 April, 31 October.
+        let expected = [
+            "2026-01-30T23:00:00Z",
+            "2026-02-27T23:00:00Z",
+            "2026-03-30T22:00:00Z",
+            "2026-04-29T22:00:00Z",
+            "2026-10-30T23:00:00Z",
+        ];
+        assert_eq!(months.map(|instant| rfc3339(instant).unwrap()), expected);
+        assert_eq!(elapsed_in(&zone, anchor, Period::MONTH, at("2026-03-30T21:59:59Z")), 2);
+        // 2:30 does not exist on 29 March 2026: it is 3:30.
+        let day = Period::new(0, 1, 0).unwrap();
+        let skipped = after_in(&zone, at("2026-03-28T01:30:00Z"), day, 1).unwrap();
+        assert_eq!(rfc3339(skipped).unwrap(), "2026-03-29T01:30:00Z");
+        assert_eq!(super::zone("No/Where"), TimeZone::UTC);
     }
 
     #[test]

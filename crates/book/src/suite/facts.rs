@@ -400,6 +400,7 @@ fn factor(catalog: &Catalog, plan: &str, pool: &str) -> (i128, i128) {
 
 fn ends_of(catalog: &Catalog, pool: &str, from: i64, cycle_end: Option<i64>) -> Option<i64> {
     match catalog.pools.iter().find(|known| known.name == pool)?.expiry {
+        // Its plans are paid by the cycle: that is the commitment too.
         Expiry::CycleEnd | Expiry::CommitmentEnd => cycle_end,
         Expiry::After(period) => Some(after(from, period, 1)),
         Expiry::Never => None,
