@@ -9,6 +9,8 @@ pub mod key;
 pub mod node;
 pub mod open;
 pub mod plan;
+pub mod purchase;
+pub mod receivable;
 pub mod resource;
 pub mod settings;
 

@@ -65,6 +65,14 @@ pub enum Refusal {
         /// The cap.
         max: u64,
     },
+    /// A cap on things that are kept and counted by others.
+    #[error("the limit is {max} {name}")]
+    Full {
+        /// What is kept (`projects`).
+        name: String,
+        /// The cap.
+        max: u64,
+    },
     /// It contradicts what is there.
     #[error("{detail}")]
     Conflict {

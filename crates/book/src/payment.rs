@@ -180,6 +180,10 @@ impl Account {
     }
 
     pub(crate) fn pay(&mut self, at: i64, payment: &Payment) {
+        if let Purpose::Receivable { credits } = &payment.purpose {
+            self.settle_receivable(*credits);
+            self.raise_version();
+        }
         let dealings = &mut self.dealings;
         if payment.usd >= Micros::ZERO {
             dealings.received = plus(dealings.received, payment.usd);

@@ -12,6 +12,7 @@ use tariff::compile::CREDITS;
 
 use crate::correction::{Adjusted, Reversed};
 use crate::entry::{Entry, EntryKind};
+use crate::payment::{Payment, Purpose};
 
 /// One posting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +58,7 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
         }
         EntryKind::Adjusted(adjusted) => of_adjustment(entry.id, adjusted),
         EntryKind::Reversed(reversed) => of_reversal(entry.id, reversed),
-        EntryKind::Payment(payment) => {
-            vec![to("cash", USD, payment.usd.get().into()), to("sales", USD, less_than_zero(payment.usd))]
-        }
+        EntryKind::Payment(payment) => of_payment(payment),
         EntryKind::Opened { .. }
         | EntryKind::Plan { .. }
         | EntryKind::Status { .. }
@@ -98,6 +97,16 @@ fn of_adjustment(id: u64, adjusted: &Adjusted) -> Vec<Posting> {
     postings
         .extend(drawn.map(|slice| Posting { to: lot_name(slice.lot), amount: less_than_zero(slice.amount) }));
     postings.extend((adjusted.debt > Micros::ZERO).then(|| to("debt", asset, less_than_zero(adjusted.debt))));
+    postings
+}
+
+fn of_payment(payment: &Payment) -> Vec<Posting> {
+    let usd = i128::from(payment.usd.get());
+    let mut postings = vec![to("cash", USD, usd), to("sales", USD, usd.saturating_neg())];
+    if let Purpose::Receivable { credits } = payment.purpose {
+        postings.push(to("receivable", CREDITS, credits.get().into()));
+        postings.push(to("settled", CREDITS, less_than_zero(credits)));
+    }
     postings
 }
 
