@@ -135,6 +135,15 @@ pub enum Event {
         #[serde(serialize_with = "decimal")]
         amount: Micros,
     },
+    /// The schedule of purchases asks for one: charge it, then confirm it (C7).
+    #[serde(rename = "recharge.requested")]
+    RechargeRequested {
+        /// The request's name: the purchase that pays it says so.
+        request: String,
+        /// What is to be paid, in US dollars.
+        #[serde(serialize_with = "decimal")]
+        amount_usd: Micros,
+    },
     /// Asked for by an operator, to see whether a receiver works.
     #[serde(rename = "webhook.test")]
     Test {},
@@ -152,6 +161,7 @@ pub const EVENT_NAMES: &[&str] = &[
     "key.created",
     "key.revoked",
     "purchase.confirmed",
+    "recharge.requested",
     "webhook.test",
 ];
 
@@ -198,6 +208,7 @@ impl Event {
             Self::KeyCreated { .. } => "key.created",
             Self::KeyRevoked { .. } => "key.revoked",
             Self::PurchaseConfirmed { .. } => "purchase.confirmed",
+            Self::RechargeRequested { .. } => "recharge.requested",
             Self::Test {} => "webhook.test",
         }
     }
@@ -250,6 +261,7 @@ mod tests {
             Event::KeyCreated { key: name(), name: None, replaces: None },
             Event::KeyRevoked { key: name(), name: None },
             Event::PurchaseConfirmed { purchase: name(), pool: name(), amount: Micros(1) },
+            Event::RechargeRequested { request: name(), amount_usd: Micros(1) },
             Event::Test {},
         ];
         let names: Vec<&str> = all.iter().map(Event::name).collect();

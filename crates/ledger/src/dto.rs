@@ -13,8 +13,10 @@ mod correction;
 mod entry;
 mod incident;
 mod key;
+mod manage;
 mod plan;
 mod plan_change;
+mod purchase;
 mod reconcile;
 mod settings;
 mod usd;
@@ -29,10 +31,15 @@ pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
 pub use entry::{Entry, EntryKind, EntryPool, ExportedEntry, UsageBy, UsageGroup, UsageReport};
 pub use incident::Incident;
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
+pub use manage::{Billing, Cap, Checkout, Meter, OwnChange, Portal, PublicCadence, PublicPlan};
 pub use plan::{Plan, PlanPool, PlanRate, PlanUnlock};
 pub use plan_change::{
     Cancellation, ChangeConfirmation, ChangeFailure, PaymentName, PlanChange, PlanChangeRequest,
     RenewalPayment, ScheduledPlan, SwitchTime,
+};
+pub use purchase::{
+    Purchase, PurchaseRequest, Quote, QuoteLine, QuotePool, QuoteRequest, Receivable, Recharge, RechargeDue,
+    RechargeRequest, Refund, RefundRequest, Resource, ResourceChange, Settlement,
 };
 pub use reconcile::{ReconcileResult, Reconciled, ReconciledReport, Reconciliation};
 pub use settings::{Enrolling, Enrolment, Overrides, OwnRate, Renewal, Settings};

@@ -14,6 +14,7 @@ mod recover;
 mod report;
 mod serve;
 mod shelf;
+mod shop;
 mod sign;
 #[cfg(test)]
 mod tests;

@@ -16,13 +16,16 @@ mod idempotency;
 mod journal;
 mod keys;
 mod layers;
+mod manage;
 mod openapi;
 mod ops;
 mod page;
 mod plan_change;
 mod plans;
 mod programmes;
+mod purchases;
 mod reconcile;
+mod resources;
 mod respond;
 mod server;
 mod webhooks;
@@ -81,7 +84,7 @@ impl App {
             all.merge(group.route_layer(middleware::from_fn_with_state(state, auth::require_token)))
         });
         let (edge, _) = edge::routes().split_for_parts();
-        let (open, _) = ops::routes().split_for_parts();
+        let (open, _) = ops::routes().merge(manage::routes()).split_for_parts();
         let edge = edge.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_edge));
         admin
             .merge(edge)
@@ -99,9 +102,11 @@ impl App {
 fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
     use Scope::{Accounts, Admin, Catalog, Money, Read};
     let guard = |read, write| auth::Guard { read, write };
-    let accounts = OpenApiRouter::new().merge(accounts::routes()).merge(keys::routes());
+    let accounts =
+        OpenApiRouter::new().merge(accounts::routes()).merge(keys::routes()).merge(resources::routes());
     let money = OpenApiRouter::new()
         .merge(plan_change::routes())
+        .merge(purchases::routes())
         .merge(credits::routes())
         .merge(journal::routes())
         .merge(corrections::routes())

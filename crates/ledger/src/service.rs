@@ -10,6 +10,7 @@ mod error;
 mod journal;
 mod life;
 mod operator;
+mod shop;
 mod webhooks;
 
 use std::future::Future;
@@ -25,6 +26,7 @@ pub use self::error::{Kind, ServiceError};
 pub use self::journal::{Export, IncidentQuery, Journal, LineFilter};
 pub use self::life::Life;
 pub use self::operator::{Operator, Rotation};
+pub use self::shop::Shop;
 pub use self::webhooks::{EventQuery, NewEndpoint, Webhooks};
 use crate::dto::{
     Account, Balance, CatalogVersion, Grant, Key, Lot, Plan, Reconciled, Reconciliation, UsageBy, UsageReport,
@@ -38,7 +40,7 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + S
 /// # Errors
 /// Every method answers with a [`ServiceError`] where it refuses or fails; nothing has changed then.
 /// A caller that stops waiting (drops the future) does not take a write back.
-pub trait Service: Operator + Life + Webhooks + Access + Journal {
+pub trait Service: Operator + Life + Webhooks + Access + Journal + Shop {
     /// Opens an account on a plan, with what the plan grants at its start.
     /// `Conflict("account_exists")` where the id is taken; `NotFound(Plan)`.
     fn create_account(&self, write: Option<Idempotency>, account: NewAccount) -> Reply<'_, Written<Account>>;

@@ -30,10 +30,13 @@ pub fn append(
         if before.is_none() && takes(&kind) {
             before = tx.account(id.as_str())?.map(left);
         }
-        let said = said(&kind);
+        let mut said = said(&kind);
         let counts = counts_of(&kind).to_vec();
         let is_term = matches!(kind, EntryKind::Term { .. });
         ids.push(tx.append(id, now.wall, kind)?);
+        if let Some(Event::RechargeRequested { request, .. }) = &mut said {
+            *request = ids.last().map(u64::to_string).unwrap_or_default();
+        }
         let account = tx.account(id.as_str())?;
         let reached = account.map(|account| limit::reached(account, &counts, is_term)).unwrap_or_default();
         for event in said.into_iter().chain(reached) {
@@ -67,6 +70,9 @@ fn counts_of(kind: &EntryKind) -> &[Count] {
 fn said(kind: &EntryKind) -> Option<Event> {
     Some(match kind {
         EntryKind::Opened { plan, .. } => Event::AccountOpened { plan: plan.to_string() },
+        EntryKind::RechargeDue { request } => {
+            Event::RechargeRequested { request: String::new(), amount_usd: request.usd }
+        }
         EntryKind::Status { status } => Event::StatusChanged { status: *status },
         EntryKind::Plan { from, to } => Event::PlanChanged { from: from.to_string(), to: to.to_string() },
         EntryKind::LotEnded { lot, pool, end: LotEnd::Expired, rest, .. } if *rest > Micros::ZERO => {

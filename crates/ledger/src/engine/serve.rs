@@ -300,8 +300,18 @@ fn refused<T>(tx: &mut SqliteTx<'_>, done: Result<T, Error>) -> Result<Result<T,
         Refusal::LimitReached { resource: command::node::RESOURCE, .. } => ServiceError::Overloaded,
         Refusal::LimitReached { resource, max } => {
             let version = tx.catalog_version();
-            let unlocks = tx.catalog(version)?.map(|catalog| view::unlocks(&catalog, resource, max));
-            ServiceError::LimitReached { resource, max, unlocks: unlocks.unwrap_or_default() }
+            let catalog = tx.catalog(version)?;
+            let unlocks = catalog.as_ref().map(|catalog| view::unlocks(catalog, resource, max));
+            let contact = catalog.and_then(|catalog| catalog.links.contact.clone());
+            let (resource, unlocks) = (resource.to_owned(), unlocks.unwrap_or_default());
+            ServiceError::LimitReached { resource, max, unlocks, contact }
+        }
+        Refusal::Full { name, max } => {
+            let version = tx.catalog_version();
+            let catalog = tx.catalog(version)?;
+            let unlocks = catalog.as_ref().map(|catalog| view::unlocks(catalog, &name, max));
+            let contact = catalog.and_then(|catalog| catalog.links.contact.clone());
+            ServiceError::LimitReached { resource: name, max, unlocks: unlocks.unwrap_or_default(), contact }
         }
         Refusal::Conflict { code, detail } => ServiceError::conflict(code, detail),
         Refusal::Invalid { member, detail } => ServiceError::invalid(member, detail),

@@ -3,6 +3,7 @@
 mod change;
 mod correction;
 mod settings;
+pub mod shop;
 
 pub use self::change::{billing_period, plan_change, scheduled, switch};
 pub use self::settings::{enrolment, settings_change};
@@ -121,8 +122,26 @@ pub fn balance(account: &Account) -> dto::Balance {
         in_flight: balance.in_flight.into(),
         debt: balance.debt.into(),
         pools: pools.collect(),
-        limits: Vec::new(),
+        limits: limits(account),
     }
+}
+
+/// How far the caps of the term in force are used.
+fn limits(account: &Account) -> Vec<dto::LimitUse> {
+    let Some(term) = account.term() else { return Vec::new() };
+    let rules = account.rules(term);
+    let limit = |limit: &tariff::Limit| {
+        let window = term.standing.windows.iter().find(|window| window.limit == limit.id);
+        let used = window.map_or(Micros::ZERO, |window| account.used(&limit.id, &window.key));
+        dto::LimitUse {
+            meter: limit.id.split('/').next().unwrap_or_default().to_owned(),
+            window: limit.id.split('/').nth(1).unwrap_or_default().to_owned(),
+            max: limit.max.map(|max| trimmed(&max.to_string()).to_owned()),
+            used: trimmed(&used.to_string()).to_owned(),
+            resets_at: window.map(|window| time(window.end)),
+        }
+    };
+    rules.limits.iter().map(limit).collect()
 }
 
 /// A statement line; nothing for entries that no statement shows.
@@ -296,7 +315,7 @@ fn word(value: &impl serde::Serialize) -> Option<String> {
 }
 
 /// A decimal without zeros at its end.
-fn trimmed(decimal: &str) -> &str {
+pub(super) fn trimmed(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
 }
 

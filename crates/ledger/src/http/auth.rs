@@ -251,7 +251,7 @@ fn presented(headers: &HeaderMap) -> Answer<[u8; 32]> {
 }
 
 /// The token of the one `Authorization: Bearer` header there is.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;

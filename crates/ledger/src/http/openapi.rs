@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::Guard;
 use super::respond::ProblemBody;
-use super::{App, edge, groups, ops};
+use super::{App, edge, groups, manage, ops};
 
 /// The description of the whole API.
 #[must_use]
@@ -14,6 +14,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(management())
         .merge(edge::routes())
+        .merge(manage::routes())
         .merge(ops::routes())
         .into_openapi()
 }
@@ -146,6 +147,7 @@ refusals! {
         (name = "webhooks", description = "What happens, and where it is told"),
         (name = "access", description = "Who may call, and who did what"),
         (name = "edge", description = "What nodes call"),
+        (name = "customers", description = "What customers do with their own account, with their own API key"),
         (name = "operations", description = "What keeps it running; open"),
     ),
     components(schemas(ProblemBody)),
@@ -166,6 +168,7 @@ impl Modify for Schemes {
             "admin",
             bearer("The admin token, or one made with it that has the scope named at the operation"),
         );
+        components.add_security_scheme("api_key", bearer("A customer's own API key"));
         components.add_security_scheme("edge", bearer("The edge token: nodes"));
     }
 }

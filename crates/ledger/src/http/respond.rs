@@ -48,6 +48,9 @@ pub struct ProblemBody {
     /// Plans that lift the cap, cheapest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlocks: Vec<PlanUnlock>,
+    /// Whom to ask, where no public plan lifts the cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
     /// What is wrong with a catalog, in the order of the places; at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<CatalogProblem>,
@@ -84,6 +87,7 @@ impl Problem {
             resource: None,
             max: None,
             unlocks: Vec::new(),
+            contact: None,
             problems: Vec::new(),
             key_id: None,
         };
@@ -152,9 +156,10 @@ impl From<ServiceError> for Problem {
             ServiceError::NotFound { kind, .. } => not_found(kind, text),
             ServiceError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             ServiceError::Invalid { member, detail } => Self::invalid(member, detail),
-            ServiceError::LimitReached { resource, max, unlocks } => {
+            ServiceError::LimitReached { resource, max, unlocks, contact } => {
                 let mut problem = Self::new(StatusCode::PAYMENT_REQUIRED, "limit_reached", text);
-                problem.body.resource = Some(resource.to_owned());
+                problem.body.resource = Some(resource);
+                problem.body.contact = contact.filter(|_| unlocks.is_empty());
                 problem.body.max = Some(max);
                 problem.body.unlocks = unlocks;
                 problem

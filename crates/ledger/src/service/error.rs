@@ -35,11 +35,13 @@ pub enum ServiceError {
     #[error("the plan allows {max} {resource}")]
     LimitReached {
         /// What is kept (`api_keys`).
-        resource: &'static str,
+        resource: String,
         /// The cap.
         max: u64,
         /// Plans with more, cheapest first.
         unlocks: Vec<PlanUnlock>,
+        /// Whom to ask where no public plan has more (L3).
+        contact: Option<String>,
     },
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]

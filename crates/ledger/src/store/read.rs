@@ -90,6 +90,20 @@ impl Reader {
         found.collect::<Result<_, _>>().map_err(failed)
     }
 
+    /// Ids of accounts after one, ascending, that owed for usage beyond their credits when they were written down.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn receivables(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+        let connection = self.connection();
+        let select =
+            "SELECT id FROM account WHERE id > ?1 AND state ->> '$.receivable' > 0 ORDER BY id LIMIT ?2";
+        let mut select = connection.prepare_cached(select).map_err(failed)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let found = select.query_map(params![after, limit], |row| row.get(0)).map_err(failed)?;
+        found.collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// Keys of an account after one, oldest first.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod openapi;
 mod operations;
 mod plan_changes;
 mod process;
+mod purchases;
 mod reconcile;
 mod settings;
 mod shapes;

@@ -50,6 +50,7 @@ fn every_operation_says_who_may_call_it_and_how_it_is_refused() {
             let expected: &[&str] = match path {
                 path if path.starts_with("/v1/edge/") => &["edge"],
                 path if path.starts_with("/v1/") => &["admin"],
+                path if path.starts_with("/manage/") => &["api_key"],
                 _ => &[],
             };
             assert_eq!(schemes, expected, "{place}");

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use ledger::dto;
-use ledger::service::{Idempotency, Life, Reply, Written};
+use ledger::service::{Idempotency, Life, Page, PageRequest, Reply, Shop, Written};
+use wire::Digest;
 
 use super::Failing;
 
@@ -25,5 +26,27 @@ impl Life for Failing {
         renew_plan(Wish, String, dto::RenewalPayment) -> Written<dto::Account>;
         enrol(Wish, String, String, Option<Timestamp>) -> Written<dto::Enrolment>;
         leave(Wish, String, String) -> Written<dto::Account>;
+    }
+}
+
+impl Shop for Failing {
+    fails! {
+        purchase(Wish, String, dto::PurchaseRequest, bool) -> Written<dto::Purchase>;
+        refund(Wish, String, dto::RefundRequest) -> Written<dto::Refund>;
+        recharge(String) -> dto::Recharge;
+        set_recharge(Wish, String, Option<dto::RechargeRequest>) -> Written<dto::Recharge>;
+        receivables(PageRequest<String>) -> Page<dto::Receivable, String>;
+        settle_receivable(Wish, String, dto::Settlement) -> Written<dto::Receivable>;
+        resources(String) -> Vec<dto::Resource>;
+        change_resource(Wish, String, String, dto::ResourceChange) -> Written<dto::Resource>;
+        quote(dto::QuoteRequest) -> dto::Quote;
+        customer(Digest) -> Option<String>;
+        billing(String) -> dto::Billing;
+        public_plans() -> Vec<dto::PublicPlan>;
+        change_own_plan(Wish, String, dto::OwnChange, bool) -> Written<dto::PlanChange>;
+    }
+
+    fn upgrade_link(&self) -> Option<String> {
+        None
     }
 }

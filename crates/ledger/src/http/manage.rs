@@ -1,0 +1,139 @@
+//! `/manage/v1`: what customers do with their own account, with their own API key.
+//!
+//! For an Envoy that routes the prefix to the ledger; the management token opens nothing here, a key nothing elsewhere.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::bearer;
+use super::extract::Write;
+use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
+use super::respond::{Answer, Problem, ProblemBody, written};
+use crate::dto::{Billing, Checkout, OwnChange, PlanChange, Portal, PublicPlan};
+use crate::service::{Idempotency, Written};
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(billing))
+        .routes(routes!(plans))
+        .routes(routes!(change_plan))
+        .routes(routes!(checkout))
+        .routes(routes!(portal))
+}
+
+/// The account whose key came with the request.
+struct Customer(String);
+
+impl FromRequestParts<App> for Customer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Answer<Self> {
+        let unauthenticated =
+            |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
+        let key = bearer(&parts.headers)
+            .ok_or_else(|| unauthenticated("exactly one `Authorization: Bearer <API key>` is needed"))?;
+        let digest = wire::Digest(Sha256::digest(key).into());
+        let account = app.service.customer(digest).await?;
+        account.map(Self).ok_or_else(|| unauthenticated("the API key is not known, or no longer valid"))
+    }
+}
+
+/// One customer's idempotency keys are not another's.
+fn own(customer: &Customer, wish: Option<Idempotency>) -> Option<Idempotency> {
+    wish.map(|wish| Idempotency { key: format!("{}\n{}", customer.0, wish.key), ..wish })
+}
+
+/// The plan, what is used of its limits, what is kept, when it renews.
+#[utoipa::path(
+    get, path = "/manage/v1/billing", tag = "customers", operation_id = "readBilling", security(("api_key" = [])),
+    responses((status = 200, description = "Plan, usage, limits", body = Billing), ReadRefusals)
+)]
+async fn billing(State(app): State<App>, customer: Customer) -> Answer<Json<Billing>> {
+    Ok(Json(app.service.billing(customer.0).await?))
+}
+
+/// The plans.
+#[derive(Serialize, ToSchema)]
+struct PublicPlans {
+    /// In the catalog's order.
+    data: Vec<PublicPlan>,
+}
+
+/// The plans that anyone may choose.
+#[utoipa::path(
+    get, path = "/manage/v1/plans", tag = "customers", operation_id = "listPublicPlans",
+    security(("api_key" = [])),
+    responses((status = 200, description = "The public plans", body = PublicPlans), ReadRefusals)
+)]
+async fn plans(State(app): State<App>, _: Customer) -> Answer<Json<PublicPlans>> {
+    Ok(Json(PublicPlans { data: app.service.public_plans().await? }))
+}
+
+/// Changes the customer's own plan, as the catalog says: at once, with the period, or once it is paid.
+///
+/// A priced plan that comes at once needs a registered payment method; without one it is 409 `payment_needed`.
+#[utoipa::path(
+    post, path = "/manage/v1/billing/change-plan", tag = "customers", operation_id = "changeOwnPlan",
+    params(IdempotencyHeader), request_body = OwnChange, security(("api_key" = [])),
+    responses((status = 200, description = "What it does", body = PlanChange), WriteRefusals)
+)]
+async fn change_plan(
+    State(app): State<App>,
+    customer: Customer,
+    write: Write<OwnChange>,
+) -> Answer<Response> {
+    let (change, idempotency, _in_flight) = write.into_parts();
+    let idempotency = own(&customer, idempotency);
+    let done = app.service.change_own_plan(idempotency, customer.0, change, false).await?;
+    Ok(written(StatusCode::OK, done))
+}
+
+/// Begins a change of plan that comes with its payment, and says where to pay.
+#[utoipa::path(
+    post, path = "/manage/v1/billing/checkout", tag = "customers", operation_id = "createCheckout",
+    request_body = OwnChange, security(("api_key" = [])),
+    responses((status = 200, description = "What to pay, and where", body = Checkout), WriteRefusals)
+)]
+async fn checkout(
+    State(app): State<App>,
+    customer: Customer,
+    write: Write<OwnChange>,
+) -> Answer<Json<Checkout>> {
+    let (change, ..) = write.into_parts();
+    let done = app.service.change_own_plan(None, customer.0, change, true).await?;
+    let (Written::Done(change) | Written::Existing(change)) = done else {
+        return Err(Problem::new(StatusCode::CONFLICT, "try_again", "the change was not made; try again"));
+    };
+    Ok(Json(Checkout {
+        change: change.change.unwrap_or_default(),
+        plan: change.to,
+        amount_usd: change.amount_usd,
+        url: app.service.upgrade_link(),
+    }))
+}
+
+/// Where the customer looks after payment methods and invoices.
+#[utoipa::path(
+    post, path = "/manage/v1/billing/portal", tag = "customers", operation_id = "createPortal",
+    security(("api_key" = [])),
+    responses(
+        (status = 200, description = "The link", body = Portal),
+        (status = 409, description = "The catalog has no link for upgrades",
+         body = ProblemBody, content_type = "application/problem+json"),
+        ReadRefusals
+    )
+)]
+async fn portal(State(app): State<App>, _: Customer) -> Answer<Json<Portal>> {
+    let none = || Problem::new(StatusCode::CONFLICT, "no_portal", "the catalog has no link for upgrades");
+    Ok(Json(Portal { url: app.service.upgrade_link().ok_or_else(none)? }))
+}
