@@ -177,7 +177,7 @@ impl Shop for Engine {
                 tx.catalog(version)?.ok_or_else(|| Refusal::invalid("plan", "there is no catalog"))?;
             let wanted = wanted.ok_or_else(|| Refusal::invalid("plan", "name a plan or an account"))?;
             let plan = plan::plan_named(&catalog, &wanted)?;
-            let plan = catalog.overridden(&plan.name, &own).ok_or_else(|| Refusal::UnknownPlan(wanted))?;
+            let plan = catalog.overridden(&plan.name, &own).ok_or(Refusal::UnknownPlan(wanted))?;
             let quote = catalog.quote(&plan, &request.model, &usage).map_err(|error| match error {
                 QuoteError::Price(_) => Refusal::invalid("usage", error.to_string()),
                 _ => Refusal::invalid("model", error.to_string()),
