@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{funded, stack, still_serves};
+use testbed::http::Request;
 use testbed::request::Chat;
 use testbed::{Account, Stack, wait};
 
@@ -67,6 +68,25 @@ async fn an_upgrade_opens_its_models() -> Result<()> {
     becomes(&stack, &account.key, "early-preview", 200).await?;
     let balance = stack.api().balance(&account.id).await?;
     ensure!(balance.available > 2_900_000_000, "{balance:?}");
+    stack.finish_unreconciled().await
+}
+
+/// Customers' own calls pass Envoy to the ledger with their own key, and nothing else of the ledger does.
+#[tokio::test]
+async fn l15_a_customer_reads_its_billing_through_envoy() -> Result<()> {
+    let stack = stack("manage").await?;
+    let account = stack.account("starter").await?;
+    let client = stack.client()?;
+    let billing = || Request::get("/manage/v1/billing");
+    let shown = client.send(billing().bearer(&account.key)).await?.expect(200)?.json()?;
+    ensure!(shown["plan"] == "starter" && shown["account"] == *account.id, "{shown}");
+    let plans = client.send(Request::get("/manage/v1/plans").bearer(&account.key)).await?.expect(200)?;
+    ensure!(plans.text().contains("\"pro\""), "{}", plans.text());
+    client.send(billing()).await?.expect(401)?;
+    client.send(billing().bearer("bsr_not_a_key")).await?.expect(401)?;
+    // The management API is not there, whatever the key.
+    let accounts = client.send(Request::get("/v1/accounts").bearer(&account.key)).await?;
+    ensure!(accounts.status == 403, "{} {}", accounts.status, accounts.text());
     stack.finish_unreconciled().await
 }
 

@@ -225,6 +225,7 @@ impl Config {
         }));
         let upstream = upstream_name(&listener.name);
         let mut routes: Vec<Value> = listener.routes.iter().map(|own| route(own, &upstream)).collect();
+        routes.extend(manage(&listener.filter));
         routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": upstream, "timeout": "0s"}}));
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -305,6 +306,18 @@ fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": protocol,
         }},
+    })
+}
+
+/// Customers' own calls, to the ledger and past the filter: the key is for the ledger to see.
+fn manage(filter: &Filter) -> Option<Value> {
+    let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
+    matches!(filter, Filter::Bursar { .. }).then(|| {
+        json!({
+            "match": {"prefix": "/manage/v1/"},
+            "route": {"cluster": "ledger", "timeout": "5s"},
+            "typed_per_filter_config": {"bursar": off},
+        })
     })
 }
 
