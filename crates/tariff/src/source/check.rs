@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::limit::measure_name;
 use super::problem::{Report, quoted};
 use super::tree::{Node, Value};
-use crate::catalog::{Catalog, Measure, Model, OnExceed, Plan, PoolModels};
+use crate::catalog::{Catalog, Measure, Model, OnExceed, Plan, PoolModels, Window};
 use crate::funding::{Funding, FundingClass, Standing};
+use crate::period::Period;
 use crate::policy::BUCKETS_MAX;
 
 /// Reports every contradiction, at its place in the document.
@@ -20,6 +21,7 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
         assets(catalog, root, report);
     }
     bypasses(catalog, root, report);
+    windows(catalog, root, report);
     prorations(catalog, root, report);
     // A cost that is there and could not be read has its own problem.
     let unread: BTreeSet<&str> = match place(root, &["models"]).map(|node| &node.value) {
@@ -147,6 +149,39 @@ fn bypasses(catalog: &Catalog, root: &Node, report: &mut Report) {
             );
         }
     }
+}
+
+/// A window that is counted from the start of the cycle begins anew with each: a longer one would never end.
+fn windows(catalog: &Catalog, root: &Node, report: &mut Report) {
+    for plan in &catalog.plans {
+        for limit in &plan.limits {
+            let Window::Anchored(length) = limit.window else { continue };
+            let cycles = plan.cadences.iter().map(|cadence| cadence.cycle).chain([plan.cycle]);
+            let shorter = cycles.into_iter().find(|cycle| least_s(length) > most_s(*cycle));
+            if let Some(cycle) = shorter {
+                let message = format!(
+                    "limit {}: windows of {length} are longer than a cycle of {cycle}, with which they begin anew",
+                    quoted(&limit.id)
+                );
+                report.on_with(nearest(root, &["plans", &plan.name, "limits"]), message, "window: cycle");
+            }
+        }
+    }
+}
+
+/// The shortest that a period can be, in seconds.
+fn least_s(period: Period) -> u64 {
+    seconds(period, 28, 23)
+}
+
+/// The longest that a period can be, in seconds.
+fn most_s(period: Period) -> u64 {
+    seconds(period, 31, 25)
+}
+
+fn seconds(period: Period, days_of_month: u64, hours_of_day: u64) -> u64 {
+    let days = u64::from(period.months()).saturating_mul(days_of_month).saturating_add(period.days().into());
+    days.saturating_mul(hours_of_day).saturating_mul(3_600).saturating_add(period.seconds().into())
 }
 
 /// A credit for the unused part of a plan needs an exchange rate.
