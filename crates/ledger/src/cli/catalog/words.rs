@@ -83,7 +83,7 @@ pub fn pool(pool: &Pool) -> Facts {
         } else {
             format!("{} more cycles", rollover.cycles)
         };
-        facts.push(fact("carried over", format!("what is left, {most}, for {cycles}")));
+        facts.push(fact("rollover", format!("carried over for {cycles}, {most}")));
     }
     facts
 }
