@@ -87,7 +87,7 @@ macro_rules! suite {
             an_extended_lot_outlives_its_cycle,
         );
         $crate::suite!(@tests $make; notices:
-            low_credits_are_told_once_and_so_is_their_end,
+            w8_low_credits_are_told_once_and_so_is_their_end,
             a_renewal_is_no_end_of_credits,
             plans_standings_and_keys_are_told,
         );

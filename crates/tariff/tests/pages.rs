@@ -574,3 +574,15 @@ fn w7_gates_levels_and_headers_are_the_pages() {
     assert_eq!(header("x-generation-speed"), Some("instant"));
     assert_eq!(header("x-advanced-parameters"), Some("full"));
 }
+
+#[test]
+fn w8_whoever_is_out_of_credits_is_offered_the_plans_with_more() {
+    let catalog = page("image-credits");
+    let unlocks = |name: &str| -> Vec<String> {
+        let policy = catalog.policy(name, &Standing::default()).unwrap();
+        policy.help.unlocks.into_iter().map(|unlock| unlock.plan).collect()
+    };
+    assert_eq!(unlocks("free"), ["starter", "pro", "ultra", "max"]);
+    assert_eq!(unlocks("ultra"), ["max"]);
+    assert!(unlocks("max").is_empty(), "it waits for the next cycle");
+}

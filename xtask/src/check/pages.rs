@@ -30,6 +30,14 @@ const LEVELS: [(&str, &str); 7] = [
     ("crates/tariff/", "catalog"),
 ];
 
+/// Statuses that follow from where a rule has tests; any other one is written by hand and stays.
+const ENFORCED: &str = "enforced";
+const NOT_BY_ENVOY: &str = "enforced; no test through Envoy";
+const LEDGER_PART: &str = "enforced in the ledger; no test at the edge";
+const CATALOG_ALONE: &str = "in the catalog; what enforces it has no test by this name";
+const OPEN: &str = "open: no test by this name yet";
+const DERIVED: [&str; 5] = [ENFORCED, NOT_BY_ENVOY, LEDGER_PART, CATALOG_ALONE, OPEN];
+
 /// A status that needs no test must say why, in so many characters at least.
 const REASON_CHARS: usize = 20;
 
@@ -128,8 +136,28 @@ impl Found {
             let level = LEVELS.get(*level).map_or("", |(_, level)| level);
             format!("{level}: {}", names.join(", "))
         });
-        let tests = levels.collect::<Vec<_>>().join("; ");
+        let joined = levels.collect::<Vec<_>>().join("; ");
+        let derived = DERIVED.contains(&status.as_str());
+        let status = if derived { derived_status(place, tests) } else { status.as_str() };
+        let tests = joined;
         format!("| {id} | {rule} | {place} | {tests} | {status} |").replace("|  |", "| |")
+    }
+}
+
+/// What the places of a rule's tests say of it.
+fn derived_status(place: &str, tests: Option<&Tests>) -> &'static str {
+    let at = |wanted: &[&str]| {
+        let mut levels = tests.into_iter().flat_map(BTreeMap::keys).filter_map(|level| LEVELS.get(*level));
+        levels.any(|(_, level)| wanted.contains(level))
+    };
+    let at_edge = at(&["Envoy", "simulation", "edge"]);
+    match place {
+        _ if tests.is_none_or(BTreeMap::is_empty) => OPEN,
+        _ if !at_edge && !at(&["ledger", "book"]) => CATALOG_ALONE,
+        "ledger" => ENFORCED,
+        _ if at(&["Envoy"]) => ENFORCED,
+        _ if at_edge => NOT_BY_ENVOY,
+        _ => LEDGER_PART,
     }
 }
 
@@ -177,6 +205,11 @@ mod tests {
         assert_eq!(row, "| M3 | rule | ledger | Envoy: `m3_through_envoy`; book: `m3_draws` | enforced |");
         assert_eq!(found.rewritten("| P13 | r | w | | e |"), "| P13 | r | w | book: `p12_p13_switch` | e |");
         assert_eq!(found.rewritten("| M1 | r | w | x | e |"), "| M1 | r | w | | e |");
+        // A status follows from the tests unless it was written by hand.
+        assert_eq!(
+            found.rewritten("| P13 | r | both | | enforced |"),
+            "| P13 | r | both | book: `p12_p13_switch` | enforced in the ledger; no test at the edge |"
+        );
         assert_eq!(found.rewritten("text"), "text");
     }
 

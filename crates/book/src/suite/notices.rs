@@ -13,7 +13,7 @@ fn told<S: Subject>(world: &mut World<S>, kind: &str) -> Vec<Value> {
     all.map(|body| body["data"].clone()).collect()
 }
 
-pub fn low_credits_are_told_once_and_so_is_their_end<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+pub fn w8_low_credits_are_told_once_and_so_is_their_end<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::new(make, "starter");
     let mut worker = Worker::new(1);
     for (request, amount, low, exhausted) in
