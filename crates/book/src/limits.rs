@@ -84,6 +84,10 @@ pub const PROGRAMMES_MAX: usize = 8;
 pub const TIME_ZONE_MAX: usize = 64;
 /// Below which part of what an account had for its cycle its credits are called low, in percent.
 pub const CREDITS_LOW_PERCENT: i128 = 20;
+/// Labels of an account.
+pub const LABELS_MAX: usize = 16;
+/// Length of labels' names and values and of accounts' references, in bytes.
+pub const LABEL_TEXT_MAX: usize = 128;
 /// Length of account ids, in bytes.
 pub const ACCOUNT_ID_MAX: usize = 64;
 /// Length of key ids, in bytes.

@@ -1,7 +1,7 @@
 //! What an account's owner and operator have set: how the plan is taken, where its days begin, what it may pay
 //! with, what it has of its own. Neither money nor the work of time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,15 @@ pub struct Settings {
     /// What begins the next billing period.
     #[serde(default, skip_serializing_if = "Renewal::is_auto")]
     pub renewal: Renewal,
+    /// Shadow mode: everything is decided, counted and charged, nothing is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+    /// Its name in the operator's other systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// What it is found by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A stay in a programme.

@@ -18,6 +18,7 @@ pub fn snapshot(account: &Account, catalog: &Catalog, now: i64) -> Option<Snapsh
     let term = account.term()?;
     let mut policy = catalog.policy(&term.plan, &term.standing)?;
     policy.help.resets_at = resets_at(account);
+    policy.enforce &= !account.settings.shadow;
     tell_windows(&mut policy, term);
     // The account changes by itself when its cycle or a window ends: whoever knows it asks again then.
     let cycle = account.cycle.as_ref().map(|cycle| cycle.end);

@@ -10,6 +10,7 @@ mod catalog;
 mod client;
 mod correct;
 mod credits;
+mod explain;
 mod failure;
 mod generation;
 mod journal;
@@ -22,6 +23,8 @@ mod verify;
 mod webhook;
 
 use std::process::ExitCode;
+
+pub use self::catalog::differences;
 
 use clap::{Parser, Subcommand};
 
@@ -80,6 +83,8 @@ enum Command {
     Entries(journal::Entries),
     /// Write the journal to standard output, as NDJSON or CSV
     Export(journal::Export),
+    /// Tell why a request would be refused
+    Explain(explain::Explain),
     /// Show what people should look at: gaps, conflicts, disputed charges, price mismatches
     Incidents(journal::Incidents),
     /// Sum up what an account used
@@ -120,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Incidents(command) => command.run(),
         Command::Usage(command) => command.run(),
         Command::Token(command) => command.run(),

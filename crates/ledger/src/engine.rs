@@ -7,6 +7,7 @@ mod access;
 mod clock;
 mod dates;
 mod deliver;
+mod explain;
 mod journal;
 mod life;
 mod operator;

@@ -11,6 +11,7 @@ mod catalog;
 mod corrections;
 mod credits;
 mod edge;
+mod explain;
 mod extract;
 mod idempotency;
 mod journal;
@@ -99,7 +100,7 @@ impl App {
 }
 
 /// The management API, by what a token must have.
-fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
+fn groups() -> [(auth::Guard, OpenApiRouter<App>); 6] {
     use Scope::{Accounts, Admin, Catalog, Money, Read};
     let guard = |read, write| auth::Guard { read, write };
     let accounts =
@@ -117,6 +118,7 @@ fn groups() -> [(auth::Guard, OpenApiRouter<App>); 5] {
         (guard(Read, Accounts), accounts),
         (guard(Read, Money), money),
         (guard(Read, Catalog), catalog),
+        (guard(Read, Read), explain::routes()),
         (guard(Read, Admin), webhooks::routes()),
         (guard(Admin, Admin), access::routes()),
     ]

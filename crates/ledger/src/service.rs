@@ -29,7 +29,8 @@ pub use self::operator::{Operator, Rotation};
 pub use self::shop::Shop;
 pub use self::webhooks::{EventQuery, NewEndpoint, Webhooks};
 use crate::dto::{
-    Account, Balance, CatalogVersion, Grant, Key, Lot, Plan, Reconciled, Reconciliation, UsageBy, UsageReport,
+    Account, AccountStatus, Balance, CatalogVersion, Grant, Key, Lot, Plan, Reconciled, Reconciliation,
+    UsageBy, UsageReport,
 };
 
 /// How a [`Service`] answers: a boxed future, so that the service can be an object.
@@ -48,8 +49,8 @@ pub trait Service: Operator + Life + Webhooks + Access + Journal + Shop {
     /// One account.
     fn account(&self, account: String) -> Reply<'_, Account>;
 
-    /// Accounts by id, ascending; the cursor is the last id of the page before.
-    fn accounts(&self, page: PageRequest<String>) -> Reply<'_, Page<Account, String>>;
+    /// Accounts that a filter lets through by id, ascending; the cursor is the last id of the page before.
+    fn accounts(&self, filter: AccountQuery, page: PageRequest<String>) -> Reply<'_, Page<Account, String>>;
 
     /// Adds a key. `LimitReached` where the plan's number of keys (not revoked, not expired) is reached;
     /// `Conflict("key_exists")` where the digest is known already, in whichever account.
@@ -154,6 +155,21 @@ pub struct NewAccount {
     pub anchor: Option<Timestamp>,
     /// The IANA zone of its days; absent = UTC.
     pub time_zone: Option<String>,
+}
+
+/// Which accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountQuery {
+    /// On this plan.
+    pub plan: Option<String>,
+    /// With this standing.
+    pub status: Option<AccountStatus>,
+    /// With this reference.
+    pub reference: Option<String>,
+    /// With this label: name and value.
+    pub label: Option<(String, String)>,
+    /// With an id that begins so.
+    pub prefix: Option<String>,
 }
 
 /// A key to add. The key itself stays with the HTTP layer, which shows it once.

@@ -8,6 +8,7 @@
 mod access;
 mod cache;
 mod flush;
+mod index;
 mod look;
 mod mark;
 mod outbox;
@@ -34,7 +35,7 @@ use tariff::Catalog;
 pub use self::access::{AuditFilter, AuditRow, DONE, StoredToken};
 pub use self::look::{IncidentFilter, IncidentRow};
 pub use self::outbox::{Attempt, DeliveryRow, DueDelivery, Endpoint, EventFilter, EventRow};
-pub use self::read::Reader;
+pub use self::read::{AccountFilter, Reader};
 pub use self::tx::SqliteTx;
 pub use self::upkeep::KeptAnswer;
 pub use self::verify::{Disagreement, Property, Report, verify};

@@ -1,5 +1,6 @@
 //! Changing an account's settings, and its stays in programmes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -11,7 +12,8 @@ use crate::account::Account;
 use crate::calendar;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
-use crate::limits::{AMOUNT_MAX, PROGRAMMES_MAX, TIME_ZONE_MAX};
+use crate::id::{is_name, is_title};
+use crate::limits::{AMOUNT_MAX, LABEL_TEXT_MAX, LABELS_MAX, PROGRAMMES_MAX, TIME_ZONE_MAX};
 use crate::settings::{Enrolment, Renewal, Settings};
 use crate::tx::{Now, Tx};
 
@@ -31,6 +33,12 @@ pub struct SettingsChange {
     pub overrides: Option<Overrides>,
     /// What begins its next billing period.
     pub renewal: Option<Renewal>,
+    /// Whether nothing is refused.
+    pub shadow: Option<bool>,
+    /// Its name in the operator's other systems.
+    pub reference: Option<Option<String>>,
+    /// All that it is found by.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// Changes settings; gives whether anything changed.
@@ -62,7 +70,39 @@ pub fn change(tx: &mut impl Tx, now: Now, id: &str, change: &SettingsChange) -> 
     }
     settings.card_on_file = change.card_on_file.unwrap_or(settings.card_on_file);
     settings.renewal = change.renewal.unwrap_or(settings.renewal);
+    settings.shadow = change.shadow.unwrap_or(settings.shadow);
+    if let Some(reference) = &change.reference {
+        if reference
+            .as_ref()
+            .is_some_and(|reference| !is_title(reference, LABEL_TEXT_MAX) || reference.is_empty())
+        {
+            return Err(
+                Refusal::invalid("reference", format!("must have 1 to {LABEL_TEXT_MAX} bytes")).into()
+            );
+        }
+        settings.reference.clone_from(reference);
+    }
+    if let Some(labels) = &change.labels {
+        check_labels(labels)?;
+        settings.labels.clone_from(labels);
+    }
     set(tx, now, id, settings)
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    if labels.len() > LABELS_MAX {
+        return Err(Refusal::invalid("labels", format!("must be at most {LABELS_MAX}")));
+    }
+    let sound = |(name, value): (&String, &String)| {
+        is_name(name, LABEL_TEXT_MAX) && !name.contains('=') && is_title(value, LABEL_TEXT_MAX)
+    };
+    if labels.iter().all(sound) {
+        return Ok(());
+    }
+    let detail = format!(
+        "must be names of visible ASCII characters but `=`, and values, of at most {LABEL_TEXT_MAX} bytes"
+    );
+    Err(Refusal::invalid("labels", detail))
 }
 
 /// Enrols an account in a programme from an instant on, for at most the programme's time (C11). An account that is in

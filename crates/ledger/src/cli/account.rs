@@ -42,11 +42,56 @@ pub enum Account {
         #[command(flatten)]
         client: ClientArgs,
     },
-    /// List accounts by id
+    /// List accounts by id, or find them
+    #[command(after_help = "Examples:\n  bursar account list --plan starter --status suspended\n  \
+        bursar account list --label team=search\n  bursar account list --reference cus_9183")]
     List {
+        /// On this plan
+        #[arg(long)]
+        plan: Option<String>,
+        /// With this standing: active, suspended, closed
+        #[arg(long)]
+        status: Option<String>,
+        /// With this reference
+        #[arg(long)]
+        reference: Option<String>,
+        /// With this label
+        #[arg(long, value_name = "NAME=VALUE")]
+        label: Option<String>,
+        /// With an id that begins so
+        #[arg(long)]
+        prefix: Option<String>,
         /// At most this many
         #[arg(long, default_value_t = 50)]
         limit: usize,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Set what an account is found by: labels and your own reference
+    #[command(
+        after_help = "Examples:\n  bursar account label acme team=search tier=gold --reference cus_9183\n  \
+        All labels are replaced by those given:\n  bursar account label acme"
+    )]
+    Label {
+        /// Its id
+        id: String,
+        /// Its labels, all of them
+        #[arg(value_name = "NAME=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+        /// Its name in your other systems [default: stays]
+        #[arg(long)]
+        reference: Option<String>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
+    /// Decide, count and charge an account's requests, but refuse none; or refuse again
+    #[command(after_help = "Examples:\n  bursar account shadow acme\n  bursar account shadow acme --off")]
+    Shadow {
+        /// Its id
+        id: String,
+        /// Refuse again
+        #[arg(long)]
+        off: bool,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -86,7 +131,27 @@ impl Account {
             Self::Show { id, client } => {
                 show(&client.client()?.get(&format!("/v1/accounts/{}", segment(&id)))?, client.json)
             }
-            Self::List { limit, client } => list(limit, &client),
+            Self::List { plan, status, reference, label, prefix, limit, client } => {
+                let filter = [
+                    ("plan", plan),
+                    ("status", status),
+                    ("reference", reference),
+                    ("label", label),
+                    ("prefix", prefix),
+                ];
+                list(&filter, limit, &client)
+            }
+            Self::Label { id, labels, reference, client } => {
+                let labels = Some(labels.into_iter().collect());
+                change(
+                    &id,
+                    &AccountChange { labels, reference: reference.map(Some), ..AccountChange::default() },
+                    &client,
+                )
+            }
+            Self::Shadow { id, off, client } => {
+                change(&id, &AccountChange { shadow: Some(!off), ..AccountChange::default() }, &client)
+            }
             Self::Suspend { id, client } => set_status(&id, AccountStatus::Suspended, &client),
             Self::Resume { id, client } => set_status(&id, AccountStatus::Active, &client),
             Self::Close { id, client } => set_status(&id, AccountStatus::Closed, &client),
@@ -95,11 +160,17 @@ impl Account {
 }
 
 fn set_status(id: &str, status: AccountStatus, args: &ClientArgs) -> Outcome {
-    let path = format!("/v1/accounts/{}", segment(id));
-    show(
-        &args.client()?.patch(&path, &AccountChange { status: Some(status), ..AccountChange::default() })?,
-        args.json,
-    )
+    change(id, &AccountChange { status: Some(status), ..AccountChange::default() }, args)
+}
+
+fn change(id: &str, change: &AccountChange, args: &ClientArgs) -> Outcome {
+    show(&args.client()?.patch(&format!("/v1/accounts/{}", segment(id)), change)?, args.json)
+}
+
+/// A label as it is written on the command line.
+fn label(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    parts.ok_or_else(|| "expected NAME=VALUE".to_owned())
 }
 
 fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
@@ -119,18 +190,32 @@ fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
         ("created", account.created_at.to_string()),
         ("period", or_dash(period)),
         ("scheduled", or_dash(scheduled)),
+        ("shadow", if account.settings.shadow { "yes: nothing is refused" } else { "no" }.to_owned()),
+        ("reference", or_dash(account.settings.reference.clone())),
+        ("labels", labels(account)),
     ]))
 }
 
-fn list(limit: usize, args: &ClientArgs) -> Outcome {
-    let page = pages::<Shown>(&args.client()?, "/v1/accounts", limit)?;
+fn labels(account: &Shown) -> String {
+    let labels = account.settings.labels.iter().map(|(name, value)| format!("{name}={value}"));
+    let labels = labels.collect::<Vec<_>>().join(" ");
+    if labels.is_empty() { "-".to_owned() } else { labels }
+}
+
+fn list(filter: &[(&str, Option<String>)], limit: usize, args: &ClientArgs) -> Outcome {
+    let given =
+        filter.iter().filter_map(|(name, value)| Some(format!("{name}={}", segment(value.as_ref()?))));
+    let path = format!("/v1/accounts?{}", given.collect::<Vec<_>>().join("&"));
+    let page = pages::<Shown>(&args.client()?, &path, limit)?;
     if args.json {
         return print::json(&page);
     }
-    let mut table = Table::new(&["account", "plan", "status", "created"]);
+    let mut table = Table::new(&["account", "plan", "status", "created", "reference", "labels"]);
     for account in &page.data {
         let status = status_text(account.status).to_owned();
-        table.row([account.id.clone(), account.plan.clone(), status, account.created_at.to_string()]);
+        let created = account.created_at.to_string();
+        let reference = or_dash(account.settings.reference.clone());
+        table.row([account.id.clone(), account.plan.clone(), status, created, reference, labels(account)]);
     }
     print::out(&table.text("no accounts"))?;
     print::more(page.has_more)

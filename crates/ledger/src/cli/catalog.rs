@@ -10,9 +10,10 @@ use clap::Subcommand;
 
 use super::client::{Answer, ClientArgs};
 use super::failure::{Failure, Outcome};
-use super::print;
+use super::print::{self, Table};
 use crate::config::{ConfigError, load_catalog, read_catalog};
-use crate::dto::CatalogVersion;
+use crate::dto::{CatalogDiff, CatalogInfo, CatalogVersion};
+use crate::http::PageBody;
 
 /// Check, explain, compare and publish catalog files.
 #[derive(Debug, Subcommand)]
@@ -49,6 +50,19 @@ pub enum Catalog {
     /// Editors read it from a file's first line: # yaml-language-server: $schema=catalog.schema.json
     #[command(after_help = "Example:\n  bursar catalog schema > catalog.schema.json")]
     Schema,
+    /// List the versions that a running ledger has, or tell how one differs from another
+    #[command(after_help = "Examples:\n  bursar catalog versions\n  bursar catalog versions --diff 3\n  \
+        bursar catalog versions --diff 3 --to 5")]
+    Versions {
+        /// Tell how the version in force differs from this one
+        #[arg(long, value_name = "VERSION")]
+        diff: Option<u64>,
+        /// … or how this one does
+        #[arg(long, value_name = "VERSION", requires = "diff")]
+        to: Option<u64>,
+        #[command(flatten)]
+        client: ClientArgs,
+    },
     /// Put a catalog file in force at a running ledger
     ///
     /// Accounts move to it by themselves; requests admitted before are charged by the version of their
@@ -58,6 +72,9 @@ pub enum Catalog {
     Publish {
         /// The catalog, YAML or JSON
         file: PathBuf,
+        /// Change nothing: tell what would change, and for how many accounts
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -87,7 +104,8 @@ impl Catalog {
                 print::out(if text.is_empty() { "no difference\n" } else { &text })
             }
             Self::Schema => print::out(&tariff::source::schema()),
-            Self::Publish { file, client } => publish(file, &client),
+            Self::Versions { diff, to, client } => versions(diff, to, &client),
+            Self::Publish { file, dry_run, client } => publish(file, dry_run, &client),
         }
     }
 }
@@ -109,15 +127,57 @@ fn check(file: &Path) -> Outcome {
     print::out(&text)
 }
 
-fn publish(file: PathBuf, client: &ClientArgs) -> Outcome {
+/// How two catalogs differ, in words; empty where they say the same.
+#[must_use]
+pub fn differences(old: &tariff::Catalog, new: &tariff::Catalog) -> String {
+    diff::text(old, new)
+}
+
+fn versions(diff: Option<u64>, to: Option<u64>, args: &ClientArgs) -> Outcome {
+    let client = args.client()?;
+    if let Some(from) = diff {
+        let to = to.map(|to| format!("&to={to}")).unwrap_or_default();
+        let answer: Answer<CatalogDiff> = client.get(&format!("/v1/catalog/diff?from={from}{to}"))?;
+        let text = if args.json { format!("{}\n", answer.json) } else { answer.value.diff };
+        return print::out(if text.is_empty() { "no difference\n" } else { &text });
+    }
+    let answer: Answer<PageBody<CatalogInfo>> = client.get("/v1/catalog/versions")?;
+    if args.json {
+        return print::out(&format!("{}\n", answer.json));
+    }
+    let mut table = Table::new(&[">version", "since", "in force", "name", "plans"]);
+    for info in answer.value.data {
+        let in_force = if info.in_force { "yes" } else { "" }.to_owned();
+        table.row([
+            info.version.to_string(),
+            info.since.to_string(),
+            in_force,
+            info.name,
+            info.plans.join(" "),
+        ]);
+    }
+    print::out(&table.text("no versions"))
+}
+
+fn publish(file: PathBuf, dry_run: bool, client: &ClientArgs) -> Outcome {
     // Here problems come with the file's name and its lines.
     load_catalog(&file)?;
     let bytes = std::fs::read(&file).map_err(|error| ConfigError::File { path: file, error })?;
-    let answer: Answer<CatalogVersion> = client.client()?.post_yaml("/v1/catalog", bytes)?;
+    let path = if dry_run { "/v1/catalog?dry_run=true" } else { "/v1/catalog" };
+    let answer: Answer<CatalogVersion> = client.client()?.post_yaml(path, bytes)?;
     if client.json {
         return print::out(&format!("{}\n", answer.json));
     }
-    let CatalogVersion { version, changed } = answer.value;
+    let CatalogVersion { version, changed, diff, accounts_left_behind, .. } = answer.value;
+    if dry_run {
+        for (plan, accounts) in accounts_left_behind {
+            print::note(&format!(
+                "{accounts} accounts are on the plan {plan}, which the file does not have"
+            ))?;
+        }
+        let diff = diff.unwrap_or_default();
+        return print::out(if changed { &diff } else { "no difference\n" });
+    }
     let said = if changed { "in force" } else { "was in force already: nothing has changed" };
     print::out(&format!("version {version} {said}\n"))
 }

@@ -1,5 +1,7 @@
 //! Accounts and the plans they are on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -63,6 +65,17 @@ pub struct AccountChange {
     /// All its own terms over the plan; `{}` = none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrides: Option<Overrides>,
+    /// Shadow mode: everything is decided, counted and charged, nothing is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<bool>,
+    /// Its name in your other systems; null = none.
+    #[serde(default, deserialize_with = "super::key::present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "cus_9183", max_length = 128)]
+    pub reference: Option<Option<String>>,
+    /// All that it is found by: at most 16 labels; `{}` = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!({"team": "search"}))]
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// The account's standing.
@@ -100,6 +113,20 @@ pub struct Account {
     /// What is set of it.
     #[serde(flatten)]
     pub settings: Settings,
+}
+
+// === impl AccountStatus ===
+
+impl AccountStatus {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 /// A span of time, half open: `from` belongs to it, `to` does not.

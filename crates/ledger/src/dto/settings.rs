@@ -37,6 +37,17 @@ pub struct Settings {
     /// Its own terms over the plan; absent = none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overrides: Option<Overrides>,
+    /// Shadow mode: everything is decided, counted and charged, nothing is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+    /// Its name in your other systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "cus_9183")]
+    pub reference: Option<String>,
+    /// What it is found by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"team": "search"}))]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A stay in a programme: models for nothing.

@@ -4,11 +4,12 @@ use book::command::grant::Outcome;
 use book::command::{correct, key};
 use book::{Error, Refusal, StoreError, Tx as _};
 use jiff::Timestamp;
+use tariff::Catalog;
 use wire::Digest;
 
-use super::{Engine, view};
+use super::{Engine, explain, report, view};
 use crate::dto;
-use crate::service::{Idempotency, Operator, Reply, Rotation, Written};
+use crate::service::{Idempotency, Kind, Operator, Reply, Rotation, ServiceError, Written};
 
 impl Operator for Engine {
     fn change_key(
@@ -107,6 +108,56 @@ impl Operator for Engine {
                 correct::Reversal::Existing(entries) => Written::Existing(lines(&entries)?),
             })
         })
+    }
+
+    fn catalogs(&self) -> Reply<'_, Vec<dto::CatalogInfo>> {
+        Box::pin(async move {
+            let in_force = self.shelf.edge(None).map(|edge| edge.version).unwrap_or_default();
+            let found = report::read(&self.reader, crate::store::Reader::catalogs).await?;
+            let info = found.into_iter().map(|(version, at, catalog)| dto::CatalogInfo {
+                version,
+                since: view::time(at),
+                in_force: version == in_force,
+                name: catalog.name,
+                plans: catalog.plans.into_iter().map(|plan| plan.name).collect(),
+                models: u64::try_from(catalog.models.len()).unwrap_or(u64::MAX),
+            });
+            Ok(info.collect())
+        })
+    }
+
+    fn catalog(&self, version: Option<u64>) -> Reply<'_, (u64, Catalog)> {
+        let found = self.look(move |tx, _| {
+            let version = version.unwrap_or_else(|| tx.catalog_version());
+            Ok((version, tx.catalog(version)?.map(|catalog| Catalog::clone(&catalog))))
+        });
+        Box::pin(async move {
+            let (version, catalog) = found.await?;
+            let missing = || ServiceError::not_found(Kind::Catalog, version.to_string());
+            Ok((version, catalog.ok_or_else(missing)?))
+        })
+    }
+
+    fn dry_run(&self, catalog: Catalog) -> Reply<'_, dto::CatalogVersion> {
+        Box::pin(async move {
+            let holds = catalog.at(Timestamp::now().as_millisecond());
+            let (version, in_force) = self.catalog(None).await?;
+            let by_plan = report::read(&self.reader, crate::store::Reader::accounts_by_plan).await?;
+            let left = by_plan
+                .into_iter()
+                .filter(|(plan, _)| holds.plan(plan).is_none() && in_force.plan(plan).is_some());
+            Ok(dto::CatalogVersion {
+                version,
+                changed: holds != in_force,
+                dry_run: true,
+                accounts_left_behind: left.collect(),
+                diff: Some(crate::cli::differences(&in_force, &holds)),
+            })
+        })
+    }
+
+    fn explain(&self, account: String, request: dto::ExplainRequest) -> Reply<'_, dto::Explanation> {
+        self.look(move |tx, now| explain::explain(tx, now, &account, &request))
     }
 
     fn void_lot(

@@ -13,10 +13,10 @@ use super::{Engine, kept_ms, recover, report, view};
 use crate::audit;
 use crate::dto;
 use crate::service::{
-    Gauges, Idempotency, Kind, NewAccount, NewKey, Page, PageRequest, Reply, Service, ServiceError,
-    UsageQuery, Written,
+    AccountQuery, Gauges, Idempotency, Kind, NewAccount, NewKey, Page, PageRequest, Reply, Service,
+    ServiceError, UsageQuery, Written,
 };
-use crate::store::{DONE, SqliteTx};
+use crate::store::{AccountFilter, DONE, SqliteTx};
 
 impl Service for Engine {
     fn create_account(
@@ -42,11 +42,19 @@ impl Service for Engine {
         self.look(move |tx, now| Ok(view::account(command::touched(tx, &account, now)?)))
     }
 
-    fn accounts(&self, page: PageRequest<String>) -> Reply<'_, Page<dto::Account, String>> {
+    fn accounts(
+        &self,
+        query: AccountQuery,
+        page: PageRequest<String>,
+    ) -> Reply<'_, Page<dto::Account, String>> {
         Box::pin(async move {
             let (after, limit) = (page.after.unwrap_or_default(), page.limit);
-            let read =
-                report::read(&self.reader, move |reader| reader.accounts(&after, limit.saturating_add(1)));
+            let AccountQuery { plan, status, reference, label, prefix } = query;
+            let status = status.map(|status| status.as_str().to_owned());
+            let filter = AccountFilter { plan, status, reference, label, prefix };
+            let read = report::read(&self.reader, move |reader| {
+                reader.accounts(&filter, &after, limit.saturating_add(1))
+            });
             let mut ids = read.await?;
             let more = ids.len() > limit;
             ids.truncate(limit);
@@ -176,7 +184,7 @@ impl Service for Engine {
                 tracing::info!(version, "catalog in force");
                 shelf.add(version, kept);
             }
-            Ok(dto::CatalogVersion { version, changed })
+            Ok(dto::CatalogVersion { version, changed, ..dto::CatalogVersion::default() })
         });
         Box::pin(async move { published.await.unwrap_or_else(|error| Err(ServiceError::internal(error))) })
     }

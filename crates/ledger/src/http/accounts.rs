@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,9 +13,9 @@ use super::extract::{Path, Query, Write};
 use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
 use super::page::{PageBody, PageQuery};
 use super::respond::{Answer, Problem, written};
-use crate::dto::{Account, AccountChange, AccountCreation};
+use crate::dto::{Account, AccountChange, AccountCreation, AccountStatus};
 use crate::keys;
-use crate::service::NewAccount;
+use crate::service::{AccountQuery, NewAccount};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
@@ -41,15 +42,48 @@ async fn create(State(app): State<App>, write: Write<AccountCreation>) -> Answer
     Ok(written(StatusCode::CREATED, app.service.create_account(idempotency, account).await?))
 }
 
-/// Lists accounts by id.
+/// Which accounts, and which page of them.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct AccountParams {
+    /// On this plan.
+    plan: Option<String>,
+    /// With this standing.
+    #[param(inline)]
+    status: Option<AccountStatus>,
+    /// With this reference.
+    reference: Option<String>,
+    /// With this label, `name=value`.
+    label: Option<String>,
+    /// With an id that begins so.
+    prefix: Option<String>,
+    /// At most this many items; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists accounts by id, or finds them by plan, standing, reference and label.
 #[utoipa::path(
-    get, path = "/v1/accounts", tag = "accounts", operation_id = "listAccounts", params(PageQuery),
+    get, path = "/v1/accounts", tag = "accounts", operation_id = "listAccounts", params(AccountParams),
     security(("admin" = [])),
     responses((status = 200, description = "A page of accounts", body = PageBody<Account>), ReadRefusals)
 )]
-async fn list(State(app): State<App>, Query(page): Query<PageQuery>) -> Answer<Json<PageBody<Account>>> {
-    let page = page.request(|cursor| is_account_id(cursor).then(|| cursor.to_owned()))?;
-    Ok(Json(PageBody::new(app.service.accounts(page).await?)))
+async fn list(
+    State(app): State<App>,
+    Query(params): Query<AccountParams>,
+) -> Answer<Json<PageBody<Account>>> {
+    let AccountParams { plan, status, reference, label, prefix, limit, cursor } = params;
+    let parted = |label: String| match label.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(Problem::bad_request("invalid_query", "label: expected name=value").at("label")),
+    };
+    let query = AccountQuery { plan, status, reference, label: label.map(parted).transpose()?, prefix };
+    let page =
+        PageQuery::new(limit, cursor).request(|cursor| is_account_id(cursor).then(|| cursor.to_owned()))?;
+    Ok(Json(PageBody::new(app.service.accounts(query, page).await?)))
 }
 
 /// Reads an account.

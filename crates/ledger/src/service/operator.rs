@@ -1,6 +1,7 @@
 //! What operators do beside the daily business of accounts: the second part of [`super::Service`].
 
 use jiff::Timestamp;
+use tariff::Catalog;
 use wire::Digest;
 
 use super::{Idempotency, Reply, Written};
@@ -53,6 +54,18 @@ pub trait Operator: Send + Sync + 'static {
         entry: u64,
         reason: String,
     ) -> Reply<'_, Written<dto::Reversal>>;
+
+    /// The catalog's versions, latest first.
+    fn catalogs(&self) -> Reply<'_, Vec<dto::CatalogInfo>>;
+
+    /// A version of the catalog; absent = the one in force. `NotFound(Catalog)`.
+    fn catalog(&self, version: Option<u64>) -> Reply<'_, (u64, Catalog)>;
+
+    /// What a catalog would change if it were published now.
+    fn dry_run(&self, catalog: Catalog) -> Reply<'_, dto::CatalogVersion>;
+
+    /// Why a request would be refused, or that it would not. `NotFound` for the account.
+    fn explain(&self, account: String, request: dto::ExplainRequest) -> Reply<'_, dto::Explanation>;
 
     /// Ends a lot.
     fn void_lot(

@@ -1,17 +1,33 @@
 //! Reading what is committed, beside the writer: pages of the journal, sums, lists.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use book::{Key, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
-use tariff::{Micros, Usage};
+use tariff::{Catalog, Micros, Usage};
 
 use super::{BUSY_MS, failed, rows, sql, unsql};
 
 /// A connection that only reads.
 pub struct Reader {
     connection: Mutex<Connection>,
+}
+
+/// Which accounts; what is absent lets all through.
+#[derive(Clone, Debug, Default)]
+pub struct AccountFilter {
+    /// On this plan.
+    pub plan: Option<String>,
+    /// With this standing.
+    pub status: Option<String>,
+    /// With this reference.
+    pub reference: Option<String>,
+    /// With this label: name and value.
+    pub label: Option<(String, String)>,
+    /// With an id that begins so.
+    pub prefix: Option<String>,
 }
 
 /// One charge, as sums see it.
@@ -77,16 +93,43 @@ impl Reader {
         Ok(false)
     }
 
-    /// Ids of accounts after one, ascending.
+    /// Ids of accounts after one that a filter lets through, ascending.
     ///
     /// # Errors
     /// Where SQLite fails.
-    pub fn accounts(&self, after: &str, limit: usize) -> Result<Vec<String>, StoreError> {
+    pub fn accounts(
+        &self,
+        filter: &AccountFilter,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let AccountFilter { plan, status, reference, label, prefix } = filter;
+        let mut select = "SELECT account.id FROM account".to_owned();
+        let mut given: Vec<&str> = vec![after, prefix.as_deref().unwrap_or_default()];
+        let mut conditions = "account.id > ?1 AND substr(account.id, 1, length(?2)) = ?2".to_owned();
+        let mut push = |column: &str, value| {
+            given.push(value);
+            conditions.push_str(&format!(" AND {column} = ?{}", given.len()));
+        };
+        if let Some(reference) = reference {
+            select.push_str(" JOIN profile ON profile.account = account.id");
+            push("profile.reference", reference.as_str());
+        }
+        if let Some((name, value)) = label {
+            select.push_str(" JOIN label ON label.account = account.id");
+            push("label.name", name.as_str());
+            push("label.value", value.as_str());
+        }
+        if let Some(plan) = plan {
+            push("account.plan", plan.as_str());
+        }
+        if let Some(status) = status {
+            push("account.status", status.as_str());
+        }
+        let select = format!("{select} WHERE {conditions} ORDER BY account.id LIMIT {limit}");
         let connection = self.connection();
-        let select = "SELECT id FROM account WHERE id > ?1 ORDER BY id LIMIT ?2";
-        let mut select = connection.prepare_cached(select).map_err(failed)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let found = select.query_map(params![after, limit], |row| row.get(0)).map_err(failed)?;
+        let mut select = connection.prepare_cached(&select).map_err(failed)?;
+        let found = select.query_map(rusqlite::params_from_iter(given), |row| row.get(0)).map_err(failed)?;
         found.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -102,6 +145,38 @@ impl Reader {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = select.query_map(params![after, limit], |row| row.get(0)).map_err(failed)?;
         found.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// How many accounts are on each plan.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn accounts_by_plan(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let connection = self.connection();
+        let select = "SELECT plan, count(*) FROM account WHERE status <> 'closed' GROUP BY plan";
+        let mut select = connection.prepare_cached(select).map_err(failed)?;
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, Option<String>>(0)?.unwrap_or_default(), unsql(row.get(1)?)))
+        };
+        select.query_map([], read).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// The catalog's versions, latest first, with the instants at which they came.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn catalogs(&self) -> Result<Vec<(u64, i64, Catalog)>, StoreError> {
+        let connection = self.connection();
+        let mut select = connection
+            .prepare_cached("SELECT version, at, body FROM catalog ORDER BY version DESC")
+            .map_err(failed)?;
+        let mut found = select.query([]).map_err(failed)?;
+        let mut catalogs = Vec::new();
+        while let Some(row) = found.next().map_err(failed)? {
+            let catalog: Catalog = rows::parse(&rows::get::<String>(row, 2)?)?;
+            catalogs.push((unsql(rows::get(row, 0)?), rows::get(row, 1)?, catalog));
+        }
+        Ok(catalogs)
     }
 
     /// Keys of an account after one, oldest first.

@@ -216,9 +216,11 @@ CREATE INDEX audit_outcome ON audit (outcome, id);
 
 CREATE TABLE profile (
   account TEXT NOT NULL PRIMARY KEY REFERENCES account (id) DEFERRABLE INITIALLY DEFERRED,
-  reference TEXT UNIQUE,
+  reference TEXT,
   labels TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX profile_reference ON profile (reference, account) WHERE reference IS NOT NULL;
 
 CREATE TABLE label (
   name TEXT NOT NULL,

@@ -118,30 +118,6 @@ impl<'s> SqliteTx<'s> {
         Ok(known)
     }
 
-    /// Makes a charge or a grant findable by what makes it unique.
-    fn index(&self, entry: &Entry) -> Result<(), StoreError> {
-        match &entry.kind {
-            EntryKind::Charge(charge) => {
-                let insert = "INSERT INTO request (request, account, entry) VALUES (?1, ?2, ?3)";
-                self.run(insert, params![charge.request, entry.account.as_str(), sql(entry.id)])
-            }
-            EntryKind::Grant(granted) => {
-                let insert =
-                    "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
-                let source = rows::word(&granted.source)?;
-                self.run(insert, params![entry.account.as_str(), source, granted.reference, sql(entry.id)])
-            }
-            kind => match book::correction::reference(kind) {
-                Some((kind, reference)) => {
-                    let insert =
-                        "INSERT INTO reference (account, source, reference, entry) VALUES (?1, ?2, ?3, ?4)";
-                    self.run(insert, params![entry.account.as_str(), kind, reference, sql(entry.id)])
-                }
-                None => Ok(()),
-            },
-        }
-    }
-
     /// The one entry that a condition finds.
     fn one_entry(&self, condition: &str, params: impl rusqlite::Params) -> Result<Option<Entry>, StoreError> {
         let sql = format!("SELECT {} FROM {} WHERE {condition}", rows::COLUMNS, rows::FROM);

@@ -116,3 +116,54 @@ fn plans_are_listed_in_the_catalogs_order() {
     assert_eq!(starter["pools"][0]["grant"], "500.000000");
     assert_eq!(starter["pools"][1]["factor"], "0.85");
 }
+
+#[test]
+fn accounts_are_found_by_plan_standing_reference_and_label() {
+    let server = Server::start();
+    for (id, plan) in [("a1", "free"), ("a2", "starter"), ("b1", "starter"), ("b2", "pro")] {
+        server.account(id, plan);
+    }
+    let set =
+        |id: &str, body: &Value| server.write("PATCH", &format!("/v1/accounts/{id}"), &[], &body.to_string());
+    let labelled =
+        set("a2", &json!({"labels": {"team": "search", "tier": "gold"}, "reference": "cus_1"})).ok(200);
+    assert_eq!((&labelled["labels"]["tier"], &labelled["reference"]), (&json!("gold"), &json!("cus_1")));
+    set("b2", &json!({"labels": {"team": "search"}})).ok(200);
+    set("b1", &json!({"status": "suspended"})).ok(200);
+    let found = |query: &str| -> Vec<String> {
+        let list = server.get(&format!("/v1/accounts{query}")).ok(200);
+        list["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|account| account["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(found(""), ["a1", "a2", "b1", "b2"]);
+    assert_eq!(found("?plan=starter"), ["a2", "b1"]);
+    assert_eq!(found("?status=suspended"), ["b1"]);
+    assert_eq!(found("?plan=starter&status=active"), ["a2"]);
+    assert_eq!(found("?label=team%3Dsearch"), ["a2", "b2"]);
+    assert_eq!(found("?label=team%3Dsearch&plan=pro"), ["b2"]);
+    assert_eq!(found("?reference=cus_1"), ["a2"]);
+    assert_eq!(found("?prefix=b"), ["b1", "b2"]);
+    assert_eq!(found("?label=team%3Dsearch&limit=1"), ["a2"]);
+    assert_eq!(found("?label=team%3Dsearch&limit=1&cursor=a2"), ["b2"]);
+    // Found at once by what they have become.
+    server.post("/v1/accounts/a1/plan", &json!({"plan": "pro", "when": "now"})).ok(200);
+    assert_eq!(found("?plan=pro"), ["a1", "b2"]);
+    set("a2", &json!({"labels": {"tier": "gold"}, "reference": null})).ok(200);
+    assert_eq!((found("?label=team%3Dsearch"), found("?reference=cus_1")), (vec!["b2".to_owned()], vec![]));
+    assert_eq!(found("?label=tier%3Dgold"), ["a2"]);
+    let many: serde_json::Map<String, Value> = (0..17).map(|n| (format!("l{n}"), json!("x"))).collect();
+    for (body, member) in [
+        (json!({"labels": many}), "labels"),
+        (json!({"labels": {"a=b": "x"}}), "labels"),
+        (json!({"labels": {"a": "x".repeat(129)}}), "labels"),
+        (json!({"reference": ""}), "reference"),
+    ] {
+        assert_eq!(set("a2", &body).problem(422, "invalid_request")["member"], member, "{body}");
+    }
+    server.get("/v1/accounts?label=team").problem(400, "invalid_query");
+    server.get("/v1/accounts?status=asleep").problem(400, "invalid_query");
+}

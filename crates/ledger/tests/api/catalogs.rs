@@ -150,3 +150,42 @@ fn sighup_reads_the_file_again_and_keeps_what_is_in_force_where_it_has_problems(
 fn write(file: &Path, text: &str) {
     std::fs::write(file, text).unwrap();
 }
+
+#[test]
+fn versions_are_listed_compared_and_tried_without_effect() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    server.account("other", "pro");
+    let tried = publish(&server, "?dry_run=true", "application/yaml", &dearer()).ok(200);
+    assert_eq!(
+        (&tried["version"], &tried["changed"], &tried["dry_run"]),
+        (&json!(1), &json!(true), &json!(true))
+    );
+    let diff = tried["diff"].as_str().unwrap();
+    assert!(diff.contains("search") && diff.contains("0.75"), "{diff}");
+    assert_eq!(tried.get("accounts_left_behind"), None);
+    // A file without a plan that an account is on.
+    let all = catalog();
+    let without = all.split("  pro:\n").next().unwrap();
+    let left = publish(&server, "?dry_run=true", "application/yaml", without).ok(200);
+    assert_eq!(left["accounts_left_behind"], json!({"pro": 1}), "{left}");
+    let same = publish(&server, "?dry_run=true", "application/yaml", &all).ok(200);
+    assert_eq!((&same["changed"], &same["diff"]), (&json!(false), &json!("")));
+    assert_eq!(server.get("/v1/catalog/versions").ok(200)["data"].as_array().unwrap().len(), 1);
+
+    publish(&server, "", "application/yaml", &dearer()).ok(200);
+    let versions = server.get("/v1/catalog/versions").ok(200)["data"].clone();
+    assert_eq!((&versions[0]["version"], &versions[0]["in_force"]), (&json!(2), &json!(true)));
+    assert_eq!((&versions[1]["version"], &versions[1]["in_force"]), (&json!(1), &json!(false)));
+    assert_eq!(
+        (&versions[0]["name"], &versions[0]["plans"]),
+        (&json!("Test"), &json!(["free", "starter", "pro"]))
+    );
+    let read = server.get("/v1/catalog/versions/1").ok(200);
+    assert_eq!((&read["name"], &read["plans"][1]["name"]), (&json!("Test"), &json!("starter")));
+    server.get("/v1/catalog/versions/9").problem(404, "catalog_not_found");
+    let compared = server.get("/v1/catalog/diff?from=1").ok(200);
+    assert_eq!((&compared["from"], &compared["to"], &compared["diff"]), (&json!(1), &json!(2), &json!(diff)));
+    assert_eq!(server.get("/v1/catalog/diff?from=2&to=2").ok(200)["diff"], "");
+    server.get("/v1/catalog/diff?from=7").problem(404, "catalog_not_found");
+}

@@ -284,3 +284,27 @@ fn the_journal_is_searched_and_exported() {
     assert_eq!(shell.text(&["incidents", "--code", "gap"]), "no incidents\n");
     shell.fails(2, "required", &["entries"]);
 }
+
+#[test]
+fn accounts_are_labelled_found_and_explained() {
+    let server = Server::start();
+    let shell = Shell(&server);
+    shell.text(&["account", "create", "acme", "--plan", "starter"]);
+    shell.text(&["account", "create", "other", "--plan", "free"]);
+    assert!(
+        shell
+            .text(&["account", "label", "acme", "team=search", "--reference", "cus_1"])
+            .contains("team=search")
+    );
+    let found = shell.text(&["account", "list", "--label", "team=search", "--plan", "starter"]);
+    assert!(found.contains("cus_1") && !found.contains("other"), "{found}");
+    assert!(shell.text(&["account", "shadow", "acme"]).contains("nothing is refused"));
+    let told = shell.text(&["explain", "acme", "--model", "small", "--use", "input_tokens=60000000"]);
+    assert!(told.contains("forwarded even so") && told.contains("402 insufficient_credits"), "{told}");
+    assert!(shell.text(&["account", "shadow", "acme", "--off"]).contains("shadow     no"));
+    assert!(shell.text(&["explain", "acme", "--model", "small"]).contains("forwarded, unless a rate"));
+    assert!(shell.text(&["catalog", "versions"]).contains("free starter pro"));
+    assert_eq!(shell.text(&["catalog", "publish", "--dry-run", CATALOG]), "no difference\n");
+    assert_eq!(shell.text(&["catalog", "versions", "--diff", "1"]), "no difference\n");
+    shell.fails(2, "NAME=VALUE", &["account", "label", "acme", "team"]);
+}

@@ -13,9 +13,9 @@ use ledger::dto::{
 use ledger::http::{App, Token, Tokens, serve};
 use ledger::metrics::Metrics;
 use ledger::service::{
-    Access, AuditQuery, Caller, EventQuery, Export, Gauges, Idempotency, IncidentQuery, Journal, LineFilter,
-    NewAccount, NewEndpoint, NewKey, NewToken, Operator, Page, PageRequest, Reply, Rotation, Service,
-    ServiceError, UsageQuery, Webhooks, Written,
+    Access, AccountQuery, AuditQuery, Caller, EventQuery, Export, Gauges, Idempotency, IncidentQuery,
+    Journal, LineFilter, NewAccount, NewEndpoint, NewKey, NewToken, Operator, Page, PageRequest, Reply,
+    Rotation, Service, ServiceError, UsageQuery, Webhooks, Written,
 };
 use serde_json::json;
 use tariff::EdgeCatalog;
@@ -141,6 +141,18 @@ impl Journal for Failing {
 }
 
 impl Operator for Failing {
+    fn catalogs(&self) -> Reply<'_, Vec<dto::CatalogInfo>> {
+        self.fail()
+    }
+    fn catalog(&self, _: Option<u64>) -> Reply<'_, (u64, tariff::Catalog)> {
+        self.fail()
+    }
+    fn dry_run(&self, _: tariff::Catalog) -> Reply<'_, dto::CatalogVersion> {
+        self.fail()
+    }
+    fn explain(&self, _: String, _: dto::ExplainRequest) -> Reply<'_, dto::Explanation> {
+        self.fail()
+    }
     fn change_key(
         &self,
         _: Option<Idempotency>,
@@ -192,7 +204,7 @@ impl Service for Failing {
     fn account(&self, _: String) -> Reply<'_, Account> {
         self.fail()
     }
-    fn accounts(&self, _: PageRequest<String>) -> Reply<'_, Page<Account, String>> {
+    fn accounts(&self, _: AccountQuery, _: PageRequest<String>) -> Reply<'_, Page<Account, String>> {
         self.fail()
     }
     fn create_key(&self, _: Option<Idempotency>, _: NewKey) -> Reply<'_, Written<Key>> {

@@ -9,6 +9,7 @@ mod command_line;
 mod corrections;
 mod credits;
 mod edge;
+mod explain;
 mod failing;
 mod hostile;
 mod idempotency;

@@ -21,6 +21,9 @@ pub fn shown(settings: &Settings) -> dto::Settings {
             book::Renewal::OnPayment => dto::Renewal::OnPayment,
         },
         overrides: (!settings.overrides.is_empty()).then(|| overrides(&settings.overrides)),
+        shadow: settings.shadow,
+        reference: settings.reference.clone(),
+        labels: settings.labels.clone(),
     }
 }
 
@@ -41,6 +44,9 @@ pub fn settings_change(change: dto::AccountChange) -> Result<SettingsChange, Err
             dto::Renewal::Auto => book::Renewal::Auto,
             dto::Renewal::OnPayment => book::Renewal::OnPayment,
         }),
+        shadow: change.shadow,
+        reference: change.reference,
+        labels: change.labels,
     })
 }
 

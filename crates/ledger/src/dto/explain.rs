@@ -1,0 +1,109 @@
+//! Why a request would be refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Credits, PlanUnlock};
+
+/// `POST /v1/accounts/{account}/explain`: a request as one imagines it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRequest {
+    /// The model, by its name or an alias; or a flat-price operation.
+    #[schema(example = "claude-sonnet")]
+    pub model: String,
+    /// The id of the key that it comes with; absent = one that may use everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The parameters that the catalog knows, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Object, example = json!({"batch": 4}))]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// What it would hold credits for, by meter; output tokens are the model's default where nothing is said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(example = json!({"input_tokens": 1200, "output_tokens": 400}))]
+    pub usage: BTreeMap<String, u64>,
+}
+
+/// What would become of it at this moment, seen from the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    /// The account.
+    pub account: String,
+    /// Its plan.
+    pub plan: String,
+    /// Whether the request would be forwarded, its rates apart.
+    pub allowed: bool,
+    /// False: shadow mode, it would be forwarded even so.
+    pub enforced: bool,
+    /// The first thing that refuses it, in the words that the client would read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refused>,
+    /// What it would be charged as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charged_as: Option<String>,
+    /// What it would take of each bucket, and what is there.
+    pub buckets: Vec<ExplainedBucket>,
+    /// The rates that it would have to pass as well: how many tokens are left is the Envoys' to know.
+    pub rates: Vec<ExplainedRate>,
+}
+
+/// A refusal, as Envoy would answer it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Refused {
+    /// The status.
+    #[schema(example = 402)]
+    pub status: u16,
+    /// For programs.
+    #[schema(example = "plan_required")]
+    pub code: String,
+    /// For people.
+    pub detail: String,
+    /// What refuses: `key`, `gate`, `request`, `limit`, `pool`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_source: Option<String>,
+    /// The limit, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// When waiting would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<String>,
+    /// Plans that would help, cheapest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlocks: Vec<PlanUnlock>,
+    /// Where to buy credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_up_url: Option<String>,
+}
+
+/// What a request takes of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedBucket {
+    /// The bucket.
+    #[schema(example = "credits")]
+    pub bucket: String,
+    /// What it would take.
+    pub required: Credits,
+    /// What can be taken, leases that lie idle included; absent = as much as is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<Credits>,
+    /// Whether that is enough.
+    pub enough: bool,
+}
+
+/// A rate that a request would have to pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExplainedRate {
+    /// Its id.
+    pub id: String,
+    /// What it counts.
+    pub meter: String,
+    /// So many …
+    pub amount: u64,
+    /// … in so many milliseconds.
+    pub per_ms: u64,
+    /// So many at once after a rest.
+    pub burst: u64,
+}
