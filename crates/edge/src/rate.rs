@@ -3,7 +3,7 @@
 //! A rate of `amount` units per period with a burst of `burst` units keeps the time at which it would be full
 //! again; one unit moves it by period / amount. Exact in microseconds, no refill job.
 
-use tariff::Rate;
+use tariff::{Meter, Rate};
 
 use crate::narrow::product;
 
@@ -27,7 +27,7 @@ pub enum Verdict {
 pub fn take(rate: &Rate, full_us: u64, units: u64, now_us: u64) -> Verdict {
     let full_us = full_us.max(now_us);
     let cost = time_of(rate, units);
-    let depth = time_of(rate, rate.burst);
+    let depth = depth_us(rate);
     let taken = full_us.saturating_add(cost);
     // Full again later than a whole bucket from now means that the units were not there.
     let limit = now_us.saturating_add(depth);
@@ -46,7 +46,7 @@ pub fn give_back(rate: &Rate, full_us: u64, units: u64) -> u64 {
 /// Units that may be taken now.
 #[must_use]
 pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
-    let room = time_of(rate, rate.burst).saturating_sub(full_us.saturating_sub(now_us));
+    let room = depth_us(rate).saturating_sub(full_us.saturating_sub(now_us));
     let narrow = product(room, rate.amount).zip(product(rate.per_ms, 1_000));
     if let Some(units) = narrow.and_then(|(units, period_us)| units.checked_div(period_us)) {
         return units;
@@ -60,6 +60,15 @@ pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
 #[must_use]
 pub fn cost(rate: &Rate, units: u64) -> u64 {
     time_of(rate, units)
+}
+
+/// The time in which the whole bucket is refilled: of one that is taken unit by unit as many units' as it has, each
+/// rounded up, or the last of thirty a second would never be there.
+fn depth_us(rate: &Rate) -> u64 {
+    match rate.meter {
+        Meter::Requests => product(time_of(rate, 1), rate.burst).unwrap_or(u64::MAX),
+        _ => time_of(rate, rate.burst),
+    }
 }
 
 /// The time in which the rate refills `units`, rounded up: never more than the rate in the long run.
@@ -79,7 +88,7 @@ fn time_of(rate: &Rate, units: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tariff::{Meter, Scope};
+    use tariff::Scope;
 
     fn rate(amount: u64, per_ms: u64, burst: u64) -> Rate {
         let models = vec!["*".to_owned()];
@@ -92,6 +101,24 @@ mod tests {
             burst,
             scope: Scope::Account,
             sole: true,
+        }
+    }
+
+    #[test]
+    fn c3_as_many_pass_as_the_rate_says_whatever_its_period_divides_into() {
+        for amount in [1, 7, 10, 20, 30, 40, 50, 80, 97, 3_000] {
+            let rate = rate(amount, 1_000, amount);
+            let mut full = 0;
+            let passed = (0..2 * amount).take_while(|_| match take(&rate, full, 1, 1_000) {
+                Verdict::Pass { full_us } => {
+                    full = full_us;
+                    true
+                }
+                Verdict::Wait { .. } => false,
+            });
+            assert_eq!(passed.count() as u64, amount);
+            assert_eq!(remaining(&rate, full, 1_000), 0);
+            assert_eq!(remaining(&rate, 0, 1_000), amount);
         }
     }
 

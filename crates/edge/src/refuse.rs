@@ -135,8 +135,8 @@ pub fn denied(
 ) -> Refusal {
     let take = hold.and_then(|hold| hold.takes.iter().find(|take| take.tag == denied.tag));
     let mut refusal = match account.policy.bucket(denied.tag) {
-        Some(Bucket { limit: Some(limit), waits, .. }) if denied.why != Why::InFlight => {
-            cap(account, limit, *waits, resets_at, now)
+        Some(Bucket { limit: Some(limit), waits, .. }) => {
+            cap(account, (limit, *waits), denied.why, resets_at, now)
         }
         _ => out_of_credits(account, denied.why, resets_at),
     };
@@ -152,10 +152,21 @@ pub fn denied(
 }
 
 /// A limit of the plan is reached. Money lifts it, so it is 402, unless the catalog says that only time does (P5).
-fn cap(account: &Account, limit: &LimitHelp, waits: bool, resets_at: Option<String>, now: Now) -> Refusal {
+fn cap(
+    account: &Account,
+    (limit, waits): (&LimitHelp, bool),
+    why: Why,
+    resets_at: Option<String>,
+    now: Now,
+) -> Refusal {
     let (id, plan, max) = (&limit.id, &account.policy.policy.plan, shown(limit.max));
     let resets_at = resets_at.or_else(|| limit.resets_at.clone());
-    let mut detail = format!("The limit `{id}` of the plan `{plan}`, {max}, is reached.");
+    let how = match why {
+        Why::Empty | Why::Limit => "is reached",
+        // By what was used, and by what requests in flight hold.
+        Why::InFlight => "leaves no room for this request",
+    };
+    let mut detail = format!("The limit `{id}` of the plan `{plan}`, {max}, {how}.");
     if let Some(at) = &resets_at {
         detail.push_str(&format!(" It begins anew at {at}."));
     }
@@ -188,12 +199,11 @@ fn out_of_credits(account: &Account, why: Why, resets_at: Option<String>) -> Ref
     if let Some(url) = &help.top_up_url {
         detail.push_str(&format!(" Top up at {url}."));
     }
-    match (why, resets_at.as_ref().or(help.resets_at.as_ref())) {
-        (Why::Limit, Some(at)) => detail.push_str(&format!(" It begins anew at {at}.")),
-        (Why::Empty | Why::InFlight, Some(at)) => {
-            detail.push_str(&format!(" Included credits renew at {at}."));
-        }
-        (_, None) => {}
+    let renewed = |at: &String| help.resets_at.as_ref() == Some(at);
+    match resets_at.as_ref().or(help.resets_at.as_ref()) {
+        Some(at) if renewed(at) => detail.push_str(&format!(" Included credits renew at {at}.")),
+        Some(at) => detail.push_str(&format!(" More can be spent from {at} on.")),
+        None => {}
     }
     let mut refusal = Refusal::new(code, detail);
     refusal.help.limit_source = Some(source);

@@ -26,8 +26,10 @@ impl Level {
     }
 
     /// The time in which the whole bucket is refilled.
+    ///
+    /// As many tokens' time as it has, each rounded up: nodes take them one by one.
     pub fn depth_us(&self) -> i64 {
-        self.time_of(self.burst)
+        self.time_of(1).saturating_mul(i64::try_from(self.burst).unwrap_or(i64::MAX))
     }
 
     /// Takes over what the rate is by another plan: the tokens that it lacks stay, not the time that they would
@@ -48,7 +50,7 @@ impl Level {
         let owed = self.full_us.saturating_sub(up_us).max(0);
         let room = u128::try_from(self.depth_us().saturating_sub(owed).max(0)).unwrap_or(0);
         let tokens = room.saturating_mul(self.amount.into()).checked_div(self.per_us.into()).unwrap_or(0);
-        let tokens = u64::try_from(tokens).unwrap_or(u64::MAX);
+        let tokens = u64::try_from(tokens).unwrap_or(u64::MAX).min(self.burst);
         if !half {
             return tokens;
         }

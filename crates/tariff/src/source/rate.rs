@@ -17,7 +17,7 @@ pub(super) static RATE: Object = Object {
     about: "So many requests in a short time, refilled evenly; above it the answer is 429.",
     fields: &[
         Field::required("id", Shape::Name, "Its name in refusals and `RateLimit` headers (`rpm`)."),
-        Field::required("max", Shape::Whole(1, RATE_AMOUNT_MAX), "Requests per period."),
+        Field::required("max", Shape::Whole(1, RATE_AMOUNT_MAX), "Units per period."),
         Field::required(
             "per",
             Shape::Either(&[Shape::Words(periods), Shape::Period]),
@@ -29,7 +29,12 @@ pub(super) static RATE: Object = Object {
             "How many may come at once after a rest; as `max`.",
         ),
         Field::new("models", Shape::List(&Shape::Pattern), "The models whose requests it counts; all."),
-        Field::new("meter", Shape::Words(meters), "What it counts; `requests`."),
+        Field::new(
+            "meter",
+            Shape::Words(meters),
+            "What it counts: `requests`, or what is known of each once it is answered (`pages`, `output_tokens`): then the rate \
+             may be overdrawn, and refuses until it has refilled; `requests`.",
+        ),
         Field::new("scope", Shape::Words(scopes), "Whose requests share it; `account`."),
     ],
 };
@@ -59,7 +64,7 @@ fn rate(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<PlanRate>
     let max = fields.get("max").and_then(|node| node.whole(1..=RATE_AMOUNT_MAX, report));
     let per = fields.get("per").and_then(|node| per_ms(node, report));
     let burst = fields.get("burst").map(|node| node.whole(1..=RATE_AMOUNT_MAX, report));
-    let meter = fields.or("meter", Meter::Requests, |node| node.word("meter of a rate", &METERS, report));
+    let meter = fields.or("meter", Meter::Requests, |node| node.word("meter of a rate", &table(), report));
     let models = fields.or("models", vec![Model::ANY.to_owned()], |node| patterns(node, names, report));
     let scope = fields.or("scope", Scope::Account, |node| node.word("scope of a rate", &SCOPES, report));
     Some(PlanRate {
@@ -104,16 +109,18 @@ pub(super) fn patterns(node: &Node, names: &Names<'_>, report: &mut Report) -> O
     })
 }
 
-/// What a rate may count: what the edge takes from it at admission. Other words are refused, since a
-/// rate that is read and not enforced would be worse than none.
-const METERS: [(&str, Meter); 1] = [("requests", Meter::Requests)];
-/// Whose requests a rate or limit may count, by the same rule.
+/// Whose requests a rate or limit may count: what the edge enforces. Other words are refused, since a rate that is
+/// read and not enforced would be worse than none.
 pub(super) const SCOPES: [(&str, Scope); 1] = [("account", Scope::Account)];
 const PERIODS: [(&str, u64); 4] =
     [("second", 1_000), ("minute", 60_000), ("hour", 3_600_000), ("day", 86_400_000)];
 
 fn meters() -> Vec<&'static str> {
-    words(&METERS)
+    Meter::ALL.iter().map(|meter| meter.as_str()).collect()
+}
+
+fn table() -> Vec<(&'static str, Meter)> {
+    Meter::ALL.iter().map(|meter| (meter.as_str(), *meter)).collect()
 }
 
 pub(super) fn scopes() -> Vec<&'static str> {

@@ -45,6 +45,18 @@ pub struct Plan {
     pub headless: bool,
 }
 
+fn is_chat(path: &str) -> bool {
+    matches!(path, "/v1/chat/completions" | "/openai/chat")
+}
+
+/// As many images as were asked for, or as the script says.
+fn images(script: &Script, asked: &Value) -> String {
+    let wanted = asked.get("n").and_then(Value::as_u64).unwrap_or(1);
+    let count = script.items.unwrap_or(wanted);
+    let data: Vec<Value> = (0..count).map(|n| json!({"url": format!("https://images.example/{n}")})).collect();
+    json!({"created": CREATED, "data": data}).to_string()
+}
+
 /// A part of a body that belongs together.
 #[derive(Debug, Default)]
 struct Part {
@@ -112,7 +124,11 @@ impl Plan {
         if self.status >= 400 {
             return whole(error_body(self.status));
         }
+        if let (Some(body), false) = (&script.body, is_chat(asked.path)) {
+            return whole(body.clone());
+        }
         match asked.path {
+            "/v1/images/generations" => whole(images(script, asked.json)),
             "/v1/chat/completions" | "/openai/chat" => self.completion(script, asked),
             "/v1/models" => whole(
                 json!({"object": "list", "data": [{"id": "gpt-5-mini", "object": "model", "created": CREATED, "owned_by": "mock"}]})

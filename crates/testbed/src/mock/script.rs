@@ -68,6 +68,9 @@ pub struct Script {
     /// The model that the answer names; else the one that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_model: Option<String>,
+    /// Images of an answer; else as many as were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
     /// The whole body, literally, instead of a made one; `text/event-stream` for a streamed request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
