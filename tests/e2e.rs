@@ -14,6 +14,7 @@ mod hosts;
 mod matrix;
 mod observed;
 mod outage;
+mod pages;
 mod parked;
 mod recovered;
 mod refusals;

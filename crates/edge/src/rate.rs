@@ -65,10 +65,10 @@ pub fn cost(rate: &Rate, units: u64) -> u64 {
 /// The time in which the whole bucket is refilled: of one that is taken unit by unit as many units' as it has, each
 /// rounded up, or the last of thirty a second would never be there.
 fn depth_us(rate: &Rate) -> u64 {
-    match rate.meter {
-        Meter::Requests => product(time_of(rate, 1), rate.burst).unwrap_or(u64::MAX),
-        _ => time_of(rate, rate.burst),
+    if rate.meter == Meter::Requests {
+        return product(time_of(rate, 1), rate.burst).unwrap_or(u64::MAX);
     }
+    time_of(rate, rate.burst)
 }
 
 /// The time in which the rate refills `units`, rounded up: never more than the rate in the long run.

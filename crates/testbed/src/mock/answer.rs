@@ -53,7 +53,8 @@ fn is_chat(path: &str) -> bool {
 fn images(script: &Script, asked: &Value) -> String {
     let wanted = asked.get("n").and_then(Value::as_u64).unwrap_or(1);
     let count = script.items.unwrap_or(wanted);
-    let data: Vec<Value> = (0..count).map(|n| json!({"url": format!("https://images.example/{n}")})).collect();
+    let data: Vec<Value> =
+        (0..count).map(|n| json!({"url": format!("https://images.example/{n}")})).collect();
     json!({"created": CREATED, "data": data}).to_string()
 }
 
