@@ -18,7 +18,8 @@ async fn page(catalog: &str, headers: Headers) -> Result<Stack> {
     let file = testbed::setup::default_catalog().with_file_name(format!("{catalog}.yaml"));
     let items = |path: &str| json!({"path": path, "action": {"meter": "items"}});
     let plugin = json!({"routes": [items("/v1/videos"), items("/v1/training"), items("/v1/document-parse")]});
-    Setup::new(catalog).catalog(&file).headers(headers).plugin(plugin).start().await
+    // One worker: a change that one request has seen counts for the next.
+    Setup::new(catalog).catalog(&file).headers(headers).concurrency(1).plugin(plugin).start().await
 }
 
 /// A request on a path, with what the provider shall answer.

@@ -95,7 +95,8 @@ impl Compiled {
         self.policy.rates.iter().filter(|rate| !rate.sole && !self.policy.bypass_rates)
     }
 
-    fn enforced_rates(&self) -> impl Iterator<Item = &Rate> {
+    /// The rates that are enforced: none where the plan bypasses them (P10).
+    pub fn enforced_rates(&self) -> impl Iterator<Item = &Rate> {
         self.policy.rates.iter().filter(|_| !self.policy.bypass_rates)
     }
 

@@ -418,6 +418,6 @@ fn rate_limit(record: &Record, policy: &Compiled, now_us: u64) -> Option<String>
         let whole_s = full_us.saturating_sub(now_us).div_ceil(1_000_000);
         format!("\"{}\";r={left};t={whole_s}", rate.id)
     };
-    let all: Vec<String> = policy.policy.rates.iter().map(describe).collect();
+    let all: Vec<String> = policy.enforced_rates().map(describe).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
