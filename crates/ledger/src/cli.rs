@@ -6,6 +6,7 @@
 mod access;
 mod access_log;
 mod account;
+mod billing;
 mod catalog;
 mod client;
 mod correct;
@@ -17,8 +18,10 @@ mod journal;
 mod key;
 mod plan;
 mod print;
+mod purchase;
 mod reconcile;
 mod serve;
+mod settings;
 mod verify;
 mod webhook;
 
@@ -77,6 +80,30 @@ enum Command {
     Plan(plan::Plan),
     /// List the plans of the catalog in force
     Plans(plan::Plans),
+    /// Show, confirm, fail or take back a change of plan that waits
+    #[command(subcommand)]
+    Change(billing::Change),
+    /// End an account's plan with its billing period
+    Cancel(billing::Cancel),
+    /// Begin the billing period that waits for its payment
+    Renew(billing::Renew),
+    /// Preview, confirm and give back purchases of credits
+    #[command(subcommand)]
+    Purchase(purchase::Purchase),
+    /// Show, set and end an account's schedule of purchases
+    #[command(subcommand)]
+    Recharge(purchase::Recharge),
+    /// List and settle what accounts used beyond their credits
+    #[command(subcommand)]
+    Receivable(purchase::Receivable),
+    /// Count what is kept: projects, credentials
+    #[command(subcommand)]
+    Resource(purchase::Resource),
+    /// Enrol accounts in programmes
+    #[command(subcommand)]
+    Programme(settings::Programme),
+    /// Show what a usage would cost
+    Quote(purchase::Quote),
     /// Show what an account has
     Balance(credits::Balance),
     /// Show an account's journal, latest first, or the lines of one request
@@ -122,6 +149,15 @@ pub fn run() -> ExitCode {
         Command::Lot(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Plans(command) => command.run(),
+        Command::Change(command) => command.run(),
+        Command::Cancel(command) => command.run(),
+        Command::Renew(command) => command.run(),
+        Command::Purchase(command) => command.run(),
+        Command::Recharge(command) => command.run(),
+        Command::Receivable(command) => command.run(),
+        Command::Resource(command) => command.run(),
+        Command::Programme(command) => command.run(),
+        Command::Quote(command) => command.run(),
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),
         Command::Export(command) => command.run(),

@@ -95,6 +95,8 @@ pub enum Account {
         #[command(flatten)]
         client: ClientArgs,
     },
+    /// Change what is set of an account: zone, payment method, opted-in pools, own terms
+    Set(super::settings::Set),
     /// Refuse an account's requests until it is resumed
     Suspend {
         /// Its id
@@ -152,6 +154,7 @@ impl Account {
             Self::Shadow { id, off, client } => {
                 change(&id, &AccountChange { shadow: Some(!off), ..AccountChange::default() }, &client)
             }
+            Self::Set(command) => command.run(),
             Self::Suspend { id, client } => set_status(&id, AccountStatus::Suspended, &client),
             Self::Resume { id, client } => set_status(&id, AccountStatus::Active, &client),
             Self::Close { id, client } => set_status(&id, AccountStatus::Closed, &client),
@@ -173,7 +176,8 @@ fn label(text: &str) -> Result<(String, String), String> {
     parts.ok_or_else(|| "expected NAME=VALUE".to_owned())
 }
 
-fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
+/// Shows an account.
+pub fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
     if json {
         return print::out(&format!("{}\n", answer.json));
     }

@@ -106,6 +106,11 @@ impl Client {
         self.call("PATCH", path, Some(("application/json", encode(body)?)))
     }
 
+    /// Sets.
+    pub fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Outcome<Answer<T>> {
+        self.call("PUT", path, Some(("application/json", encode(body)?)))
+    }
+
     /// Removes.
     pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
         self.call("DELETE", path, None)

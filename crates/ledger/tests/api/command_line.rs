@@ -308,3 +308,75 @@ fn accounts_are_labelled_found_and_explained() {
     assert_eq!(shell.text(&["catalog", "versions", "--diff", "1"]), "no difference\n");
     shell.fails(2, "NAME=VALUE", &["account", "label", "acme", "team"]);
 }
+
+#[test]
+fn plans_purchases_and_settings_from_the_command_line() {
+    let server = Server::page("upstage.yaml");
+    let shell = Shell(&server);
+    shell.text(&["account", "create", "acme", "--plan", "no_tier", "--time-zone", "Asia/Seoul"]);
+    let set =
+        ["account", "set", "acme", "--card-on-file", "true", "--overage-cap", "50", "--renewal", "auto"];
+    let shown = shell.json(&set);
+    assert_eq!((&shown["card_on_file"], &shown["overage_cap"]), (&true.into(), &"50.000000".into()));
+    assert_eq!(shown["time_zone"], "Asia/Seoul");
+    assert_eq!(shell.json(&["account", "set", "acme", "--overage-cap", "none"])["overage_cap"], Value::Null);
+    assert!(shell.text(&["programme", "enrol", "acme", "education"]).contains("education"));
+    shell.fails(2, "programme", &["programme", "enrol", "acme", "tea"]);
+    assert_eq!(shell.json(&["programme", "leave", "acme", "education"])["programmes"], Value::Null);
+
+    let preview = shell.text(&["purchase", "preview", "acme", "--amount", "500"]);
+    assert!(
+        preview.contains("25.000000") && preview.contains("build") && preview.contains("needed"),
+        "{preview}"
+    );
+    let confirm = ["purchase", "confirm", "acme", "--amount", "500", "--payment", "card/p1"];
+    shell.fails(1, "consent_needed", &confirm);
+    let bought = shell.json(&[confirm.as_slice(), &["--consent"]].concat());
+    assert_eq!((&bought["plan"], &bought["payment"]), (&"build".into(), &"card/p1".into()));
+    let refund = ["purchase", "refund", "acme", "--payment", "card/p1", "--reference", "re1"];
+    assert!(shell.text(&refund).contains("500.00 USD"));
+    shell.fails(2, "PROVIDER/REF", &["purchase", "confirm", "acme", "--amount", "5", "--payment", "p1"]);
+
+    assert!(
+        shell.text(&["recharge", "set", "acme", "--amount", "100", "--every", "P1M"]).contains("100.00 USD")
+    );
+    assert_eq!(shell.json(&["recharge", "show", "acme"])["requested"][0]["amount_usd"], "100.00");
+    assert_eq!(shell.json(&["recharge", "end", "acme"])["requested"], serde_json::json!([]));
+    assert!(shell.text(&["receivable", "list"]).contains("nobody owes"));
+    shell.fails(
+        1,
+        "nothing_owed",
+        &["receivable", "settle", "acme", "--amount", "1", "--payment", "card/s1"],
+    );
+    let quote = shell.text(&["quote", "--plan", "build", "solar-pro-2", "input_tokens=1000000"]);
+    assert!(quote.contains("0.150000") && quote.contains("paid"), "{quote}");
+    shell.fails(1, "no_such_change", &["renew", "acme", "--payment", "card/r1"]);
+    shell.fails(1, "no_such_change", &["change", "show", "acme"]);
+}
+
+#[test]
+fn changes_that_wait_and_things_kept_from_the_command_line() {
+    let server = Server::page("pools-and-wallet.yaml");
+    let shell = Shell(&server);
+    shell.text(&["account", "create", "acme", "--plan", "starter"]);
+    let asked = shell.json(&["plan", "acme", "premium"]);
+    let change = asked["change"].as_str().unwrap();
+    assert!(shell.text(&["change", "show", "acme"]).contains("25.00 USD"));
+    let confirmed = shell.json(&["change", "confirm", "acme", change, "--payment", "creem/p1"]);
+    assert_eq!(confirmed["plan"], "premium");
+    assert!(shell.text(&["cancel", "acme"]).contains("free at"));
+    assert_eq!(shell.json(&["change", "take-back", "acme"])["scheduled"], Value::Null);
+    let asked = shell.json(&["plan", "acme", "pro"]);
+    let change = asked["change"].as_str().unwrap();
+    assert_eq!(shell.json(&["change", "fail", "acme", change])["plan"], "premium");
+    assert_eq!(shell.json(&["account", "set", "acme", "--opt-in", "wallet"])["opted_in"][0], "wallet");
+
+    let server = Server::page("modelstack.yaml");
+    let shell = Shell(&server);
+    shell.text(&["account", "create", "acme", "--plan", "starter"]);
+    assert_eq!(shell.json(&["resource", "add", "acme", "stacks", "3"])["count"], 3);
+    shell.fails(1, "more on", &["resource", "add", "acme", "stacks"]);
+    assert_eq!(shell.json(&["resource", "remove", "acme", "stacks", "2"])["count"], 1);
+    assert_eq!(shell.json(&["resource", "set", "acme", "stacks", "7"])["count"], 7);
+    assert!(shell.text(&["resource", "list", "acme"]).contains("stacks"));
+}
