@@ -1,6 +1,6 @@
 //! Reading requests: bodies with a size bound and the path of what is wrong, queries, path segments.
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -117,11 +117,17 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 /// # Errors
 /// 413 beyond the bound, 400 where the body breaks off.
 pub async fn read_body(body: Body, bytes_max: usize) -> Answer<Bytes> {
+    let too_large = || {
+        let detail = format!("a body may have at most {bytes_max} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
+    };
+    // A body that is said to be too long is not waited for.
+    if HttpBody::size_hint(&body).lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
+        return Err(too_large());
+    }
     axum::body::to_bytes(body, bytes_max).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>());
-        if too_large {
-            let detail = format!("a body may have at most {bytes_max} bytes");
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
+        if std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>()) {
+            too_large()
         } else {
             Problem::bad_request("body_cut_off", "the body ended early")
         }
