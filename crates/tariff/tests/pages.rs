@@ -141,6 +141,12 @@ fn c3_rates_are_per_model_and_tier() {
         assert_eq!(rate("solar-pro-2"), (solar, 1_000, Meter::Requests), "{name}");
         assert_eq!(rate("information-extract"), (extract, 1_000, Meter::Requests), "{name}");
     }
+    // Higher tiers process more pages, which is an amount of each request.
+    let pages = |name: &str| {
+        let policy = catalog.policy(name, &Standing::default()).unwrap();
+        policy.rates.iter().find(|rate| rate.meter == Meter::Pages).unwrap().amount
+    };
+    assert!(["explore", "build", "scale"].map(pages).is_sorted_by(|lower, higher| lower < higher));
 }
 
 #[test]
