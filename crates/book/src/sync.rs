@@ -4,6 +4,7 @@
 
 mod batch;
 mod charge;
+mod pot;
 mod rate;
 pub mod recover;
 mod settle;

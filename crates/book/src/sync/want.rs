@@ -10,18 +10,19 @@ use std::sync::Arc;
 use tariff::compile::CREDITS;
 use tariff::{Admission, Micros};
 use wire::{
-    AccountStatus, Ask, Change, Denial, DenialCode, Grant, Need, NodeId, ParkedRequest, SyncResponse,
-    Verdict, VerdictKind, Want,
+    AccountStatus, Ask, Change, Denial, DenialCode, Need, NodeId, ParkedRequest, SyncResponse, Verdict,
+    VerdictKind, Want,
 };
 
+use super::pot::Pot;
 use crate::account::{Account, Clip};
-use crate::amount::{less, plus, total_stated};
+use crate::amount::{less, plus};
 use crate::command::{post, touch};
 use crate::entry::EntryKind;
 use crate::error::StoreError;
 use crate::funds::Funds;
 use crate::id::AccountId;
-use crate::lease::{Lease, Stated};
+use crate::lease::Stated;
 use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
 use crate::snapshot;
 use crate::tx::{Now, Tx};
@@ -95,44 +96,6 @@ pub fn answer(
         kind,
     }));
     Ok(())
-}
-
-/// What of one bucket there is to give while a want is being served.
-struct Pot {
-    bucket: Arc<str>,
-    /// Whose pools pay; empty where it is a limit's.
-    asset: Arc<str>,
-    ask: Micros,
-    /// The most that may be leased yet under this lease.
-    room: Micros,
-    /// Not leased to anybody before the want.
-    capacity_before: Micros,
-    /// Free on the node, beside what this want grants to named requests.
-    free: Micros,
-    /// Held on the node, with the requests that this want serves.
-    held: Micros,
-    /// Used there beyond what was granted: leased on top of what is granted, as it covers nothing.
-    behind: Micros,
-    /// Leased to the node before the want and neither free nor held there: reports are under way.
-    under_way: Micros,
-    /// The same for other records.
-    elsewhere: Elsewhere,
-    granted: Micros,
-    need_max: Micros,
-    exact: bool,
-    /// Whether the last of it may go to a request that needs more.
-    is_clipped: bool,
-}
-
-/// What other records than the asking one may still take, and it itself of other buckets of the same pools.
-#[derive(Clone, Copy)]
-struct Elsewhere {
-    /// Held there, as their nodes last said.
-    held: Micros,
-    /// Idle on other nodes, or used there and not yet reported: a recall brings it home.
-    idle: Micros,
-    /// Of earlier records of the asking node: its reports bring it home.
-    under_way: Micros,
 }
 
 /// One want being served.
@@ -293,111 +256,6 @@ fn is_clip_open(account: &Account, bucket: &str) -> bool {
     let lease = |clip: &Clip| account.lease(clip.node, clip.lease, &clip.bucket);
     let clip = account.clip.as_ref().filter(|clip| *clip.bucket != *bucket);
     clip.and_then(lease).is_some_and(|lease| lease.outstanding() > Micros::ZERO)
-}
-
-// === impl Pot ===
-
-impl Pot {
-    /// Nothing for a bucket that is none of the term's.
-    fn new(account: &Account, funds: &Funds, node: NodeId, want: &Want, ask: &Ask) -> Option<Self> {
-        let asset = funds.asset(&ask.bucket)?;
-        let needs = want.requests.iter().flat_map(|request| &request.needs);
-        let needs = needs.filter(|need| need.bucket == ask.bucket).map(|need| need.need);
-        let lease = account.lease(node, want.lease, &ask.bucket);
-        let outstanding = lease.map_or(Micros::ZERO, Lease::outstanding);
-        // No more can be free there than the node may still take, whatever it says.
-        let free = ask.free.min(outstanding);
-        // What a lease has been granted in all has an end: a node that gives back and asks again for ever is granted
-        // nothing beyond it.
-        let granted = lease.map_or(Micros::ZERO, |lease| plus(lease.granted, lease.behind()));
-        let room = less(TOTAL_MAX, granted);
-        Some(Self {
-            bucket: Arc::from(ask.bucket.as_str()),
-            asset: Arc::from(asset),
-            ask: ask.ask,
-            room,
-            capacity_before: funds.left(&ask.bucket).unwrap_or_default().min(room),
-            free,
-            held: ask.held,
-            behind: lease.map_or(Micros::ZERO, Lease::behind),
-            under_way: less(outstanding, plus(free, ask.held)),
-            elsewhere: Elsewhere::new(account, funds, node, want.lease, &ask.bucket),
-            granted: Micros::ZERO,
-            need_max: needs.max().unwrap_or_default(),
-            exact: false,
-            is_clipped: !asset.is_empty() || funds.is_skipped(account, &ask.bucket),
-        })
-    }
-
-    /// Not leased to anybody, as far as this lease can have it.
-    fn capacity(&self, funds: &Funds) -> Micros {
-        funds.left(&self.bucket).unwrap_or_default().min(self.room)
-    }
-
-    fn is_short(&self, funds: &Funds, need: Micros) -> bool {
-        less(need, self.free) > self.capacity(funds)
-    }
-
-    /// Whether there is something of it, here or wherever it must be waited for.
-    fn comes_back(&self, funds: &Funds) -> bool {
-        let Elsewhere { held, idle, under_way } = self.elsewhere;
-        let all = [self.capacity(funds), self.free, self.held, self.under_way, held, idle, under_way];
-        all.iter().any(|amount| *amount > Micros::ZERO)
-    }
-
-    /// One request takes its hold: what is free on the node, and so much more.
-    fn take(&mut self, funds: &mut Funds, hold: Micros, more: Micros) {
-        funds.take(&self.bucket, more);
-        self.room = less(self.room, more);
-        self.granted = plus(self.granted, more);
-        self.free = less(plus(self.free, more), hold);
-        self.held = plus(self.held, hold);
-    }
-
-    /// Leases ahead: `min(ask, available / (2 n))`, unless that is less than one need (protocol §5).
-    fn lease_ahead(&mut self, funds: &mut Funds, sharers: i64, is_short: bool) {
-        let share = self.capacity_before.get().checked_div(sharers.saturating_mul(2)).unwrap_or(0);
-        let share = Micros(share);
-        self.exact = share < self.need_max || share == Micros::ZERO;
-        if self.exact || is_short {
-            return;
-        }
-        let ahead = less(self.ask.min(share), self.granted).min(self.capacity(funds));
-        funds.take(&self.bucket, ahead);
-        self.room = less(self.room, ahead);
-        self.granted = plus(self.granted, ahead);
-    }
-
-    fn grant(&self, account: &Account, funds: &Funds, node: NodeId, want: &Want) -> Grant {
-        let lease = account.lease(node, want.lease, &self.bucket);
-        Grant {
-            account: want.account.clone(),
-            lease: want.lease,
-            bucket: self.bucket.to_string(),
-            granted: lease.map_or(Micros::ZERO, |lease| lease.granted),
-            unleased: self.capacity(funds),
-            exact: self.exact,
-        }
-    }
-}
-
-// === impl Elsewhere ===
-
-impl Elsewhere {
-    fn new(account: &Account, funds: &Funds, node: NodeId, epoch: u64, bucket: &str) -> Self {
-        // Leases of other buckets that the same pools pay give back what this one could have.
-        let of_bucket = || account.leases.iter().filter(|lease| funds.overlap(bucket, lease));
-        let held_of = |lease: &Lease| account.soft.held(lease).min(lease.outstanding());
-        let is_own = |lease: &&Lease| lease.node == node && &*lease.bucket == bucket;
-        let others = || of_bucket().filter(|lease| !is_own(lease));
-        let earlier = of_bucket().filter(|lease| is_own(lease) && lease.epoch != epoch);
-        let held = total_stated(others().map(held_of));
-        Self {
-            held,
-            idle: less(total_stated(others().map(Lease::outstanding)), held),
-            under_way: total_stated(earlier.map(Lease::outstanding)),
-        }
-    }
 }
 
 /// Remembers what the node says of its record, where the record has a lease: what is kept is bounded by

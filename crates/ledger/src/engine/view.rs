@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use book::entry::{Charge, EntryKind, Granted};
 use book::{Account, Cycle, GrantSource, Key, LotEnd, balance};
 use jiff::Timestamp;
+use tariff::catalog::{Measure, Window};
 use tariff::{Catalog, Micros, Usage};
 use wire::AccountStatus;
 
@@ -126,22 +127,30 @@ pub fn balance(account: &Account) -> dto::Balance {
     }
 }
 
-/// How far the caps of the term in force are used.
+/// The limits of the term in force, with what is used in the windows that now run (L7).
 fn limits(account: &Account) -> Vec<dto::LimitUse> {
     let Some(term) = account.term() else { return Vec::new() };
-    let rules = account.rules(term);
-    let limit = |limit: &tariff::Limit| {
-        let window = term.standing.windows.iter().find(|window| window.limit == limit.id);
-        let used = window.map_or(Micros::ZERO, |window| account.used(&limit.id, &window.key));
+    let limits = account.rules(term).limits.iter().map(|limit| {
+        let running = term.standing.windows.iter().find(|window| window.limit == limit.id);
         dto::LimitUse {
-            meter: limit.id.split('/').next().unwrap_or_default().to_owned(),
-            window: limit.id.split('/').nth(1).unwrap_or_default().to_owned(),
+            meter: match limit.measure {
+                Measure::Credits => "credits".to_owned(),
+                Measure::Cost => "cost_usd".to_owned(),
+                Measure::Meter(meter) => meter.as_str().to_owned(),
+            },
+            window: match limit.window {
+                Window::Cycle => "cycle".to_owned(),
+                Window::Day => "day".to_owned(),
+                Window::Week => "week".to_owned(),
+                Window::Month => "month".to_owned(),
+                Window::Anchored(period) => period.to_string(),
+            },
             max: limit.max.map(|max| trimmed(&max.to_string()).to_owned()),
-            used: trimmed(&used.to_string()).to_owned(),
-            resets_at: window.map(|window| time(window.end)),
+            used: trimmed(&account.used(&limit.id, term.window_key(&limit.id)).to_string()).to_owned(),
+            resets_at: running.map(|window| time(window.end)),
         }
-    };
-    rules.limits.iter().map(limit).collect()
+    });
+    limits.collect()
 }
 
 /// A statement line; nothing for entries that no statement shows.

@@ -18,6 +18,7 @@ mod keys;
 mod node;
 mod openapi;
 mod operations;
+mod pages;
 mod plan_changes;
 mod process;
 mod purchases;

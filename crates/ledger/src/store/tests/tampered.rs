@@ -177,3 +177,22 @@ fn corrupted_corrections_are_named() {
         }
     }
 }
+
+#[test]
+fn a_count_that_is_none_of_the_terms_is_named() {
+    let page = include_str!("../../../../../envoy/catalogs/modelux.yaml");
+    let catalog = tariff::source::load(page).unwrap();
+    let mut world = World::on(Sqlite::new, catalog, "free", "2026-11-20T09:00:00Z");
+    let mut worker = world::Worker::new(1);
+    let usage = (tariff::Meter::Requests, 1);
+    book::suite::pages::use_model(&mut world, &mut worker, "gpt-5", usage);
+    world.subject.store.take().unwrap().close().unwrap();
+    let path = &world.subject.path;
+    assert_eq!(verify(path).unwrap().problems, []);
+    let more = "UPDATE entry SET body = replace(body, '\"amount\":1000000', '\"amount\":2000000') WHERE kind = 'charge'";
+    let report = tampered(path, more);
+    let said = found(&report, Property::CountsAreReckoned);
+    assert!(said.expected.ends_with(" 1.000000") && said.found.ends_with(" 2.000000"), "{said:?}");
+    let none = "UPDATE account SET state = replace(state, '\"amount\":1000000', '\"amount\":3000000')";
+    found(&tampered(path, none), Property::ProjectionIsFold);
+}
