@@ -1,10 +1,12 @@
 //! Reading requests: bodies with a size bound and the path of what is wrong, queries, path segments.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use super::App;
@@ -16,6 +18,10 @@ use crate::service::Idempotency;
 pub const API_BODY_BYTES_MAX: usize = 64 << 10;
 /// The largest body of an edge call: 2,000 events of up to 4 KiB.
 pub const EDGE_BODY_BYTES_MAX: usize = 8 << 20;
+
+/// How much more is taken of a body that is refused for its length, and for how long.
+const DRAINED_BYTES_MAX: usize = 32 << 20;
+const DRAINED_FOR: Duration = Duration::from_secs(1);
 
 /// A write: its body, and the caller's wish for one effect. An empty body reads as `{}`.
 pub struct Write<T> {
@@ -116,22 +122,32 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 ///
 /// # Errors
 /// 413 beyond the bound, 400 where the body breaks off.
-pub async fn read_body(body: Body, bytes_max: usize) -> Answer<Bytes> {
-    let too_large = || {
-        let detail = format!("a body may have at most {bytes_max} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail)
-    };
-    // A body that is said to be too long is not waited for.
-    if HttpBody::size_hint(&body).lower() > u64::try_from(bytes_max).unwrap_or(u64::MAX) {
-        return Err(too_large());
+pub async fn read_body(mut body: Body, bytes_max: usize) -> Answer<Bytes> {
+    let mut read = Vec::new();
+    // A body that is said to be too long is not kept.
+    let mut fits = HttpBody::size_hint(&body).lower() <= u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    while fits {
+        let Some(frame) = body.frame().await else { return Ok(read.into()) };
+        let frame = frame.map_err(|_| Problem::bad_request("body_cut_off", "the body ended early"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        fits = read.len().saturating_add(data.len()) <= bytes_max;
+        read.extend_from_slice(if fits { &data } else { &[] });
     }
-    axum::body::to_bytes(body, bytes_max).await.map_err(|error| {
-        if std::error::Error::source(&error).is_some_and(|cause| cause.is::<LengthLimitError>()) {
-            too_large()
-        } else {
-            Problem::bad_request("body_cut_off", "the body ended early")
-        }
-    })
+    drop(read);
+    let _ = tokio::time::timeout(DRAINED_FOR, drain(body)).await;
+    let detail = format!("a body may have at most {bytes_max} bytes");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", detail))
+}
+
+/// Takes what still comes of a body that is refused, up to a bound: closing a connection with bytes unread resets it,
+/// and a client that writes all before it reads would never see the answer.
+async fn drain(mut body: Body) {
+    let mut left = DRAINED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let taken = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(taken) else { return };
+        left = rest;
+    }
 }
 
 /// # Errors
