@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{Catalog, Plan, PlanRate};
 use crate::funding::Standing;
 use crate::money::Micros;
+use crate::price::Prices;
 
 /// One customer's own terms over its plan; what is not named stays the plan's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,13 @@ impl Catalog {
         Some(Cow::Owned(own))
     }
 
+    /// A plan's own price of a model, or that of the plan whose prices a customer has instead (C12).
+    #[must_use]
+    pub fn own_prices(&self, plan: &str, standing: &Standing, model: &str) -> Option<&Prices> {
+        let card = standing.overrides.prices_of.as_ref().and_then(|card| self.plan(card));
+        card.or_else(|| self.plan(plan))?.prices.get(model)
+    }
+
     /// The name of the price card of a plan with overrides: that of the plan whose prices count.
     pub(crate) fn card_of(&self, plan: &Plan, overrides: &Overrides) -> Option<String> {
         let named = overrides.prices_of.as_ref().filter(|card| self.plan(card).is_some());
@@ -92,7 +100,6 @@ mod tests {
     use crate::catalog::{Counted, Limit, Measure, Model, OnExceed, Window};
     use crate::meter::Meter;
     use crate::policy::Scope;
-    use crate::price::Prices;
     use crate::ratio::Ratio;
 
     fn rate(id: &str, amount: u64) -> PlanRate {
@@ -155,6 +162,8 @@ mod tests {
         assert_eq!(plan.limits[0].max, Some(Micros(99_000_000)));
         assert_eq!((plan.resource("projects"), plan.resource("keys")), (Some(40), Some(5)));
         assert!(plan.prices.contains_key("m"));
+        let price = |standing: &Standing| catalog.own_prices("team", standing, "m").cloned();
+        assert_eq!((price(&standing), price(&Standing::default())), (plan.prices.get("m").cloned(), None));
         assert_eq!(catalog.plan_for("gone", &standing), None);
         // The plan itself is untouched for everyone else.
         let plain = catalog.policy("team", &Standing::default()).unwrap();

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Server;
+use crate::node::Node;
+use crate::support::{ADMIN, CATALOG, Server, bearer};
 
 fn patch(server: &Server, body: &Value) -> crate::support::Reply {
     server.write("PATCH", "/v1/accounts/acme", &[], &body.to_string())
@@ -91,5 +92,30 @@ fn c12_a_customer_has_own_terms_over_the_plan() {
     wrong(json!({"prices_of": "gold"}), "unknown_plan");
     let none = patch(&server, &json!({"overrides": {}})).ok(200);
     assert!(none["overrides"].is_null());
+    assert!(server.verify().agrees());
+}
+
+#[test]
+fn c12_a_customer_is_charged_by_its_own_price_card() {
+    let server = Server::start();
+    let card = "  acme_card:\n    public: false\n    price_usd: null\n    \
+                prices: { small: { per_1m: { input_tokens: 4, output_tokens: 12 } } }\n";
+    let catalog = std::fs::read_to_string(CATALOG).unwrap() + card;
+    let authorization = bearer(ADMIN);
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/yaml")];
+    server.call("POST", "/v1/catalog", &headers, Some(catalog.as_bytes())).ok(200);
+    server.account("acme", "starter");
+    let amount = |node: &mut Node<'_>, request: &str, term: u64| {
+        let settle = json!({"usage": {"input_tokens": 1_000_000}, "term": term});
+        node.settle("acme", request, &settle);
+        let entries = server.get(&format!("/v1/accounts/acme/entries?request_id={request}")).ok(200);
+        entries["data"][0]["amount"].as_str().unwrap().to_owned()
+    };
+    let mut node = Node::new(&server);
+    assert_eq!(amount(&mut node, "r1", 1), "-10.000000");
+    patch(&server, &json!({"overrides": {"prices_of": "acme_card"}})).ok(200);
+    assert_eq!(amount(&mut node, "r2", 2), "-4.000000");
+    // What was admitted before is charged by what held then.
+    assert_eq!(amount(&mut node, "r3", 1), "-10.000000");
     assert!(server.verify().agrees());
 }
