@@ -47,6 +47,10 @@ pub fn give_back(rate: &Rate, full_us: u64, units: u64) -> u64 {
 #[must_use]
 pub fn remaining(rate: &Rate, full_us: u64, now_us: u64) -> u64 {
     let room = depth_us(rate).saturating_sub(full_us.saturating_sub(now_us));
+    if rate.meter == Meter::Requests {
+        // Taken unit by unit, each rounded up.
+        return room.checked_div(time_of(rate, 1)).unwrap_or(0).min(rate.burst);
+    }
     let narrow = product(room, rate.amount).zip(product(rate.per_ms, 1_000));
     if let Some(units) = narrow.and_then(|(units, period_us)| units.checked_div(period_us)) {
         return units;
