@@ -1,5 +1,7 @@
 //! What an answer comes to: by the provider's counts, by what the edge counts, else estimated.
 
+use std::cell::LazyCell;
+
 use tariff::meter::COUNT_MAX;
 use tariff::{Meter, Micros, Unit, Usage};
 use usage::response::estimate_output_tokens;
@@ -19,11 +21,14 @@ impl Edge {
     /// What the answer comes to (design: life of a request, settle).
     pub(crate) fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
         let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
-        if let Some(bill) = reading.as_ref().and_then(|reading| reported(request, reading, hold)) {
+        // Read where it matters, once.
+        let origin = LazyCell::new(origin);
+        let is_cut = || *origin == Origin::Cut;
+        if let Some(bill) = reading.as_ref().and_then(|reading| reported(request, reading, hold, is_cut)) {
             return bill;
         }
         let failed = request.answer.status.is_none_or(|status| status >= 400);
-        match (origin(), failed) {
+        match (*origin, failed) {
             (Origin::Host, _) | (Origin::Cut, true) => return Bill::nothing(Outcome::NoUpstream),
             (Origin::Upstream, true) => return Bill::nothing(Outcome::Released),
             (Origin::Upstream | Origin::Cut, false) => {}
@@ -33,7 +38,7 @@ impl Edge {
             if error || request.answer.bytes == 0 {
                 return Bill::nothing(Outcome::Released);
             }
-            if let Some(bill) = counted(reading.as_ref(), hold) {
+            if let Some(bill) = counted(reading.as_ref(), hold, is_cut) {
                 return bill;
             }
         }
@@ -67,10 +72,10 @@ impl Bill {
 }
 
 /// The provider's own counts, priced.
-fn reported(request: &Request, reading: &Reading, hold: &Hold) -> Option<Bill> {
+fn reported(request: &Request, reading: &Reading, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
     let said = reading.usage.as_ref()?;
     let usage = match request.operation {
-        Operation::Meter(Dialect::Items) => units(said, Some(reading), hold)?,
+        Operation::Meter(Dialect::Items) => units(said, Some(reading), hold, is_cut)?,
         Operation::Meter(Dialect::OpenaiChat) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
@@ -112,11 +117,13 @@ fn with_stated(mut usage: Usage, hold: &Hold) -> Usage {
 
 /// What items come to: the provider's counts, the items in its answer, and for the rest what the request asks for;
 /// nothing but meters that the model is sold by. Nothing where none of them is known.
-fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold) -> Option<Usage> {
+fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Usage> {
     let mut known = with_stated(said.clone(), hold);
     let delivered = reading.and_then(|reading| {
-        // Of an answer that was cut, only what is there was delivered.
-        reading.delivered.items.or((!reading.ended).then_some(0))
+        // Of a document that was cut, only what is there was delivered. Events and other bytes do not say how many
+        // items are in them.
+        let nothing_yet = || !reading.ended && !reading.streamed && is_cut();
+        reading.delivered.items.or_else(|| nothing_yet().then_some(0))
     });
     let is_said = said.iter().any(|(meter, _)| meter == Meter::Images);
     if let Some(items) = delivered.filter(|_| !is_said && hold.model.has(Meter::Images)) {
@@ -129,8 +136,8 @@ fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold) -> Option<Usage> 
 }
 
 /// Items counted by the edge, in the answer or in the request.
-fn counted(reading: Option<&Reading>, hold: &Hold) -> Option<Bill> {
-    let usage = units(&Usage::new(), reading, hold)?;
+fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
+    let usage = units(&Usage::new(), reading, hold, is_cut)?;
     let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     let ended = reading.is_none_or(|reading| reading.ended);
     let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };

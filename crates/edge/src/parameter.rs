@@ -56,7 +56,8 @@ impl<'a> Parameters<'a> {
     fn meet(&self, conditions: &Conditions) -> Result<bool, Refusal> {
         for (parameter, values) in conditions {
             let is_one = match self.value(parameter)? {
-                Some(Value::Text(text)) => values.iter().any(|value| value == text),
+                // As lenient as upstreams may be: a dearer variant must not be missed by its spelling.
+                Some(Value::Text(text)) => values.iter().any(|value| is_said(value, text)),
                 Some(Value::Count(count)) => {
                     let mut digits = itoa::Buffer::new();
                     let count = digits.format(count);
@@ -101,6 +102,10 @@ impl<'a> Parameters<'a> {
                 Some(name) => self.count(name)?,
                 None => None,
             };
+            if let (Some(name), Some(0)) = (name, asked) {
+                // Upstreams may read it as not said.
+                return Err(refuse::parameter(name, "must be at least 1"));
+            }
             let count = asked.unwrap_or(stated.default);
             if count > stated.max {
                 return Err(refuse::parameter(
@@ -160,4 +165,14 @@ impl<'a> Parameters<'a> {
             }
         }))
     }
+}
+
+/// Whether a text says a value of the catalog: without regard to case and to space around it, and as a number where
+/// both are one.
+fn is_said(value: &str, text: &str) -> bool {
+    let text = text.trim();
+    if value.eq_ignore_ascii_case(text) {
+        return true;
+    }
+    matches!((value.parse::<u64>(), text.parse::<u64>()), (Ok(value), Ok(text)) if value == text)
 }

@@ -1,6 +1,7 @@
 //! What requests state beside their model: prices by it, bounds on it, counts from it; and what goes upstream.
 #![expect(clippy::panic, clippy::expect_used, reason = "tests may fail loudly")]
 
+use edge::settle::Origin;
 use serde_json::Value;
 use sim::{Seen, World, config};
 
@@ -130,6 +131,8 @@ fn w3_the_price_follows_the_options() {
         (r#"{"model":"picture","size":"2048x2048"}"#, "picture@large", "40.000000"),
         (r#"{"model":"picture","size":2048}"#, "picture@large", "40.000000"),
         (r#"{"size":"2048","n":1,"model":"picture-2"}"#, "picture@large", "40.000000"),
+        (r#"{"model":"picture","size":" 2048X2048"}"#, "picture@large", "40.000000"),
+        (r#"{"model":"picture","size":"+02048"}"#, "picture@large", "40.000000"),
         (r#"{"model":"picture","opt":{"size":"2048"}}"#, "picture", "10.000000"),
     ] {
         let stream = picture(&mut world, "pro", body);
@@ -141,6 +144,8 @@ fn w3_the_price_follows_the_options() {
         r#"{"model":"picture","Size":"2048"}"#,
         r#"{"model":"picture","size":["2048"]}"#,
         r#"{"model":"picture","n":65}"#,
+        r#"{"model":"film","video":{"seconds":0}}"#,
+        r#"{"model":"film","video":{"seconds":"0"}}"#,
         r#"{"model":"film","video":{"seconds":5,"seconds":60}}"#,
         r#"{"model":"film","video":{"seconds":5.5}}"#,
         r#"{"model":"film","video":{"seconds":"long"}}"#,
@@ -173,6 +178,29 @@ fn w3_a_job_is_charged_by_what_it_asks_for() {
     world.answer_piece(stream, br#"{"created":1,"data":[{"url":"a"},"#, false);
     let line = world.leave(stream);
     assert!(line.contains(r#""charge":"10.000000""#) && line.contains(r#""status":"partial""#), "{line}");
+    world.check_at_rest();
+}
+
+#[test]
+fn w3_events_and_pictures_themselves_are_charged_by_what_was_asked_for() {
+    let mut world = world("hold");
+    let events = concat!(
+        "event: image_generation.partial_image\ndata: {\"b64_json\":\"aa\"}\n\n",
+        "event: image_generation.completed\ndata: {\"b64_json\":\"aaaa\"}\n\n",
+    );
+    for (body, kind, answer) in [
+        (r#"{"model":"picture","n":2,"stream":true}"#, "text/event-stream", events),
+        (r#"{"model":"picture","n":2}"#, "text/event-stream", events),
+        (r#"{"model":"picture","n":2}"#, "image/png", "PNG and so on"),
+        (r#"{"model":"picture","n":2}"#, "application/json", "\u{feff}{\"picture\":\"aaaa\"}"),
+    ] {
+        let stream = picture(&mut world, "pro", body);
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{body}");
+        world.answer_headers(stream, 200, kind);
+        world.answer_piece(stream, answer.as_bytes(), true);
+        let line = world.log(stream, Origin::Upstream);
+        assert!(line.contains(r#""charge":"20.000000""#), "{kind}: {line}");
+    }
     world.check_at_rest();
 }
 

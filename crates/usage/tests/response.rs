@@ -94,6 +94,7 @@ fn openai_document() {
         total_mismatch: false,
         malformed: 0,
         ended: true,
+        streamed: false,
         delivered: Delivered {
             bytes: u64::try_from(OPENAI_JSON.len()).unwrap(),
             content_bytes: u64::try_from(r#"{"usage":{"prompt_tokens":1}} hé"#.len()).unwrap(),
@@ -115,6 +116,7 @@ fn openai_stream() {
         total_mismatch: false,
         malformed: 0,
         ended: true,
+        streamed: true,
         delivered: Delivered {
             bytes: u64::try_from(OPENAI_STREAM.len()).unwrap(),
             events: 4,

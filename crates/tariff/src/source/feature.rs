@@ -117,11 +117,12 @@ fn parameter(node: &Node, report: &mut Report) -> Option<(String, ParameterRead)
 fn member(node: &Node, report: &mut Report) -> Option<String> {
     let path = node.text(report)?;
     let names = path.split('.').count();
-    if path.split('.').any(str::is_empty) || path.contains(char::is_whitespace) || names > MEMBERS_MAX {
+    let is_name = |name: &str| !name.is_empty() && name.len() <= MEMBER_BYTES_MAX;
+    if !path.split('.').all(is_name) || path.contains(char::is_whitespace) || names > MEMBERS_MAX {
         report.on_with(
             node,
             format!("{} is not a path of members", quoted(&path)),
-            "such as `n` or `input.size`",
+            "such as `n` or `input.size`: at most four names of 30 bytes",
         );
         return None;
     }
@@ -141,8 +142,10 @@ const RESERVED: [&str; 9] = [
     "upgrade",
 ];
 const HEADER_HINT: &str = "such as `x-speed`";
-/// How deep a parameter may lie in a body.
-const MEMBERS_MAX: usize = 8;
+/// How deep a parameter may lie in a body: as deep as the filter notes members.
+const MEMBERS_MAX: usize = 4;
+/// How long each of their names may be, so that the filter notes the whole path.
+const MEMBER_BYTES_MAX: usize = 30;
 const READS: [(&str, ParameterRead); 2] = [("value", ParameterRead::Value), ("items", ParameterRead::Items)];
 const _: () = assert!(PARAMETERS_MAX <= ENTRIES_MAX, "a variant may ask for all of them");
 

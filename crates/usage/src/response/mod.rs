@@ -66,6 +66,8 @@ pub struct Reading {
     pub malformed: u32,
     /// Whether the answer came to its end: `[DONE]` seen, every choice finished, or the document closed.
     pub ended: bool,
+    /// Whether it was read as events, or is neither events nor a document.
+    pub streamed: bool,
     /// What reached the client, for the estimate where there is no usage.
     pub delivered: Delivered,
     /// Whether the answer carried an error instead of, or after, its content.

@@ -81,6 +81,7 @@ impl ResponseReader {
             total_mismatch,
             malformed: self.answer.malformed,
             ended,
+            streamed: matches!(self.framing, Framing::EventStream(_)),
             delivered: Delivered {
                 content_bytes: self.answer.content_bytes,
                 choices: self.answer.choices(),
