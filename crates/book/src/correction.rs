@@ -94,6 +94,8 @@ pub struct Extended {
 
 /// The word by which adjustments' references are told from others'.
 pub const ADJUSTMENT: &str = "adjustment";
+/// How the references begin under which refunds take credits back.
+pub const REFUNDED: &str = "refund:";
 /// The word by which reversals are found by the charge that they reverse.
 pub const REVERSAL: &str = "reversal";
 

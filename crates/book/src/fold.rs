@@ -124,7 +124,10 @@ impl Account {
     }
 
     fn forget_spent_lots(&mut self) {
-        let is_spent = |lot: &Lot| lot.remaining == Micros::ZERO && lot.closing.is_none();
+        // What the running cycle brought counts in a switch's credit, all of it (P13).
+        let cycle = self.cycle.as_ref().map_or(i64::MAX, |cycle| cycle.start);
+        let counts = |lot: &Lot| lot.of_plan && lot.created_at >= cycle;
+        let is_spent = |lot: &Lot| lot.remaining == Micros::ZERO && lot.closing.is_none() && !counts(lot);
         let spent: Vec<u64> = self.lots.iter().filter(|(_, lot)| is_spent(lot)).map(|(id, _)| *id).collect();
         let surplus = spent.len().saturating_sub(LOTS_SPENT_KEPT);
         for id in spent.into_iter().take(surplus) {

@@ -116,6 +116,8 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &NewPurchase) -> Resul
     let catalog = settings::catalog(tx)?;
     let account = touched(tx, id, now)?.clone();
     let scheduled = new.request.map(|request| requested(&account, request)).transpose()?;
+    // The rhythm of the schedule is a cadence only where a plan or a tier has it; what was charged is booked anyhow.
+    let scheduled = scheduled.filter(|name| is_cadence(&account, &catalog, name));
     let cadence = new.cadence.clone().or(scheduled);
     let provider = Some(new.provider.clone());
     let brings = brings(&account, &catalog, now, &Wanted { usd: new.usd, provider, cadence })?;
@@ -239,15 +241,17 @@ fn check_usd(shop: &Purchases, wanted: &Wanted) -> Result<(), Refusal> {
 
 /// The cadence that a purchase counts for: the one named, else the way in which the account takes its plan.
 fn cadence(account: &Account, catalog: &Catalog, wanted: &Wanted) -> Result<Arc<str>, Refusal> {
-    let by = || catalog.tiers.iter().flat_map(|tiers| &tiers.by);
     if let Some(named) = &wanted.cadence {
-        let known = by().any(|rule| rule.cadence == *named)
-            || catalog.plan(account.plan()).is_some_and(|plan| plan.cadence(named).is_some());
         let unknown = || Refusal::invalid("cadence", "neither the plan nor a tier has it");
-        return known.then(|| Arc::from(named.as_str())).ok_or_else(unknown);
+        return is_cadence(account, catalog, named).then(|| Arc::from(named.as_str())).ok_or_else(unknown);
     }
     let own = catalog.plan(account.plan()).map(|plan| account.cadence(plan).name);
     Ok(Arc::from(own.unwrap_or_default().as_str()))
+}
+
+fn is_cadence(account: &Account, catalog: &Catalog, name: &str) -> bool {
+    catalog.tiers.iter().flat_map(|tiers| &tiers.by).any(|rule| rule.cadence == name)
+        || catalog.plan(account.plan()).is_some_and(|plan| plan.cadence(name).is_some())
 }
 
 /// The plan that the sum with a purchase gives, where purchases decide over the account's plan.

@@ -154,6 +154,31 @@ fn p13_every_worked_case_of_these_plans_through_the_switch() {
 }
 
 #[test]
+fn p13_what_was_used_counts_however_much_of_the_wallet_was_used_up_since() {
+    let mut world = World::open(catalog(), BEGIN, "starter");
+    let change = SettingsChange { opted_in: Some(vec!["wallet".to_owned()]), ..SettingsChange::default() };
+    world.set(&change);
+    world.use_up("main", credits(1_200), "main");
+    world.use_up("backup", credits(3_000), "backup");
+    for n in 0..40 {
+        let wallet = book::command::grant::NewGrant {
+            account: ACCOUNT.to_owned(),
+            pool: "wallet".to_owned(),
+            amount: credits(1),
+            expires_at: None,
+            reference: format!("w{n}"),
+        };
+        book::command::grant::grant(&mut world.store, world.now, &wallet).unwrap();
+        world.use_up("wallet", credits(1), &format!("u{n}"));
+    }
+    // Case M.
+    world.until("2026-11-03T00:00:00Z");
+    let change = world.switch("premium").change.unwrap();
+    world.confirm(change, "pay").unwrap();
+    assert_eq!(world.left("wallet"), credits(0));
+}
+
+#[test]
 fn p12_a_cheaper_plan_waits_for_its_payment_too_and_credits_nothing() {
     let mut world = World::open(catalog(), BEGIN, "pro");
     world.until("2026-11-08T00:00:00Z");

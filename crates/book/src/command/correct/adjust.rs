@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::amount::{less, minus, plus, total};
 use crate::command::grant::Outcome;
 use crate::command::{post, touched};
-use crate::correction::{ADJUSTMENT, Adjusted};
+use crate::correction::{ADJUSTMENT, Adjusted, REFUNDED};
 use crate::entry::{Entry, EntryKind, Slice};
 use crate::error::{Error, Refusal, StoreError};
 use crate::grants;
@@ -90,6 +90,10 @@ fn check(now: Now, new: &NewAdjustment) -> Result<(), Refusal> {
     if !is_name(&new.reference, REFERENCE_MAX) {
         let detail = format!("must be 1 to {REFERENCE_MAX} visible ASCII characters");
         return Err(Refusal::invalid("reference", detail));
+    }
+    if new.reference.starts_with(REFUNDED) {
+        // A refund takes credits back under such a reference.
+        return Err(Refusal::invalid("reference", format!("`{REFUNDED}` is how those of refunds begin")));
     }
     check_reason(&new.reason)
 }

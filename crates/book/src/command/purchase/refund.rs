@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::amount::minus;
 use crate::command::plan::check_names;
 use crate::command::{post, settings, touch, touched};
-use crate::correction::Adjusted;
+use crate::correction::{Adjusted, REFUNDED};
 use crate::entry::{Entry, EntryKind, GrantSource, Slice};
 use crate::error::{Error, Refusal};
 use crate::payment::{PAYMENT, Payment, Purpose, name};
@@ -119,6 +119,6 @@ fn take_back(account: &Account, lot: &Entry, back: &str) -> Result<Option<EntryK
         slices: vec![Slice { lot: lot.id, pool: Arc::clone(&granted.pool), amount: granted.amount }],
         debt: Micros::ZERO,
         reason: format!("refund {back}"),
-        reference: format!("refund:{}:{back}", lot.id),
+        reference: format!("{REFUNDED}{}:{back}", lot.id),
     }))))
 }
