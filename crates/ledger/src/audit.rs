@@ -55,10 +55,19 @@ pub fn current() -> Option<Arc<Act>> {
     ACT.try_with(Arc::clone).ok()
 }
 
-/// Notes the body of the act that the caller is part of.
+/// Notes the JSON body of the act that the caller is part of.
 pub fn note_body(bytes: &[u8]) {
+    note(readable(bytes));
+}
+
+/// Notes the body of the act that the caller is part of: a text in which nothing is secret, as a catalog.
+pub fn note_text(bytes: &[u8]) {
+    note(Some(beginning(bytes)));
+}
+
+fn note(body: Option<Value>) {
     if let Some(act) = current() {
-        *act.body.lock().unwrap_or_else(PoisonError::into_inner) = readable(bytes);
+        *act.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
     }
 }
 
@@ -90,24 +99,28 @@ impl Act {
     }
 }
 
-/// A body as the log shows it: nothing secret, and not too long.
+/// A JSON body as the log shows it: nothing secret, and not too long. What cannot be read is not shown, as nobody
+/// can say what is secret in it.
 fn readable(bytes: &[u8]) -> Option<Value> {
     if bytes.is_empty() {
         return None;
     }
-    if bytes.len() <= BODY_BYTES_MAX
-        && let Ok(Value::Object(mut members)) = serde_json::from_slice(bytes)
-    {
-        for name in SECRETS {
-            if let Some(value) = members.get_mut(name) {
-                *value = "(hidden)".into();
-            }
+    let Ok(Value::Object(mut members)) = serde_json::from_slice(bytes) else {
+        return Some(Value::String(format!("(no JSON object, {} bytes)", bytes.len())));
+    };
+    for name in SECRETS {
+        if let Some(value) = members.get_mut(name) {
+            *value = "(hidden)".into();
         }
-        return Some(Value::Object(members));
     }
-    // Catalogs are the texts that are long; lists of reports the bodies that are.
-    let text = String::from_utf8_lossy(bytes.get(..BODY_BYTES_MAX).unwrap_or(bytes)).into_owned();
-    Some(Value::String(text))
+    let shown = Value::Object(members);
+    let text = shown.to_string();
+    if text.len() <= BODY_BYTES_MAX { Some(shown) } else { Some(beginning(text.as_bytes())) }
+}
+
+/// The beginning of a long text.
+fn beginning(bytes: &[u8]) -> Value {
+    Value::String(String::from_utf8_lossy(bytes.get(..BODY_BYTES_MAX).unwrap_or(bytes)).into_owned())
 }
 
 #[cfg(test)]
@@ -119,9 +132,12 @@ mod tests {
         assert_eq!(readable(b""), None);
         let shown = readable(br#"{"url": "u", "secret": "whsec_x"}"#).unwrap();
         assert_eq!(shown, serde_json::json!({"url": "u", "secret": "(hidden)"}));
-        let long = readable(&vec![b'x'; 10_000]).unwrap();
-        assert_eq!(long.as_str().map(str::len), Some(BODY_BYTES_MAX));
-        assert_eq!(readable(b"plans:"), Some("plans:".into()));
+        let long = format!(r#"{{"secret": "whsec_x", "url": "{}"}}"#, "u".repeat(10_000));
+        let shown = readable(long.as_bytes()).unwrap();
+        assert_eq!(shown.as_str().map(str::len), Some(BODY_BYTES_MAX));
+        assert!(!shown.to_string().contains("whsec_x"));
+        assert_eq!(readable(br#"{"secret": "whsec_x",}"#), Some("(no JSON object, 22 bytes)".into()));
+        assert_eq!(beginning(b"plans:"), "plans:");
     }
 
     #[tokio::test]

@@ -41,7 +41,8 @@ impl Life for Engine {
     ) -> Reply<'_, Written<dto::PlanChange>> {
         self.write(write, move |tx, now| {
             let switch = plan::change(tx, now, &account, &view::switch(request, preview))?;
-            Ok(Written::Done(view::plan_change(&account, &switch, now.wall, preview)))
+            let change = view::plan_change(&account, &switch, now.wall, preview);
+            Ok(if preview { Written::Existing(change) } else { Written::Done(change) })
         })
     }
 

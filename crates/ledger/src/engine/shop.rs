@@ -5,9 +5,11 @@ use book::command::receivable::{self, Settlement};
 use book::command::resource::{self, Count};
 use book::command::{plan, touched};
 use book::entry::EntryKind;
-use book::{Error, Refusal, Tx as _};
+use book::transition::is_lapsed;
+use book::{Account, Error, Refusal, Tx as _};
 use jiff::Timestamp;
-use tariff::{Meter, Micros, QuoteError, SwitchAt, Usage};
+use tariff::catalog::Tiers;
+use tariff::{Catalog, Meter, Micros, QuoteError, SwitchAt, Usage};
 use wire::Digest;
 
 use super::{Engine, report, view};
@@ -186,10 +188,10 @@ impl Shop for Engine {
         })
     }
 
-    fn customer(&self, digest: Digest) -> Reply<'_, Option<String>> {
+    fn customer(&self, digest: Digest) -> Reply<'_, Option<(String, String)>> {
         self.look(move |tx, now| {
             let key = tx.key(&digest)?.filter(|key| key.is_live(now.wall));
-            Ok(key.map(|key| key.account.to_string()))
+            Ok(key.map(|key| (key.account.to_string(), key.id.to_string())))
         })
     }
 
@@ -227,6 +229,11 @@ impl Shop for Engine {
             if !plan::plan_named(&catalog, &request.plan)?.public {
                 return Err(unknown().into());
             }
+            let own = touched(tx, &account, now)?;
+            if let Some(detail) = not_for_customers(&catalog, own, &request.plan) {
+                return Err(Refusal::conflict("not_yours_to_change", detail).into());
+            }
+            let can_pay = own.settings.card_on_file;
             let new = plan::NewSwitch {
                 to: request.plan.clone(),
                 cadence: request.cadence.clone(),
@@ -236,10 +243,12 @@ impl Shop for Engine {
                 ..plan::NewSwitch::default()
             };
             let foreseen = plan::change(tx, now, &account, &new)?;
-            let at_once = foreseen.at.is_some_and(|at| at <= now.wall);
-            let costs = foreseen.usd.is_none_or(|usd| usd > Micros::ZERO);
-            let can_pay = touched(tx, &account, now)?.settings.card_on_file;
-            if at_once && costs && !can_pay {
+            let Some(usd) = foreseen.usd else {
+                let detail = "the plan's price is on request";
+                return Err(Refusal::conflict("on_request", detail).into());
+            };
+            // Also where it comes with the period: nobody would ask for its price.
+            if foreseen.at.is_some() && usd > Micros::ZERO && !can_pay {
                 let detail = "no payment method is registered: use /manage/v1/billing/checkout";
                 return Err(Refusal::conflict("payment_needed", detail).into());
             }
@@ -251,6 +260,23 @@ impl Shop for Engine {
     fn upgrade_link(&self) -> Option<String> {
         self.shelf.in_force().and_then(|catalog| catalog.links.upgrade.clone())
     }
+}
+
+/// Why a customer may not change its plan by itself.
+fn not_for_customers(catalog: &Catalog, account: &Account, to: &str) -> Option<&'static str> {
+    let is_tier = |plan: &str| {
+        let tiers = catalog.tiers.as_ref();
+        let steps =
+            |tiers: &Tiers| tiers.by.iter().any(|rule| rule.steps.iter().any(|(_, step)| step == plan));
+        tiers.is_some_and(|tiers| tiers.none == plan || steps(tiers))
+    };
+    if is_tier(to) || is_tier(account.plan()) {
+        return Some("the plan follows from what is bought");
+    }
+    if account.pending.as_ref().is_some_and(|pending| pending.cancels) || is_lapsed(account) {
+        return Some("the plan has ended, or ends with its period");
+    }
+    None
 }
 
 /// The number of a request of the schedule.

@@ -152,7 +152,7 @@ async fn authorized(app: &App, guard: Guard, request: Request, next: Next, id: &
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let asked = if reads { guard.read } else { guard.write };
-    if reads || previews(request.uri().query()) {
+    if reads {
         return match caller.may(asked) {
             true => next.run(request).await,
             false => missing(asked).into_response(),
@@ -212,12 +212,6 @@ fn note_refusal(app: &App, act: Arc<Act>, code: String) {
             tracing::warn!(%error, "noting a refused call");
         }
     });
-}
-
-/// Whether a call only shows what would happen.
-fn previews(query: Option<&str>) -> bool {
-    let shows = ["preview=true", "dry_run=true", "check=true"];
-    query.is_some_and(|query| query.split('&').any(|pair| shows.contains(&pair)))
 }
 
 fn request_id(headers: &HeaderMap) -> String {

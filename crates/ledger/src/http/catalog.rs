@@ -101,7 +101,7 @@ async fn publish(
 ) -> Answer<Json<CatalogVersion>> {
     let (parts, body) = request.into_parts();
     let file = read_body(body, tariff::source::FILE_BYTES_MAX).await?;
-    crate::audit::note_body(&file);
+    crate::audit::note_text(&file);
     require_catalog(&parts.headers)?;
     // Reading a large file takes milliseconds that other calls need not wait for.
     let read = tokio::task::spawn_blocking(move || tariff::source::load(file)).await;

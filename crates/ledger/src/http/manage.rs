@@ -2,6 +2,8 @@
 //!
 //! For an Envoy that routes the prefix to the ledger; the management token opens nothing here, a key nothing elsewhere.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
@@ -18,6 +20,7 @@ use super::auth::bearer;
 use super::extract::Write;
 use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
 use super::respond::{Answer, Problem, ProblemBody, written};
+use crate::audit::{self, Act};
 use crate::dto::{Billing, Checkout, OwnChange, PlanChange, Portal, PublicPlan};
 use crate::service::{Idempotency, Written};
 
@@ -32,7 +35,7 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 /// The account whose key came with the request.
-struct Customer(String);
+struct Customer(String, Arc<Act>);
 
 impl FromRequestParts<App> for Customer {
     type Rejection = Problem;
@@ -43,8 +46,15 @@ impl FromRequestParts<App> for Customer {
         let key = bearer(&parts.headers)
             .ok_or_else(|| unauthenticated("exactly one `Authorization: Bearer <API key>` is needed"))?;
         let digest = wire::Digest(Sha256::digest(key).into());
-        let account = app.service.customer(digest).await?;
-        account.map(Self).ok_or_else(|| unauthenticated("the API key is not known, or no longer valid"))
+        let known = app.service.customer(digest).await?;
+        let (account, key) =
+            known.ok_or_else(|| unauthenticated("the API key is not known, or no longer valid"))?;
+        let mut act = Act::default();
+        act.who = format!("customer {key}");
+        act.account = Some(account.clone());
+        act.operation = format!("{} {}", parts.method, parts.uri.path());
+        act.path.clone_from(&act.operation);
+        Ok(Self(account, Arc::new(act)))
     }
 }
 
@@ -94,8 +104,25 @@ async fn change_plan(
 ) -> Answer<Response> {
     let (change, idempotency, _in_flight) = write.into_parts();
     let idempotency = own(&customer, idempotency);
-    let done = app.service.change_own_plan(idempotency, customer.0, change, false).await?;
+    let done = ask(&app, idempotency, customer, change, false).await?;
     Ok(written(StatusCode::OK, done))
+}
+
+/// Asks for a change of plan, with a line in the audit log that names the key.
+async fn ask(
+    app: &App,
+    wish: Option<Idempotency>,
+    customer: Customer,
+    change: OwnChange,
+    checkout: bool,
+) -> Answer<Written<PlanChange>> {
+    let Customer(account, act) = customer;
+    let body = serde_json::to_vec(&change).map_err(|error| Problem::internal(&error))?;
+    let changed = async move {
+        audit::note_body(&body);
+        app.service.change_own_plan(wish, account, change, checkout).await
+    };
+    Ok(audit::within(act, changed).await?)
 }
 
 /// Begins a change of plan that comes with its payment, and says where to pay.
@@ -110,7 +137,7 @@ async fn checkout(
     write: Write<OwnChange>,
 ) -> Answer<Json<Checkout>> {
     let (change, ..) = write.into_parts();
-    let done = app.service.change_own_plan(None, customer.0, change, true).await?;
+    let done = ask(&app, None, customer, change, true).await?;
     let (Written::Done(change) | Written::Existing(change)) = done else {
         return Err(Problem::new(StatusCode::CONFLICT, "try_again", "the change was not made; try again"));
     };

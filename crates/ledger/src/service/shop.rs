@@ -65,8 +65,8 @@ pub trait Shop: Send + Sync + 'static {
     /// What a usage would cost. `NotFound(Account)`, `NotFound(Plan)`, `Invalid` for the model or a meter.
     fn quote(&self, request: dto::QuoteRequest) -> Reply<'_, dto::Quote>;
 
-    /// The account whose live key has this digest; nothing for any other key.
-    fn customer(&self, digest: Digest) -> Reply<'_, Option<String>>;
+    /// The account whose live key has this digest, and the key's id; nothing for any other key.
+    fn customer(&self, digest: Digest) -> Reply<'_, Option<(String, String)>>;
 
     /// What a customer sees of its account.
     fn billing(&self, account: String) -> Reply<'_, dto::Billing>;

@@ -118,7 +118,10 @@ impl SqliteTx<'_> {
     /// # Errors
     /// Where SQLite fails.
     pub fn prune_access(&self, now: i64) -> Result<(), StoreError> {
-        self.run("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?1", params![DONE_KEPT])?;
+        // Each kind by its own number: refusals are many where somebody tries.
+        let done = "DELETE FROM audit WHERE outcome = 'done' AND id <= \
+             (SELECT id FROM audit WHERE outcome = 'done' ORDER BY id DESC LIMIT 1 OFFSET ?1)";
+        self.run(done, params![DONE_KEPT])?;
         let refused = "DELETE FROM audit WHERE outcome <> 'done' AND id <= \
              (SELECT id FROM audit WHERE outcome <> 'done' ORDER BY id DESC LIMIT 1 OFFSET ?1)";
         self.run(refused, params![REFUSED_KEPT])?;

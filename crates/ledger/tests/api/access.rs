@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{EDGE, Reply, Server, bearer};
+use crate::support::{ADMIN, EDGE, Reply, Server, bearer};
 
 /// A token with scopes; gives it and its id.
 fn token(server: &Server, name: &str, scopes: &[&str]) -> (String, String) {
@@ -191,4 +191,19 @@ fn nodes_leave_no_line() {
         .call("GET", "/v1/tokens", &[("authorization", &authorization)], None)
         .problem(403, "wrong_credential");
     assert_eq!(audit(&server, ""), Vec::<Value>::new());
+}
+
+#[test]
+fn a_word_in_the_query_keeps_no_change_out_of_the_log() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    let grant = json!({"pool": "topup", "amount": "5", "reference": "g"});
+    for (query, reference) in [("preview=true", "a"), ("dry_run=true", "b"), ("check=true", "c")] {
+        let mut grant = grant.clone();
+        grant["reference"] = reference.into();
+        let answer = call(&server, ADMIN, "POST", &format!("/v1/accounts/acme/grants?{query}"), &grant);
+        let lines = audit(&server, "?account=acme&limit=100");
+        let noted = lines.iter().filter(|line| line["body"]["reference"] == reference).count();
+        assert_eq!(noted, 1, "{query}: {answer:?}: {lines:?}");
+    }
 }

@@ -267,5 +267,33 @@ fn l15_customers_change_their_plan_once_they_can_pay_and_check_out_where_they_ca
     assert_eq!(plan(&server), "free");
     let portal = own(&server, &key, "POST", "billing/portal", Some(&json!({}))).ok(200);
     assert!(portal["url"].as_str().unwrap().starts_with("https://"));
+    let noted = server.get("/v1/audit?account=acme&limit=100").ok(200);
+    let keys = server.get("/v1/accounts/acme/keys").ok(200);
+    let who = format!("customer {}", keys["data"][0]["id"].as_str().unwrap());
+    let own = noted["data"].as_array().unwrap().iter().filter(|line| line["who"] == who.as_str());
+    assert_eq!(own.count(), 3, "checkout and two changes: {noted}");
     assert!(server.verify().agrees());
+}
+
+#[test]
+fn c1_nobody_takes_a_tier_that_was_not_bought() {
+    let server = Server::page("upstage.yaml");
+    let key = customer(&server, "no_tier");
+    for path in ["billing/change-plan", "billing/checkout"] {
+        let answer = own(&server, &key, "POST", path, Some(&json!({"plan": "scale"})));
+        answer.problem(409, "not_yours_to_change");
+    }
+    assert_eq!(plan(&server), "no_tier");
+}
+
+#[test]
+fn w5_a_dearer_cadence_of_a_cheaper_plan_is_not_had_unpaid() {
+    let server = Server::page("image-credits.yaml");
+    let key = customer(&server, "pro");
+    let yearly = json!({"plan": "starter", "cadence": "yearly"});
+    own(&server, &key, "POST", "billing/change-plan", Some(&yearly)).problem(409, "payment_needed");
+    // What ends the plan is not undone by asking for another.
+    post(&server, "plan/cancel", &json!({})).ok(200);
+    let change = own(&server, &key, "POST", "billing/checkout", Some(&json!({"plan": "max"})));
+    change.problem(409, "not_yours_to_change");
 }

@@ -40,7 +40,7 @@ impl Shop for Failing {
         resources(String) -> Vec<dto::Resource>;
         change_resource(Wish, String, String, dto::ResourceChange) -> Written<dto::Resource>;
         quote(dto::QuoteRequest) -> dto::Quote;
-        customer(Digest) -> Option<String>;
+        customer(Digest) -> Option<(String, String)>;
         billing(String) -> dto::Billing;
         public_plans() -> Vec<dto::PublicPlan>;
         change_own_plan(Wish, String, dto::OwnChange, bool) -> Written<dto::PlanChange>;
