@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tariff::catalog::Cadence;
-use tariff::{Catalog, Micros, Plan};
+use tariff::{Catalog, Micros, Overage, Plan};
 use wire::AccountStatus;
 
 use crate::account::{Account, Cycle, LotEnd};
@@ -73,7 +73,11 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
         return term.into_iter().chain([EntryKind::Cycle { cycle: Some(cycle) }]).collect();
     }
     let cadence = Some(&*term.cadence).filter(|name| !name.is_empty());
-    let is_current = term.catalog == version
+    // An account's own bound may change while how it may owe stays as it was (C8).
+    let same_cap = term.standing.overage != Overage::Capped
+        || account.rules(term).overage_cap == account.overage_cap(catalog, &plan.name);
+    let is_current = same_cap
+        && term.catalog == version
         && cadence == account.settings.cadence.as_deref()
         && term.standing == standing(account, catalog, plan, account.cycle.as_ref(), now.wall);
     if is_current { Vec::new() } else { next_term(account, opening).into_iter().collect() }

@@ -83,7 +83,10 @@ pub fn c8_overage_is_not_interrupted_and_becomes_a_receivable<S: Subject>(make: 
 pub fn c8_overage_stops_at_the_accounts_cap<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = World::on(make, pages::upstage(), "explore", "2026-03-01T00:00:00Z");
     let mut worker = Worker::new(1);
-    card(&mut world, Some(credits(3)));
+    card(&mut world, Some(credits(5)));
+    assert_eq!(world.account().worth(), credits(5));
+    // Another bound counts at once.
+    world.set(SettingsChange { overage_cap: Some(Some(credits(3))), ..SettingsChange::default() });
     assert_eq!((world.account().worth(), world.account().capacity()), (credits(3), credits(3)));
     let charge = use_model(&mut world, &mut worker, "document-parse", (PAGES, 200));
     assert_eq!((charge.receivable, charge.debt), (credits(2), Micros::ZERO));
