@@ -74,7 +74,7 @@ async fn an_exchange_through_an_empty_filter_is_recorded_on_all_sides() -> Resul
     let seen = bed.mock.record.tagged(&chat.tag);
     let [seen] = seen.as_slice() else { anyhow::bail!("{seen:?}") };
     ensure!(seen.complete && seen.ended == Ended::Complete && seen.reported.is_some(), "{seen:?}");
-    let lines = testbed::wait::until("access log", std::time::Duration::from_secs(5), || async {
+    let lines = testbed::wait::until("access log", testbed::wait::SETTLED_WITHIN, || async {
         Ok(Some(bed.gateway.access_log()?).filter(|lines| lines.len() == 2))
     })
     .await?;

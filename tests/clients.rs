@@ -25,7 +25,7 @@ async fn plain_streamed_and_parallel() -> Result<()> {
     for script in ["plain.py", "stream.py", "parallel.py"] {
         run(&stack, &account, script).await?;
     }
-    stack.settled(std::time::Duration::from_secs(5)).await?;
+    stack.settled(testbed::wait::SETTLED_WITHIN).await?;
     let entries = stack.api().entries(&account.id).await?;
     let charges: Vec<_> = entries.iter().filter(|entry| entry.kind == "charge").collect();
     // 1 plain, 2 streams, 40 in parallel; 12 x 12.5 + 5 x 100 each.

@@ -81,7 +81,7 @@ async fn while_the_provider_thinks() -> Result<()> {
     let most = hold("gpt-5-mini", &chat.body(), 100)?;
     let mut raw = Raw::connect(stack.address()?).await?;
     raw.write(&bytes(&chat, &account.key)).await?;
-    wait::until_true("the provider has it", Duration::from_secs(5), || async {
+    wait::until_true("the provider has it", wait::SETTLED_WITHIN, || async {
         Ok(e2e::reached_provider(&stack, &chat.tag))
     })
     .await?;

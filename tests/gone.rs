@@ -164,7 +164,7 @@ async fn come(stack: &Stack, chat: &Chat, moment: Moment) -> Result<()> {
             Ok(())
         }
         Moment::Thinking => {
-            wait::until_true("the provider has it", Duration::from_secs(5), || async {
+            wait::until_true("the provider has it", wait::SETTLED_WITHIN, || async {
                 Ok(reached_provider(stack, &chat.tag))
             })
             .await

@@ -11,14 +11,13 @@ use testbed::gateway::Headers;
 use testbed::http::{Client, Request};
 use testbed::request::Chat;
 use testbed::session::Session;
+use testbed::wait::{self, SETTLED_WITHIN};
 use testbed::{Account, Setup, Stack};
 
 use crate::{hold, setup};
 
 /// Whether HTTP/2 is spoken between client and Envoy.
 pub const PROTOCOLS: [bool; 2] = [false, true];
-/// After the last answer everything is reported within this (I6).
-const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 /// A tick of the filter, with room to spare.
 const TICK: Duration = Duration::from_millis(350);
 /// What one token of output of the model here costs, in micro-credits.
@@ -138,7 +137,7 @@ pub async fn nothing_held(stack: &Stack, accounts: &[&Account]) -> Result<()> {
 }
 
 async fn takes_all(stack: &Stack, account: &Account) -> Result<()> {
-    let left = testbed::wait::until("everything is reported", SETTLED_WITHIN, || async {
+    let left = wait::until("everything is reported", SETTLED_WITHIN, || async {
         let balance = stack.api().balance(&account.id).await?;
         ensure!(balance.in_flight == 0, "in flight: {balance:?}");
         Ok(Some(balance.available))
@@ -171,7 +170,7 @@ async fn takes_all(stack: &Stack, account: &Account) -> Result<()> {
 /// They do not within a few seconds.
 pub async fn recovered(stack: &Stack) -> Result<()> {
     let account = crate::funded(stack, "1").await?;
-    testbed::wait::until_true("accounts that are not known here are served", 2 * SETTLED_WITHIN, || async {
+    wait::until_true("accounts that are not known here are served", SETTLED_WITHIN, || async {
         let cold = Account { key: stack.api().create_key(&account.id, None).await?.1, ..account.clone() };
         let answer = stack.chat(&cold, Chat::new("gpt-5-mini").max_tokens(1).takes(1, 1)).await?;
         Ok(answer.status == 200)

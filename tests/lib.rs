@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testbed::http::Answer;
 use testbed::request::Chat;
+use testbed::wait::{self, SETTLED_WITHIN};
 use testbed::{Account, Setup, Stack};
 
 /// A plan without rates for tests that send many requests, and one whose rate is soon reached and soon
@@ -79,7 +80,7 @@ pub async fn funded(stack: &Stack, credits: &str) -> Result<Account> {
 pub fn refusal(answer: &Answer, status: u16, code: &str) -> Result<Value> {
     ensure!(answer.status == status, "expected {status} {code}, got {}: {}", answer.status, answer.text());
     let kind = answer.header("content-type").unwrap_or_default();
-    ensure!(kind.starts_with("application/problem+json"), "content type {kind}");
+    ensure!(kind.starts_with("application/problem+json"), "{status} as {kind}: {}", answer.text());
     let body = answer.json()?;
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     ensure!(text("code") == code, "expected {code}: {body}");
@@ -144,7 +145,7 @@ pub async fn still_serves(stack: &Stack, account: &Account) -> Result<()> {
 /// # Errors
 /// There is none within a few seconds.
 pub async fn report(stack: &Stack, tag: &str) -> Result<testbed::gateway::Line> {
-    testbed::wait::until("the access log has the request", std::time::Duration::from_secs(5), || async {
+    wait::until("the access log has the request", SETTLED_WITHIN, || async {
         for gateway in &stack.gateways {
             let found = gateway.access_log()?.into_iter().find(|line| line.text("tag") == Some(tag));
             if found.is_some() {
@@ -163,7 +164,7 @@ pub async fn report(stack: &Stack, tag: &str) -> Result<testbed::gateway::Line> 
 pub async fn charge(stack: &Stack, account: &Account, tag: &str) -> Result<testbed::ledger::Entry> {
     let line = report(stack, tag).await?;
     let request = line.report("request").with_context(|| format!("no request id: {}", line.json))?.to_owned();
-    testbed::wait::until("the journal has the charge", std::time::Duration::from_secs(5), || async {
+    wait::until("the journal has the charge", SETTLED_WITHIN, || async {
         let entries = stack.api().entries(&account.id).await?;
         Ok(entries.into_iter().find(|entry| entry.request.as_deref() == Some(&request)))
     })
@@ -175,7 +176,7 @@ pub async fn charge(stack: &Stack, account: &Account, tag: &str) -> Result<testb
 /// # Errors
 /// It has something else.
 pub async fn available(stack: &Stack, account: &Account, expected: i64) -> Result<()> {
-    testbed::wait::until_true("the balance is as expected", std::time::Duration::from_secs(5), || async {
+    wait::until_true("the balance is as expected", SETTLED_WITHIN, || async {
         let balance = stack.api().balance(&account.id).await?;
         ensure!(balance.available == expected && balance.in_flight == 0, "{expected} expected: {balance:?}");
         Ok(true)

@@ -1,7 +1,5 @@
 //! What operators see: access log, filter state, metrics with tags.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use e2e::{funded, report, stack};
 use serde_json::Value;
@@ -92,7 +90,7 @@ async fn metrics_have_tags_and_bounded_names() -> Result<()> {
     }
     stack.chat(&poor, Chat::new("gpt-5-mini")).await?.expect(402)?;
     stack.client()?.send(Chat::new("gpt-5-mini").bare("{}")).await?.expect(401)?;
-    let text = wait::until("metrics are flushed", Duration::from_secs(5), || async {
+    let text = wait::until("metrics are flushed", wait::SETTLED_WITHIN, || async {
         let text = stack.gateway()?.prometheus().await?;
         let line = |tags: [&str; 2], count: &str| {
             let own = text.lines().filter(|line| line.starts_with("bursar_requests{"));

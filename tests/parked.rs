@@ -8,7 +8,7 @@ use e2e::ground::{Ground, PROTOCOLS, Part, client, nothing_held, together};
 use testbed::link::Fault;
 use testbed::request::Chat;
 use testbed::session::Session;
-use testbed::{Account, Stack};
+use testbed::{Account, Stack, wait};
 
 /// Requests at once: each worker gets some.
 const REQUESTS: usize = 16;
@@ -33,7 +33,7 @@ async fn connections(stack: &Stack, http2: bool) -> Result<Vec<Session>> {
     for _ in 0..REQUESTS {
         sessions.push(Session::connect(client(stack, http2)?).await?);
     }
-    testbed::wait::until_true("each worker has connections", Duration::from_secs(5), || async {
+    wait::until_true("each worker has connections", wait::SETTLED_WITHIN, || async {
         let after = stack.gateway()?.stats().await?;
         let before = before.accepted_by_worker();
         let grew = |(worker, count): (&&str, &i64)| before.get(worker).copied().unwrap_or(0) < *count;

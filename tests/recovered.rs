@@ -98,7 +98,7 @@ async fn an_envoy_killed_under_load_with_settlements_on_board() -> Result<()> {
             Chat::new("gpt-5-mini").max_tokens(20_000).takes(9, 9)
         })
         .await?;
-        stack.settled(Duration::from_secs(5)).await?;
+        stack.settled(wait::SETTLED_WITHIN).await?;
         // From here on nothing is delivered any more.
         stack.fault(Fault::Refuse).await?;
         let load = load(&stack, &account, 4, 100_000).await?;

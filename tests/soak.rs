@@ -258,7 +258,7 @@ async fn soak(scale: Scale) -> Result<()> {
     stop.store(true, Ordering::Relaxed);
     let took = hot.await??;
     let streams = patient.await??;
-    stack.settled(Duration::from_secs(10)).await?;
+    stack.settled(wait::SETTLED_WITHIN).await?;
 
     let per_second = |n: usize, time: Duration| n as f64 / time.as_secs_f64();
     println!("accounts: {crowd:?}");

@@ -81,7 +81,7 @@ async fn usage_above_the_hold_is_charged_in_full() -> Result<()> {
     // 1000 x 12.5 + 5000 x 100
     let entry = charge(&stack, &account, &chat.tag).await?;
     ensure!(entry.amount == -512_500, "{}", entry.json);
-    stack.settled(std::time::Duration::from_secs(5)).await?;
+    stack.settled(testbed::wait::SETTLED_WITHIN).await?;
     let over = stack.gateway()?.stats().await?.get("wasmcustom.bursar.overshoot_microcredits");
     ensure!(over > 0, "the overshoot is not counted");
     stack.finish().await

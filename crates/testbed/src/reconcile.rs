@@ -5,7 +5,6 @@
 //! to the micro-credit; every request that it served must be charged once; nothing else may be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -15,10 +14,7 @@ use crate::ledger::Entry;
 use crate::mock::{Seen, Tokens};
 use crate::prices::{Purse, price};
 use crate::stack::{Account, Stack};
-use crate::wait;
-
-/// After the last request everything is delivered within this (I6).
-const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+use crate::wait::{self, SETTLED_WITHIN};
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+/// Within what settlements, access log and journal are waited for. I6 promises five seconds, which the simulator
+/// checks on its own clock; on a busy machine the processes of a test may not get to run for that long.
+pub const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+
 /// How often a condition is looked at.
 const STEP: Duration = Duration::from_millis(20);
 

@@ -14,12 +14,10 @@ use crate::prices::price;
 use crate::request::Chat;
 use crate::stack::{Account, Stack};
 use crate::tools::repository;
-use crate::wait;
+use crate::wait::{self, SETTLED_WITHIN};
 
 /// How soon a change at the ledger counts at the edge.
 const EFFECTIVE_WITHIN: Duration = Duration::from_secs(2);
-/// How soon a charge is in the journal.
-const POSTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A plain and a streamed completion, charged to the micro-credit.
 pub async fn metered(stack: &Stack, told: &mut Transcript, account: &Account) -> Result<()> {
@@ -116,7 +114,7 @@ async fn charged(stack: &Stack, account: &Account, answer: &Answer) -> Result<St
 }
 
 async fn posted(stack: &Stack, account: &Account, request: &str) -> Result<Entry> {
-    wait::until("the charge is posted", POSTED_WITHIN, || async {
+    wait::until("the charge is posted", SETTLED_WITHIN, || async {
         let entries = stack.api().entries(&account.id).await?;
         Ok(entries.into_iter().find(|entry| entry.request.as_deref() == Some(request)))
     })

@@ -36,6 +36,9 @@ pub struct Mock {
     tasks: [JoinHandle<()>; 2],
 }
 
+/// How long the listener rests when no connection can be taken.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
+
 /// A connection's socket, to make it end with a reset.
 type Socket = Arc<std::net::TcpStream>;
 
@@ -70,7 +73,12 @@ impl Drop for Mock {
 }
 
 async fn serve(listener: TcpListener, record: Record) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, for one: the next connections may be taken again.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         tokio::spawn(connection(stream, record.clone()));
     }
 }
