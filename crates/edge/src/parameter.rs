@@ -36,21 +36,21 @@ impl<'a> Parameters<'a> {
         Self { catalog, facts }
     }
 
-    /// What a request for a model is priced by: the plan's own prices, else those of the first variant whose
-    /// conditions it meets, else the model's (W3).
+    /// What a request for a model is priced by: as the first variant whose conditions it meets, else as the model
+    /// (W3); by the plan's own prices of that variant, else of the model, where it has any (C12).
     ///
     /// # Errors
     /// A parameter of the variants cannot be read.
     pub fn priced(&self, model: &Model, card: Option<&str>) -> Result<Rc<Priced>, Refusal> {
-        if let Some(own) = self.catalog.own(card, &model.base.model) {
-            return Ok(Rc::clone(own));
-        }
+        let mut listed = &model.base;
         for (conditions, priced) in &model.variants {
             if self.meet(conditions)? {
-                return Ok(Rc::clone(priced));
+                listed = priced;
+                break;
             }
         }
-        Ok(Rc::clone(&model.base))
+        let own = self.catalog.own(card, &listed.name).or_else(|| self.catalog.own(card, &model.base.name));
+        Ok(Rc::clone(own.unwrap_or(listed)))
     }
 
     fn meet(&self, conditions: &Conditions) -> Result<bool, Refusal> {
@@ -147,6 +147,20 @@ impl<'a> Parameters<'a> {
         let member = facts
             .member(&parameter.member)
             .map_err(|unclear| refuse::parameter(&parameter.member, unclear))?;
+        if parameter.read == ParameterRead::Characters {
+            return match member {
+                Member::Absent => Ok(None),
+                Member::Text(text) => {
+                    Ok(Some(Value::Count(text.chars().fold(0, |so_far, _| so_far.saturating_add(1)))))
+                }
+                Member::LongText(characters) => Ok(Some(Value::Count(characters))),
+                Member::Whole(_)
+                | Member::OtherNumber
+                | Member::Flag(_)
+                | Member::List(_)
+                | Member::Object => Err(refuse::parameter(&parameter.member, "must be a text")),
+            };
+        }
         let items = parameter.read == ParameterRead::Items;
         Ok(Some(match member {
             Member::Absent => return Ok(None),
@@ -156,7 +170,7 @@ impl<'a> Parameters<'a> {
             Member::Whole(count) => Value::Count(count),
             Member::Flag(true) => Value::Text("true"),
             Member::Flag(false) => Value::Text("false"),
-            Member::LongText => Value::Other,
+            Member::LongText(_) => Value::Other,
             Member::OtherNumber => {
                 return Err(refuse::parameter(&parameter.member, "must be a whole number"));
             }

@@ -85,7 +85,7 @@ impl Catalog {
             by_name.insert(entry.name.as_str().into(), model);
         }
         let own = |(name, prices): (&String, &Prices)| {
-            let priced = by_name.get(name.as_str())?.base.with(prices)?;
+            let priced = charged_as(&by_name, name)?.with(prices)?;
             Some((name.as_str().into(), Rc::new(priced)))
         };
         let cards = catalog.cards.iter();
@@ -109,7 +109,7 @@ impl Catalog {
         self.by_name.get(name).or_else(alias)
     }
 
-    /// A plan's own prices of a model.
+    /// A plan's own prices of a model, or of a variant by what it is charged as.
     #[must_use]
     pub fn own(&self, card: Option<&str>, model: &str) -> Option<&Rc<Priced>> {
         self.cards.get(card?)?.get(model)
@@ -118,13 +118,17 @@ impl Catalog {
     /// What a request was charged as, by that name.
     #[must_use]
     pub fn charged_as(&self, name: &str) -> Option<&Rc<Priced>> {
-        if let Some(model) = self.by_name.get(name) {
-            return Some(&model.base);
-        }
-        let (model, _) = name.rsplit_once('@')?;
-        let variants = &self.by_name.get(model)?.variants;
-        variants.iter().map(|(_, priced)| priced).find(|priced| *priced.name == *name)
+        charged_as(&self.by_name, name)
     }
+}
+
+fn charged_as<'m>(by_name: &'m HashMap<Box<str>, Rc<Model>>, name: &str) -> Option<&'m Rc<Priced>> {
+    if let Some(model) = by_name.get(name) {
+        return Some(&model.base);
+    }
+    let (model, _) = name.rsplit_once('@')?;
+    let variants = &by_name.get(model)?.variants;
+    variants.iter().map(|(_, priced)| priced).find(|priced| *priced.name == *name)
 }
 
 // === impl Model ===
@@ -334,7 +338,11 @@ mod tests {
         let catalog = EdgeCatalog {
             version: 1,
             models: vec![own],
-            cards: [("gold".to_owned(), [("m".to_owned(), prices(&[(Meter::Images, "5")]))].into())].into(),
+            cards: [
+                ("gold".to_owned(), [("m".to_owned(), prices(&[(Meter::Images, "5")]))].into()),
+                ("tin".to_owned(), [("m@large".to_owned(), prices(&[(Meter::Images, "30")]))].into()),
+            ]
+            .into(),
             ..EdgeCatalog::default()
         };
         let catalog = Catalog::new(&catalog);
@@ -345,6 +353,8 @@ mod tests {
         assert!(catalog.model("m@large").is_none(), "a variant is no name of a model");
         assert_eq!(catalog.own(Some("gold"), "m").map(|own| own.price(&one)), Some(Ok(Micros(5))));
         assert!(catalog.own(None, "m").is_none() && catalog.own(Some("tin"), "m").is_none());
+        let large = catalog.own(Some("tin"), "m@large").expect("of the variant alone");
+        assert_eq!((large.price(&one), &*large.name, &*large.model), (Ok(Micros(30)), "m@large", "m"));
     }
 
     #[test]

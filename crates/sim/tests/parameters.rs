@@ -16,6 +16,7 @@ parameters:
   size: size
   seconds: video.seconds
   images: { member: images, read: items }
+  text: { member: input, read: characters }
 pools:
   weekly: { order: 1, expiry: cycle_end }
 models:
@@ -28,6 +29,9 @@ models:
   film:
     price: { per_unit: { seconds: 4 } }
     quantity: { seconds: { parameter: seconds, default: 5, max: 60 } }
+  speech:
+    price: { per_1k: { characters: 500 } }
+    quantity: { characters: text }
   training:
     price: { per_request: 1 }
   bare:
@@ -49,12 +53,14 @@ plans:
     features: [uncensored]
     levels: { speed: fastest }
     prices: { film: { per_unit: { seconds: 2 } } }
+    limits: [{ meter: characters, window: day, max: 100 }]
   max:
     public: false
     price_usd: 100
     cycle: P7D
     grants: { weekly: 1000 }
-    request_limits: { batch: null }
+    request_limits: { batch: null, text: 200 }
+    prices: { picture@large: { per_unit: { images: 30 } } }
 "#;
 
 fn world(mode: &str) -> World {
@@ -209,6 +215,44 @@ fn c12_a_plan_s_own_prices_stand_in_the_place_of_the_model_s() {
     let mut world = world("hold");
     let stream = post(&mut world, "pro", "/v1/videos", r#"{"model":"film"}"#);
     assert_eq!(charged(&mut world, stream, "{}").1, "10.000000");
+}
+
+#[test]
+fn c12_a_plan_s_own_price_of_a_variant_is_for_that_variant_alone() {
+    let mut world = world("hold");
+    for (account, size, charge) in
+        [("pro", "2048", "40.000000"), ("max", "2048", "30.000000"), ("max", "512", "10.000000")]
+    {
+        let stream = picture(&mut world, account, &format!(r#"{{"model":"picture","size":"{size}"}}"#));
+        let (model, charged, _) = charged(&mut world, stream, &images(1));
+        assert_eq!(charged, charge, "{account} {size}");
+        assert_eq!(model, if size == "2048" { "picture@large" } else { "picture" });
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn a_text_is_charged_and_bounded_by_its_characters() {
+    let mut world = world("hold");
+    let speech = |text: &str| format!(r#"{{"model":"speech","input":"{text}"}}"#);
+    // Ten letters in more bytes, and eighty of which the filter keeps none.
+    for (text, charge, characters) in
+        [(r"größen\u00e4ößü", "5.000000", 10), (&*"é".repeat(80), "40.000000", 80)]
+    {
+        let stream = post(&mut world, "pro", "/v1/videos", &speech(text));
+        let (_, charged, usage) = charged(&mut world, stream, "ID3");
+        assert_eq!((charged.as_str(), &usage["characters"]), (charge, &Value::from(characters)), "{text}");
+    }
+    // Ten are left of the day's hundred.
+    let stream = post(&mut world, "pro", "/v1/videos", &speech("eleven char"));
+    let (status, body) = reply(&world, stream);
+    assert_eq!((status, body["limit"].as_str()), (402, Some("characters/day")), "{body}");
+    let stream = post(&mut world, "max", "/v1/videos", &speech(&"x".repeat(201)));
+    let (status, body) = reply(&world, stream);
+    assert_eq!((status, body["limit"].as_str()), (402, Some("text")), "{body}");
+    let stream = post(&mut world, "pro", "/v1/videos", r#"{"model":"speech","input":["a","b"]}"#);
+    assert_eq!(reply(&world, stream).0, 400);
+    world.check_at_rest();
 }
 
 #[test]

@@ -217,7 +217,7 @@ pub struct Plan {
     /// Headers that its requests carry upstream: name, value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forward: Vec<(String, String)>,
-    /// Prices in the place of the models' own, by the catalog's name of a model (C12).
+    /// Prices in the place of the models' own, by the catalog's name of a model, or by `MODEL@VARIANT` (C12).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<String, Prices>,
     /// What happens when the credits are gone, in the place of the catalog's.
@@ -403,6 +403,13 @@ impl Plan {
     pub fn opens(&self, model: &Model) -> bool {
         let listed = crate::glob::matches_any(&self.models, &model.name);
         listed && model.feature.as_ref().is_none_or(|feature| self.has(feature))
+    }
+
+    /// The plan's own prices of a model: those of the variant, else those of the model.
+    #[must_use]
+    pub fn own_prices(&self, model: &str, variant: Option<&str>) -> Option<&Prices> {
+        let of_variant = variant.and_then(|variant| self.prices.get(&format!("{model}@{variant}")));
+        of_variant.or_else(|| self.prices.get(model))
     }
 
     /// Whether the plan has a feature, at whatever level.

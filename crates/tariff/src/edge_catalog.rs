@@ -21,7 +21,7 @@ pub struct EdgeCatalog {
     /// Members of request bodies that prices and limits refer to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
-    /// Prices in the place of the models' own, by card ([`crate::Policy::card`]) and model.
+    /// Prices in the place of the models' own, by card ([`crate::Policy::card`]) and model, or `MODEL@VARIANT`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cards: BTreeMap<String, BTreeMap<String, Prices>>,
 }

@@ -50,6 +50,8 @@ meters! {
     Seconds = "seconds",
     /// Characters.
     Characters = "characters",
+    /// All tokens, of input and output: the sum of what the other meters count of them, and never counted itself.
+    Tokens = "tokens",
 }
 
 impl Meter {
@@ -71,8 +73,22 @@ impl Meter {
             | Self::Images
             | Self::Pages
             | Self::Seconds
-            | Self::Characters => None,
+            | Self::Characters
+            | Self::Tokens => None,
         }
+    }
+
+    /// The meter of that name that requests count themselves: any but [`Self::Tokens`].
+    #[must_use]
+    pub fn counted(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|meter| *meter != Self::Tokens)
+    }
+
+    /// Whether it counts tokens.
+    #[must_use]
+    pub fn is_of_tokens(self) -> bool {
+        let base = self.priced_as().unwrap_or(self);
+        matches!(base, Self::InputTokens | Self::OutputTokens | Self::Tokens)
     }
 }
 
@@ -97,9 +113,9 @@ impl Usage {
         Self::default()
     }
 
-    /// Sets one count.
+    /// Sets one count; a sum of others cannot be set.
     pub fn set(&mut self, meter: Meter, count: u64) {
-        if let Some(own) = self.counts.get_mut(meter as usize) {
+        if let Some(own) = self.counts.get_mut(meter as usize).filter(|_| meter != Meter::Tokens) {
             *own = Some(count);
         }
     }
@@ -111,9 +127,13 @@ impl Usage {
         self
     }
 
-    /// One count; 0 where it was not counted.
+    /// One count, or a sum of some; 0 where nothing was counted.
     #[must_use]
     pub fn get(&self, meter: Meter) -> u64 {
+        if meter == Meter::Tokens {
+            let tokens = self.iter().filter(|(meter, _)| meter.is_of_tokens());
+            return tokens.fold(0, |sum, (_, count)| sum.saturating_add(count));
+        }
         self.counts.get(meter as usize).copied().flatten().unwrap_or(0)
     }
 

@@ -80,11 +80,17 @@ impl Catalog {
         Some(Cow::Owned(own))
     }
 
-    /// A plan's own price of a model, or that of the plan whose prices a customer has instead (C12).
+    /// A plan's own price of a model or its variant, or that of the plan whose prices a customer has instead (C12).
     #[must_use]
-    pub fn own_prices(&self, plan: &str, standing: &Standing, model: &str) -> Option<&Prices> {
+    pub fn own_prices(
+        &self,
+        plan: &str,
+        standing: &Standing,
+        model: &str,
+        variant: Option<&str>,
+    ) -> Option<&Prices> {
         let card = standing.overrides.prices_of.as_ref().and_then(|card| self.plan(card));
-        card.or_else(|| self.plan(plan))?.prices.get(model)
+        card.or_else(|| self.plan(plan))?.own_prices(model, variant)
     }
 
     /// The name of the price card of a plan with overrides: that of the plan whose prices count.
@@ -162,7 +168,7 @@ mod tests {
         assert_eq!(plan.limits[0].max, Some(Micros(99_000_000)));
         assert_eq!((plan.resource("projects"), plan.resource("keys")), (Some(40), Some(5)));
         assert!(plan.prices.contains_key("m"));
-        let price = |standing: &Standing| catalog.own_prices("team", standing, "m").cloned();
+        let price = |standing: &Standing| catalog.own_prices("team", standing, "m", None).cloned();
         assert_eq!((price(&standing), price(&Standing::default())), (plan.prices.get("m").cloned(), None));
         assert_eq!(catalog.plan_for("gone", &standing), None);
         // The plan itself is untouched for everyone else.

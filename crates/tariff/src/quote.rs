@@ -38,7 +38,8 @@ pub enum QuoteError {
 }
 
 impl Catalog {
-    /// The unit prices of a model on a plan: the plan's own, else the variant's, else the model's (C12, W3).
+    /// The unit prices of a model on a plan: the plan's own of the variant, else of the model, else the variant's,
+    /// else the model's (C12, W3).
     #[must_use]
     pub fn prices<'c>(
         &'c self,
@@ -46,13 +47,11 @@ impl Catalog {
         model: &'c Model,
         variant: Option<&str>,
     ) -> Option<&'c Prices> {
-        if let Some(own) = plan.prices.get(&model.name) {
-            return Some(own);
-        }
-        match variant {
-            Some(name) => model.variants.iter().find(|own| own.name == name).map(|own| &own.prices),
-            None => Some(&model.prices),
-        }
+        let listed = match variant {
+            Some(name) => &model.variants.iter().find(|own| own.name == name)?.prices,
+            None => &model.prices,
+        };
+        Some(plan.own_prices(&model.name, variant).unwrap_or(listed))
     }
 
     /// Prices a usage on a plan. The model may be any name that clients use; `MODEL@VARIANT` names a variant.

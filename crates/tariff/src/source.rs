@@ -2,7 +2,7 @@
 //!
 //! The layers, each in its file: `tree` (text to nodes with positions), `scalar` and `fields` (nodes
 //! to values), `document` and a file for each kind of thing in it (values to the catalog), `extends` (plans
-//! that build on others), `check` (contradictions over the whole) and `advice` (warnings). What may be
+//! that build on others), `check` and `sold` (contradictions over the whole) and `advice` (warnings). What may be
 //! written where is in tables (`shape`), from which `schema` is written too. A catalog is only given out when
 //! there is no problem at all.
 //!
@@ -31,6 +31,7 @@ mod rate;
 mod scalar;
 mod schema;
 mod shape;
+mod sold;
 mod transition;
 mod tree;
 
@@ -61,6 +62,7 @@ pub fn read(file: impl AsRef<[u8]>) -> Result<(Catalog, Vec<Problem>), Vec<Probl
     let catalog = root.and_then(|root| {
         let catalog = document::catalog(&root, &mut report)?;
         check::check(&catalog, &root, &mut report);
+        sold::check(&catalog, &root, &mut report);
         advice::advise(&catalog, &root, &mut report);
         Some(catalog)
     });

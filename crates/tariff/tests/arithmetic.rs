@@ -198,8 +198,13 @@ proptest! {
     }
 }
 
+/// A meter that requests count.
 fn meter() -> impl Strategy<Value = Meter> {
-    prop::sample::select(Meter::ALL)
+    prop::sample::select(counted())
+}
+
+fn counted() -> Vec<Meter> {
+    Meter::ALL.iter().copied().filter(|meter| *meter != Meter::Tokens).collect()
 }
 
 /// Tries every length for every star.
@@ -308,7 +313,17 @@ fn every_meter_has_one_name_everywhere() {
         assert_eq!(Meter::parse(meter.as_str()), Some(*meter));
         assert_eq!(serde_json::to_string(meter).unwrap(), format!("\"{}\"", meter.as_str()));
     }
-    assert_eq!(Meter::parse("tokens"), None);
+    assert_eq!(Meter::parse("token"), None);
+}
+
+#[test]
+fn tokens_are_the_sum_of_all_that_count_some_and_are_never_counted_themselves() {
+    let usage = counted().into_iter().fold(Usage::new(), |usage, meter| usage.with(meter, 10));
+    assert_eq!(usage.get(Meter::Tokens), 70, "three of input and its audio, three of output");
+    assert_eq!(usage.clone().with(Meter::Tokens, 5), usage);
+    assert_eq!((Meter::counted("tokens"), Meter::counted("pages")), (None, Some(Meter::Pages)));
+    let stated: Usage = serde_json::from_str(r#"{"tokens":5,"pages":2}"#).unwrap();
+    assert_eq!((stated.get(Meter::Tokens), stated.iter().count()), (0, 1));
 }
 
 #[test]
@@ -350,9 +365,9 @@ fn a_sum_in_range_never_overflows_on_the_way() {
     let finest = Ratio::parse_decimal("0.000000000001").unwrap();
     let large = Ratio::parse_decimal("1023.899999999999").unwrap();
     let prices = Prices::new(Meter::ALL.iter().map(|meter| (*meter, finest)).chain([(Meter::Pages, large)]));
-    let usage = Meter::ALL.iter().fold(Usage::new(), |usage, meter| usage.with(*meter, COUNT_MAX));
+    let usage = counted().into_iter().fold(Usage::new(), |usage, meter| usage.with(meter, COUNT_MAX));
     let charge = prices.charge(&usage).unwrap();
-    let finest_lines = (Meter::ALL.len() as i128 - 1) * i128::from(COUNT_MAX);
+    let finest_lines = (counted().len() as i128 - 1) * i128::from(COUNT_MAX);
     let millionths = i128::from(COUNT_MAX) * 1_023_899_999_999_999 + finest_lines;
     assert_eq!(i128::from(charge.rounded.get()), (millionths + 500_000_000_000) / 1_000_000_000_000);
 }

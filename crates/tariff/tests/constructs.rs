@@ -5,7 +5,7 @@ use tariff::catalog::{
     BonusOn, Bypass, Counted, CycleOnSwitch, Exempt, LotsOnSwitch, Measure, OnExceed, Parameter,
     ParameterRead, PoolModels, Rollover, Stated, SwitchAt, Window,
 };
-use tariff::{Catalog, ExhaustionAction, Expiry, Meter, Micros, Period, Ratio, Scope, source};
+use tariff::{Catalog, ExhaustionAction, Expiry, Meter, Micros, Period, Ratio, Scope, Usage, source};
 
 const EVERYTHING: &str = include_str!("constructs/everything.yaml");
 
@@ -81,8 +81,75 @@ fn models_say_variants_quantities_costs_and_later_prices() {
             parameter("size", "input.size", ParameterRead::Value),
             parameter("seconds", "seconds", ParameterRead::Value),
             parameter("pictures", "images", ParameterRead::Items),
+            parameter("text", "input", ParameterRead::Characters),
         ]
     );
+    // A text is as long as bodies may be.
+    let speech = catalog.model("speech").unwrap();
+    assert_eq!(speech.stated, [stated(Meter::Characters, Some("text"), 1, 1_000_000_000)]);
+    assert_eq!(speech.prices.unit(Meter::Characters), Some(Ratio::whole(300)));
+    let embed = &catalog.model("embed").unwrap().prices;
+    assert_eq!(
+        (embed.unit(Meter::CachedTokens), embed.unit(Meter::OutputTokens)),
+        (Some(decimal("0.5")), Some(decimal("0.5")))
+    );
+}
+
+#[test]
+fn a_date_changes_the_prices_that_it_states_and_no_others() {
+    let catalog = load(EVERYTHING);
+    let february = EPIPHANY + 26 * 86_400_000;
+    let images = |at: i64| {
+        let paint = catalog.at(at).model("paint-1").unwrap().clone();
+        assert!(paint.dated.is_empty());
+        let lists = [&paint.prices, &paint.variants[0].prices, &paint.variants[1].prices];
+        lists.map(|prices| prices.unit(Meter::Images).unwrap().floor().unwrap() / 1_000_000)
+    };
+    assert_eq!(images(EPIPHANY - 1), [5, 10, 7]);
+    assert_eq!(images(EPIPHANY), [5, 9, 7]);
+    assert_eq!(images(february - 1), [5, 9, 7]);
+    assert_eq!(images(february), [4, 9, 6], "what an earlier date changed stays");
+}
+
+#[test]
+fn c12_own_prices_of_a_variant_go_before_those_of_its_model() {
+    let mut catalog = load(EVERYTHING);
+    let images = |catalog: &Catalog, variant| {
+        let (plan, model) = (catalog.plan("basic").unwrap(), catalog.model("paint-1").unwrap());
+        catalog.prices(plan, model, variant).unwrap().unit(Meter::Images).unwrap()
+    };
+    let all = |catalog: &Catalog| [None, Some("big"), Some("both")].map(|own| images(catalog, own));
+    assert_eq!(all(&catalog), [5, 8, 7].map(|credits| Ratio::whole(credits * 1_000_000)));
+    let own = catalog.model("chat").unwrap().prices.clone();
+    catalog.plans[0].prices.insert("paint-1".to_owned(), own);
+    let basic = catalog.plan("basic").unwrap();
+    let price = |variant| basic.own_prices("paint-1", variant).unwrap().unit(Meter::Images);
+    assert_eq!(
+        [price(None), price(Some("big")), price(Some("both"))],
+        [None, Some(Ratio::whole(8_000_000)), None]
+    );
+    let quote = catalog.quote(basic, "paint-1@big", &Usage::new().with(Meter::Images, 2)).unwrap();
+    assert_eq!(quote.base, Micros(16_000_000));
+}
+
+#[test]
+fn a_model_is_free_on_a_plan_only_if_each_of_its_variants_is() {
+    let file = |own: &str| {
+        load(&format!(
+            "name: T\npools: {{main: {{order: 1, expiry: never}}}}\nparameters: {{size: size}}\n\
+             models:\n  m:\n    price: {{per_unit: {{images: 1}}}}\n    variants:\n      \
+             large: {{when: {{size: big}}, price: {{per_unit: {{images: 2}}}}}}\n\
+             plans:\n  p: {{prices: {{{own}}}}}\n"
+        ))
+    };
+    let bucket =
+        |own: &str| file(own).funding("p", &tariff::Standing::default()).unwrap().classes[0].bucket.clone();
+    assert_eq!(bucket("m: {per_unit: {images: 0}}"), None);
+    for own in
+        ["m@large: {per_unit: {images: 0}}", "m: {per_unit: {images: 0}}, m@large: {per_unit: {images: 1}}"]
+    {
+        assert_eq!(bucket(own).as_deref(), Some("credits"), "{own}");
+    }
 }
 
 #[test]
@@ -152,6 +219,16 @@ fn a_plan_takes_limits_levels_and_cadences_from_the_one_it_extends() {
 }
 
 #[test]
+fn null_takes_away_what_the_extended_plan_has() {
+    let catalog = load(EVERYTHING);
+    let slim = catalog.plan("slim").unwrap();
+    let names: Vec<String> = slim.cadence_names().collect();
+    assert_eq!(names, ["monthly", "pass"]);
+    assert!(slim.levels.is_empty() && slim.forward.is_empty());
+    assert_eq!(slim.prices.keys().collect::<Vec<_>>(), ["paint-1@big"]);
+}
+
+#[test]
 fn rules_beside_plans_are_read() {
     let catalog = load(EVERYTHING);
     assert_eq!(
@@ -198,7 +275,7 @@ fn everything_is_stored_and_read_back_as_it_was() {
     let catalog = load(EVERYTHING);
     let stored = serde_json::to_string(&catalog).unwrap();
     assert_eq!(serde_json::from_str::<Catalog>(&stored).unwrap(), catalog);
-    assert!(source::read(EVERYTHING).unwrap().1.is_empty(), "nothing to warn of");
+    assert_eq!(source::read(EVERYTHING).unwrap().1, [], "nothing to warn of");
 }
 
 /// What is warned of in a catalog with these parts.
@@ -234,8 +311,17 @@ fn what_is_probably_not_meant_is_warned_of() {
     only(warned("", "", "", "models: [small]"), "models.large: no plan offers this model");
     only(
         warned("", "", "", "limits: [{meter: pages, window: day, max: 5}]"),
-        "limit `pages/day`: no model counts `pages`",
+        "limit `pages/day`: no model of it counts `pages`",
     );
+    only(
+        warned("", "", "", "rates: [{id: tpm, max: 5, per: minute, meter: tokens}]"),
+        "rate `tpm`: no model of it counts `tokens`",
+    );
+    only(
+        warned("", "", "", "grants: {main: {amount: 5, bonus: 1.2}}"),
+        "grants.main.bonus: more than the amount itself comes on top (0.2 is +20 %)",
+    );
+    assert!(warned("", "", "", "grants: {main: {amount: 5, bonus: 1}}").is_empty());
     only(
         warned("", "", "", "request_limits: {batch: 4}"),
         "request_limits.batch: no parameter has this name: it is shown, and not enforced in requests",
@@ -245,4 +331,54 @@ fn what_is_probably_not_meant_is_warned_of() {
         "models.small.feature: only plans that are not public have this feature, and there is no one to ask",
     );
     only(warned("", ", asset: jobs", "", ""), "pools.main.asset: nothing is paid in `jobs`");
+}
+
+/// What is warned of in a catalog with a model of this price and further fields.
+fn priced(price: &str, further: &str, plan: &str) -> Vec<String> {
+    let file = format!(
+        "name: Test\nparameters: {{size: size, text: {{member: input, read: characters}}}}\n\
+         pools: {{main: {{order: 1, expiry: never}}}}\nmodels:\n  m:\n    price: {price}\n    {further}\n\
+         plans:\n  p: {{{plan}}}\n"
+    );
+    source::read(&file)
+        .unwrap_or_else(|problems| panic!("{problems:#?}\n{file}"))
+        .1
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn prices_that_leave_something_out_are_warned_of() {
+    let one = |warnings: Vec<String>, said: &str| assert_eq!(warnings, [said]);
+    one(
+        priced("{per_1m: {input_tokens: 1}}", "", ""),
+        "6:12: models.m.price: prices `input_tokens` but not `output_tokens`, which an answer may have \
+         (`output_tokens: 0` where there are none, as with embeddings)",
+    );
+    one(
+        priced("{per_1k: {characters: 1}}", "", ""),
+        "6:12: models.m.price: nothing counts its `characters`: an answer that does not say how many is charged as one \
+         (`parameters: {text: {member: input, read: characters}}`, and `quantity: {characters: text}`)",
+    );
+    assert!(priced("{per_1k: {characters: 1}}", "quantity: {characters: text}", "").is_empty());
+    let variant = |own: &str| format!("variants: {{large: {{when: {{size: big}}, price: {own}}}}}");
+    one(
+        priced("{per_unit: {images: 1}}", &variant("{per_unit: {seconds: 2}}"), ""),
+        "7:23: models.m.variants.large: prices `seconds` where the model's own price is by `images` \
+         (the same meters in each price of a model, be it with 0)",
+    );
+    one(
+        priced("{per_unit: {images: 1}}", &variant("{per_request: 2}"), ""),
+        "7:23: models.m.variants.large: has no price for `images`, which the model's own price is by \
+         (the same meters in each price of a model, be it with 0)",
+    );
+    one(
+        priced("{per_unit: {images: 1}}", "", "prices: {m: {per_unit: {images: 1, pages: 2}}}"),
+        "9:19: plans.p.prices.m: prices `pages`, which the model's own price does not \
+         (the same meters in each price of a model, be it with 0)",
+    );
+    assert!(
+        priced("{per_unit: {images: 1}}", &variant("{per_unit: {images: 2}, per_request: 1}"), "").is_empty()
+    );
 }

@@ -387,6 +387,20 @@ fn members_are_found_by_their_paths() {
 }
 
 #[test]
+fn the_characters_of_a_long_text_are_counted_as_they_are_meant() {
+    use usage::request::Member;
+    let said = "Grüße aus 東京 🙂 and the rest of a text that is far longer than what is kept of texts";
+    let escaped: String = said.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    for written in [said, &escaped] {
+        let body = format!("{{\"input\":\"{written}\",\"n\":2}}");
+        assert_eq!(facts(&body).member("input"), Ok(Member::LongText(said.chars().count() as u64)));
+        assert_no_cut_matters(body.as_bytes());
+    }
+    let short = facts(r#"{"input":"a\ud800b"}"#);
+    assert_eq!(short.member("input"), Ok(Member::LongText(3)), "half a pair is a character to upstreams");
+}
+
+#[test]
 fn a_member_that_upstreams_could_disagree_on_is_unclear() {
     use usage::request::{Member, Unclear};
     for (body, path, expected) in [
@@ -417,7 +431,7 @@ fn nested_members_are_noted_within_bounds() {
     let text = |length: usize| facts(&format!("{{\"a\":\"{}\"}}", "x".repeat(length)));
     assert_eq!(text(NOTED_TEXT_MAX).member("a"), Ok(Member::Text(&"x".repeat(NOTED_TEXT_MAX))));
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(NOTED_TEXT_MAX + 1));
-    assert_eq!(facts(&long).member("a"), Ok(Member::LongText));
+    assert_eq!(facts(&long).member("a"), Ok(Member::LongText(NOTED_TEXT_MAX as u64 + 1)));
     assert_no_cut_matters(long.as_bytes());
     let deep = facts(r#"{"a":{"b":{"c":{"d":1,"e":{"f":2}}}}}"#);
     assert_eq!(deep.member("a.b.c.d"), Ok(Member::Whole(1)));

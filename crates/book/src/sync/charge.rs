@@ -85,9 +85,10 @@ fn find<'c>(catalog: &'c Catalog, name: &str) -> Option<(&'c Model, Option<&'c s
     Some((model, Some(&variant.name)))
 }
 
-/// The unit prices: the customer's or the plan's own, else the variant's, else the model's (C12, W3).
+/// The unit prices: the customer's or the plan's own of the variant, else of the model; else the variant's, else the
+/// model's (C12, W3).
 fn prices<'c>(catalog: &'c Catalog, term: &Term, model: &'c Model, variant: Option<&str>) -> &'c Prices {
-    let own = catalog.own_prices(&term.plan, &term.standing, &model.name);
+    let own = catalog.own_prices(&term.plan, &term.standing, &model.name, variant);
     let variant = || model.variants.iter().find(|known| Some(&*known.name) == variant);
     own.or_else(|| variant().map(|variant| &variant.prices)).unwrap_or(&model.prices)
 }

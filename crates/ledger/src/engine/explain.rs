@@ -6,6 +6,7 @@
 use book::funds::Funds;
 use book::snapshot::snapshot;
 use book::{Account, Error, Key, Now, Refusal, StoreError, Tx as _, command};
+use tariff::catalog::ParameterRead;
 use tariff::{Bucket, EdgeCatalog, EdgeModel, Meter, Micros, Policy, Prices, Unit, Unlock, Usage, glob};
 use wire::AccountStatus;
 
@@ -117,8 +118,9 @@ impl<'a> Asked<'a> {
 
     fn request_limits(&mut self) {
         for limit in &self.policy.request_limits {
-            let asked = self.request.parameters.get(&limit.parameter).and_then(serde_json::Value::as_u64);
-            let Some(asked) = asked.filter(|asked| *asked > limit.max) else { continue };
+            let Some(asked) = self.count(&limit.parameter).filter(|asked| *asked > limit.max) else {
+                continue;
+            };
             let (plan, parameter, max) = (&self.policy.plan, &limit.parameter, limit.max);
             let detail =
                 format!("The plan `{plan}` allows a `{parameter}` of {max}, and {asked} was asked for.");
@@ -160,8 +162,19 @@ impl<'a> Asked<'a> {
         let variant = model.variants.iter().find(|variant| variant.when.iter().all(matches));
         let name =
             variant.map_or_else(|| model.name.clone(), |variant| format!("{}@{}", model.name, variant.name));
-        let card = policy.card.as_ref().and_then(|card| edge.cards.get(card)?.get(&model.name));
+        let card = policy.card.as_ref().and_then(|card| edge.cards.get(card));
+        let card = card.and_then(|card| card.get(&name).or_else(|| card.get(&model.name)));
         (name, card.or(variant.map(|variant| &variant.prices)).unwrap_or(&model.prices))
+    }
+
+    /// The number that a parameter states; of a text that is read for its length, how long it is.
+    fn count(&self, name: &str) -> Option<u64> {
+        let given = self.request.parameters.get(name)?;
+        let read = self.edge.parameters.iter().find(|own| own.name == name).map(|own| own.read);
+        match given.as_str() {
+            Some(text) if read == Some(ParameterRead::Characters) => u64::try_from(text.chars().count()).ok(),
+            _ => given.as_u64(),
+        }
     }
 
     fn usage(&self, model: &EdgeModel) -> Result<Usage, Refusal> {
@@ -172,12 +185,11 @@ impl<'a> Asked<'a> {
                 .with(Meter::OutputTokens, self.policy.max_tokens.map_or(default, |max| default.min(max)));
         }
         for stated in &model.stated {
-            let given = stated.parameter.as_ref().and_then(|name| self.request.parameters.get(name));
-            usage =
-                usage.with(stated.meter, given.and_then(serde_json::Value::as_u64).unwrap_or(stated.default));
+            let given = stated.parameter.as_ref().and_then(|name| self.count(name));
+            usage = usage.with(stated.meter, given.unwrap_or(stated.default));
         }
         for (name, count) in &self.request.usage {
-            let meter = Meter::parse(name)
+            let meter = Meter::counted(name)
                 .ok_or_else(|| Refusal::invalid("usage", format!("no meter \"{name}\"")))?;
             usage = usage.with(meter, *count);
         }

@@ -165,7 +165,7 @@ impl Shop for Engine {
             let mut usage = Usage::default();
             for (name, count) in &request.usage {
                 let unknown = || Refusal::invalid("usage", format!("no meter \"{name}\""));
-                usage.set(Meter::parse(name).ok_or_else(unknown)?, *count);
+                usage.set(Meter::counted(name).ok_or_else(unknown)?, *count);
             }
             let mut own = tariff::Overrides::default();
             let mut wanted = request.plan;

@@ -15,8 +15,11 @@ use crate::price::Prices;
 pub struct DatedPrices {
     /// The first instant, in milliseconds since 1970.
     pub from: i64,
-    /// Unit prices at base price.
-    pub prices: Prices,
+    /// Unit prices at base price; absent: those before.
+    pub prices: Option<Prices>,
+    /// Prices of variants, by name; the others stay as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<(String, Prices)>,
 }
 
 /// Accounts that keep other terms for a time (C9).
@@ -60,11 +63,17 @@ impl Catalog {
     pub fn at(&self, instant: i64) -> Self {
         let mut resolved = self.clone();
         for model in &mut resolved.models {
-            let due = model.dated.iter().filter(|dated| dated.from <= instant).max_by_key(|dated| dated.from);
-            if let Some(dated) = due.cloned() {
-                model.prices = dated.prices;
+            let mut due = std::mem::take(&mut model.dated);
+            due.retain(|dated| dated.from <= instant);
+            due.sort_by_key(|dated| dated.from);
+            for dated in due {
+                model.prices = dated.prices.unwrap_or_else(|| std::mem::take(&mut model.prices));
+                for (name, prices) in dated.variants {
+                    if let Some(variant) = model.variants.iter_mut().find(|own| own.name == name) {
+                        variant.prices = prices;
+                    }
+                }
             }
-            model.dated.clear();
         }
         resolved.cohorts.retain(|cohort| cohort.until.is_none_or(|until| instant < until));
         for cohort in &mut resolved.cohorts {

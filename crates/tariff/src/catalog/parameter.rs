@@ -25,6 +25,8 @@ pub enum ParameterRead {
     Value,
     /// The number of items of a list; a scalar is one item.
     Items,
+    /// The number of characters (code points) of a text.
+    Characters,
 }
 
 /// Other prices of a model, for requests with certain parameters (W3).

@@ -9,6 +9,7 @@ use crate::catalog::{
 };
 use crate::funding::{Cap, Funding, FundingClass, Overage, Standing};
 use crate::glob;
+use crate::price::Prices;
 
 impl Catalog {
     /// How requests of an account on a plan are paid; nothing for an unknown plan.
@@ -185,10 +186,9 @@ impl<'a> Payers<'a> {
             self.standing.programmes.contains(&programme.name)
                 && glob::matches_any(&programme.models, &model.name)
         };
-        let by_price = match self.plan.prices.get(&model.name) {
-            Some(own) => own.is_free(),
-            None => model.is_free(),
-        };
+        let variants = model.variants.iter().map(|variant| Some(variant.name.as_str()));
+        let mut prices = variants.chain([None]).map(|variant| self.catalog.prices(self.plan, model, variant));
+        let by_price = prices.all(|prices| prices.is_some_and(Prices::is_free));
         by_price || self.catalog.programmes.iter().any(enrolled)
     }
 

@@ -76,26 +76,46 @@ fn offered(catalog: &Catalog, root: &Node, report: &mut Report) {
     }
 }
 
-/// Limits on what no model counts.
+/// Limits and rates on what no model of theirs counts.
 fn counted(catalog: &Catalog, root: &Node, report: &mut Report) {
-    let mut meters: BTreeSet<Meter> = BTreeSet::from([Meter::Requests]);
-    for model in &catalog.models {
-        let prices = model.prices.iter().chain(model.variants.iter().flat_map(|own| own.prices.iter()));
-        meters.extend(prices.map(|(meter, _)| meter));
-        meters.extend(model.stated.iter().map(|stated| stated.meter));
-    }
-    let known = |meter: Meter| {
-        meters.contains(&meter) || meter.priced_as().is_some_and(|other| meters.contains(&other))
+    let known = |meter: Meter, models: &[String]| {
+        let mut counting =
+            catalog.models.iter().filter(|model| crate::glob::matches_any(models, &model.name));
+        counting.any(|model| counts(model, meter))
     };
+    let hint = "a model counts what it has a price for, be it 0";
     for plan in &catalog.plans {
-        let Some(node) = place(root, &["plans", &plan.name, "limits"]) else { continue };
-        for limit in &plan.limits {
-            if matches!(limit.measure, Measure::Meter(meter) if !known(meter)) {
-                let message =
-                    format!("limit {}: no model counts {}", quoted(&limit.id), measured(limit.measure));
-                report.warn(node, message, "a model counts what it has a price for, be it 0");
+        if let Some(node) = place(root, &["plans", &plan.name, "limits"]) {
+            for limit in &plan.limits {
+                let Measure::Meter(meter) = limit.measure else { continue };
+                if !known(meter, &limit.models) {
+                    let message = format!(
+                        "limit {}: no model of it counts {}",
+                        quoted(&limit.id),
+                        measured(limit.measure)
+                    );
+                    report.warn(node, message, hint);
+                }
             }
         }
+        if let Some(node) = place(root, &["plans", &plan.name, "rates"]) {
+            for rate in plan.rates.iter().filter(|rate| !known(rate.meter, &rate.models)) {
+                let meter = quoted(rate.meter.as_str());
+                report.warn(node, format!("rate {}: no model of it counts {meter}", quoted(&rate.id)), hint);
+            }
+        }
+    }
+}
+
+/// Whether a model's requests count a meter: what it has a price for, and what its requests state.
+fn counts(model: &Model, meter: Meter) -> bool {
+    let prices = model.prices.iter().chain(model.variants.iter().flat_map(|own| own.prices.iter()));
+    let stated = model.stated.iter().map(|stated| stated.meter);
+    let own: BTreeSet<Meter> =
+        prices.map(|(meter, _)| meter).chain(stated).chain([Meter::Requests]).collect();
+    match meter {
+        Meter::Tokens => own.iter().any(|own| own.is_of_tokens()),
+        one => own.contains(&one) || one.priced_as().is_some_and(|other| own.contains(&other)),
     }
 }
 

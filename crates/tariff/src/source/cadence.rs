@@ -130,14 +130,24 @@ pub(super) fn rate(node: &Node, report: &mut Report) -> Option<Ratio> {
         report.on_with(node, format!("must be at most {BONUS_MAX}"), "0.2 is +20 %");
         return None;
     }
+    if rate > Ratio::ONE {
+        report.warn(node, "more than the amount itself comes on top", "0.2 is +20 %");
+    }
     Some(rate)
 }
 
-/// The further ways to take a plan.
-pub(super) fn cadences(node: &Node, names: &Names<'_>, report: &mut Report) -> Vec<(String, DraftCadence)> {
+/// The further ways to take a plan; nothing for those that it does not take over from the one that it extends.
+pub(super) fn cadences(
+    node: &Node,
+    names: &Names<'_>,
+    report: &mut Report,
+) -> Vec<(String, Option<DraftCadence>)> {
     let entries = node.bounded(ENTRIES_MAX, report).unwrap_or_default();
-    let read = entries.iter().filter_map(|entry| cadence(entry, names, report));
-    read.map(|cadence| (cadence.name.clone(), cadence)).collect()
+    let read = entries.iter().filter_map(|entry| {
+        let read = if entry.node.is_null() { None } else { Some(cadence(entry, names, report)?) };
+        Some((entry.key.clone(), read))
+    });
+    read.collect()
 }
 
 fn cadence(entry: &Entry, names: &Names<'_>, report: &mut Report) -> Option<DraftCadence> {

@@ -2,7 +2,7 @@
 //!
 //! What a plan does not state it takes from the plan that it extends, entry by entry where names stand
 //! before a colon (`grants`, `factors`, `resources` …), as a whole for lists and single values. `title`,
-//! `aliases` and `public` say what a plan itself is and are never taken. Nothing is ever combined by
+//! `aliases` and `public` say what a plan itself is and are never taken; `null` for an entry takes it away. Nothing is ever combined by
 //! value: a lower limit stays the lower one (M7).
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Cycle<'_> {
 fn plan(draft: &Draft, lineage: &[&Draft], report: &mut Report) -> Plan {
     let cycle = nearest(lineage, |draft| draft.cycle).unwrap_or(Period::MONTH);
     let grants = positive(granted(lineage));
-    let cadences = merged(lineage, |draft| draft.cadences.clone());
+    let cadences = kept(lineage, |draft| draft.cadences.clone());
     let own = name_of(cycle);
     Plan {
         title: draft.title.clone().unwrap_or_else(|| draft.name.clone()),
@@ -107,9 +107,9 @@ fn plan(draft: &Draft, lineage: &[&Draft], report: &mut Report) -> Plan {
         limits: nearest(lineage, |draft| draft.limits.clone()).unwrap_or_default(),
         models: nearest(lineage, |draft| draft.models.clone()).unwrap_or_else(|| vec![Model::ANY.to_owned()]),
         features: nearest(lineage, |draft| draft.features.clone()).unwrap_or_default(),
-        levels: merged(lineage, |draft| draft.levels.clone()).into_iter().collect(),
-        forward: merged(lineage, |draft| draft.forward.clone()),
-        prices: merged(lineage, |draft| draft.prices.clone()).into_iter().collect(),
+        levels: kept(lineage, |draft| draft.levels.clone()).into_iter().collect(),
+        forward: kept(lineage, |draft| draft.forward.clone()),
+        prices: kept(lineage, |draft| draft.prices.clone()).into_iter().collect(),
         resources: merged(lineage, |draft| draft.resources.clone()).into_iter().collect(),
         request_limits: merged(lineage, |draft| draft.request_limits.clone()).into_iter().collect(),
         exhaustion: nearest(lineage, |draft| draft.exhaustion),
@@ -131,6 +131,15 @@ fn granted(lineage: &[&Draft]) -> Vec<Grant> {
 
 fn nearest<T>(lineage: &[&Draft], field: impl Fn(&Draft) -> Option<T>) -> Option<T> {
     lineage.iter().find_map(|draft| field(draft))
+}
+
+/// All entries by name, without those that the nearest statement takes away.
+fn kept<T, I: IntoIterator<Item = (String, Option<T>)>>(
+    lineage: &[&Draft],
+    field: impl Fn(&Draft) -> I,
+) -> Vec<(String, T)> {
+    let stated = merged(lineage, field).into_iter();
+    stated.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// All entries by name, the nearest statement of each; the farthest plan's entries come first.

@@ -39,7 +39,7 @@ pub(super) static PARAMETER: Object = Object {
         Field::new(
             "read",
             Shape::Words(reads),
-            "Its `value` as it stands, or the number of `items` of a list; `value`.",
+            "Its `value` as it stands, the number of `items` of a list, or of `characters` of a text; `value`.",
         ),
     ],
 };
@@ -146,7 +146,13 @@ const HEADER_HINT: &str = "such as `x-speed`";
 const MEMBERS_MAX: usize = 4;
 /// How long each of their names may be, so that the filter notes the whole path.
 const MEMBER_BYTES_MAX: usize = 30;
-const READS: [(&str, ParameterRead); 2] = [("value", ParameterRead::Value), ("items", ParameterRead::Items)];
+const READS: [(&str, ParameterRead); 3] = [
+    ("value", ParameterRead::Value),
+    ("items", ParameterRead::Items),
+    (CHARACTERS, ParameterRead::Characters),
+];
+/// The word for reading how long a text is.
+pub(super) const CHARACTERS: &str = "characters";
 const _: () = assert!(PARAMETERS_MAX <= ENTRIES_MAX, "a variant may ask for all of them");
 
 fn reads() -> Vec<&'static str> {

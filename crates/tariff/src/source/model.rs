@@ -12,6 +12,7 @@ use super::shape::{Field, Object, Shape};
 use super::tree::{Entry, Node, Value};
 use crate::catalog::{DatedPrices, Model, Stated, Variant};
 use crate::compile::CREDITS;
+use crate::meter::Meter;
 use crate::price::Prices;
 
 /// A model.
@@ -58,7 +59,7 @@ pub(super) static MODEL: Object = Object {
         Field::new(
             "price_changes",
             Shape::List(&Shape::Of(&CHANGE)),
-            "Prices from later dates on, in the order of the dates.",
+            "Prices from later dates on, in the order of the dates; what a date does not state stays as it was.",
         ),
         Field::new(
             "max_output_default",
@@ -90,7 +91,11 @@ static QUANTITY: Object = Object {
     fields: &[
         Field::new("parameter", Shape::Name, "The parameter that states it; always the default."),
         Field::new("default", Shape::Whole(0, QUANTITY_MAX), "How much where the request does not say; 1."),
-        Field::new("max", Shape::Whole(1, QUANTITY_MAX), "The most that is a valid request; 1000."),
+        Field::new(
+            "max",
+            Shape::Whole(1, QUANTITY_MAX),
+            "The most that is a valid request; 1000, any number of characters.",
+        ),
     ],
 };
 
@@ -103,7 +108,12 @@ static CHANGE: Object = Object {
             Shape::Instant,
             "When they begin: a date (00:00 UTC) or an RFC 3339 instant.",
         ),
-        Field::required("price", Shape::Of(&PRICE), "What the model costs from then on."),
+        Field::new("price", Shape::Of(&PRICE), "What the model costs from then on; as before."),
+        Field::new(
+            "variants",
+            Shape::Map("variant", &Shape::Of(&PRICE)),
+            "What its variants cost from then on, by name; as before.",
+        ),
     ],
 };
 
@@ -127,6 +137,10 @@ fn model(
         let message = format!("{} is not a model's name", quoted(&entry.key));
         report.add(entry.mark, &entry.node.path, message, Some(MODEL_NAME_HINT.to_owned()));
     }
+    if names.variants.contains(&entry.key) {
+        let message = format!("{} is what a variant of another model is charged as", quoted(&entry.key));
+        report.add(entry.mark, &entry.node.path, message, Some("rename one of them".to_owned()));
+    }
     let fields = Fields::of(&entry.node, &MODEL, report)?;
     let provider = fields.get("provider").and_then(|node| node.text(report));
     let aliases = fields.get("aliases").and_then(|node| aliases.read(node, &entry.key, report));
@@ -137,7 +151,8 @@ fn model(
     let cost = fields.get("cost").and_then(|node| prices(node, report));
     let variants = fields.get("variants").and_then(|node| variants(node, names, report));
     let stated = fields.get("quantity").and_then(|node| quantities(node, names, report));
-    let dated = fields.get("price_changes").and_then(|node| changes(node, report));
+    let own: Vec<&str> = variants.iter().flatten().map(|own| own.name.as_str()).collect();
+    let dated = fields.get("price_changes").and_then(|node| changes(node, &own, report));
     let name = sound.then(|| entry.key.clone())?;
     Some(Model {
         aliases: aliases.unwrap_or_default(),
@@ -192,10 +207,20 @@ fn values(node: &Node, report: &mut Report) -> Option<Vec<String>> {
     }
 }
 
+/// The most that a request may ask for where the catalog does not say: a text is as long as bodies may be.
+fn most(parameter: &str, names: &Names<'_>) -> u64 {
+    if names.texts.contains(&parameter) { QUANTITY_MAX } else { DEFAULT_QUANTITY_MAX }
+}
+
 fn quantities(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<Stated>> {
     let mut stated = Vec::new();
     for entry in node.map(report)? {
         let meter = meter(entry, report);
+        if meter == Some(Meter::Tokens) {
+            let hint = "input is counted from the request and output from the answer";
+            report.on_with(&entry.node, "requests do not state their `tokens`", hint);
+            continue;
+        }
         let read = quantity(&entry.node, names, report);
         if let (Some(meter), Some((parameter, default, max))) = (meter, read) {
             stated.push(Stated { meter, parameter, default, max });
@@ -212,14 +237,17 @@ fn quantity(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<(Opti
             return Some((None, always, always));
         }
         let parameter = node.reference("parameter", &names.parameters, report)?;
-        return Some((Some(parameter), DEFAULT_QUANTITY, DEFAULT_QUANTITY_MAX));
+        let max = most(&parameter, names);
+        return Some((Some(parameter), DEFAULT_QUANTITY, max));
     }
     let fields = Fields::of(node, &QUANTITY, report)?;
     let whole = |node: &Node, report: &mut Report| node.whole(0..=QUANTITY_MAX, report);
     let parameter =
         fields.get("parameter").map(|node| node.reference("parameter", &names.parameters, report));
     let default = fields.or("default", DEFAULT_QUANTITY, |node| whole(node, report));
-    let max = fields.or("max", DEFAULT_QUANTITY_MAX, |node| node.whole(1..=QUANTITY_MAX, report));
+    let most =
+        parameter.as_ref().and_then(Option::as_ref).map_or(DEFAULT_QUANTITY_MAX, |own| most(own, names));
+    let max = fields.or("max", most, |node| node.whole(1..=QUANTITY_MAX, report));
     let (parameter, default, max) = (parameter.unwrap_or(Some(String::new()))?, default?, max?);
     if default > max {
         report.on(node, format!("the default {default} is above the most, {max}"));
@@ -227,7 +255,8 @@ fn quantity(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<(Opti
     Some((Some(parameter).filter(|name| !name.is_empty()), default, max))
 }
 
-fn changes(node: &Node, report: &mut Report) -> Option<Vec<DatedPrices>> {
+/// Prices from dates on, of a model with these variants.
+fn changes(node: &Node, own: &[&str], report: &mut Report) -> Option<Vec<DatedPrices>> {
     let mut last: Option<i64> = None;
     node.list(CHANGES_MAX, report, |node, report| {
         let fields = Fields::of(node, &CHANGE, report)?;
@@ -243,18 +272,25 @@ fn changes(node: &Node, report: &mut Report) -> Option<Vec<DatedPrices>> {
             last = last.max(Some(from));
             Some(from)
         });
-        let price = fields.get("price").and_then(|node| prices(node, report));
-        Some(DatedPrices { from: from?, prices: price? })
+        let price = fields.or("price", None, |node| prices(node, report).map(Some));
+        let variants =
+            fields.or("variants", Vec::new(), |node| node.referring("variant", own, report, prices));
+        if price == Some(None) && variants.as_ref().is_some_and(Vec::is_empty) {
+            report.on_with(node, "changes nothing", "state `price`, or `variants` with theirs");
+        }
+        Some(DatedPrices { from: from?, prices: price?, variants: variants? })
     })
 }
 
-/// A plan's own prices: `MODEL: PRICE`.
+/// A plan's own prices: `MODEL: PRICE`, and `MODEL@VARIANT: PRICE`; `null` takes away what an extended plan has.
 pub(super) fn own_prices(
     node: &Node,
     names: &Names<'_>,
     report: &mut Report,
-) -> Option<Vec<(String, Prices)>> {
-    node.referring("model", &names.models, report, prices)
+) -> Option<Vec<(String, Option<Prices>)>> {
+    let known: Vec<&str> =
+        names.models.iter().copied().chain(names.variants.iter().map(String::as_str)).collect();
+    node.referring("model", &known, report, |node, report| node.or_null(|node| prices(node, report)))
 }
 
 /// Which model each name and alias belongs to: none may mean two models.

@@ -50,8 +50,8 @@ pub(super) static PLAN: Object = Object {
         Field::new("grants", GRANTS, "Credits that come with each cycle, by pool."),
         Field::new(
             "cadences",
-            Shape::Map("cadence", &Shape::Of(&CADENCE)),
-            "Further ways to take it, by name (`yearly`).",
+            Shape::Map("cadence", &Shape::OrNull(&Shape::Of(&CADENCE))),
+            "Further ways to take it, by name (`yearly`); `null` takes away what an extended plan has.",
         ),
         Field::new(
             "factors",
@@ -64,18 +64,19 @@ pub(super) static PLAN: Object = Object {
         Field::new("features", Shape::List(&Shape::Name), "The features that it has."),
         Field::new(
             "levels",
-            Shape::Map("feature", &Shape::Name),
-            "The features with levels that it has, and at which level.",
+            Shape::Map("feature", &Shape::OrNull(&Shape::Name)),
+            "The features with levels that it has, and at which level; `null` takes away what an extended plan has.",
         ),
         Field::new(
             "forward",
-            Shape::Map("header", &Shape::Text),
-            "Headers that its requests carry upstream, beside those of levels.",
+            Shape::Map("header", &Shape::OrNull(&Shape::Text)),
+            "Headers that its requests carry upstream, beside those of levels; `null` takes away what an extended plan has.",
         ),
         Field::new(
             "prices",
-            Shape::Map("model", &Shape::Of(&PRICE)),
-            "Prices in the place of the models' own, variants included.",
+            Shape::Map("model", &Shape::OrNull(&Shape::Of(&PRICE))),
+            "Prices in the place of the models' own: of a MODEL, its variants included, or of MODEL@VARIANT alone; \
+             `null` takes away what an extended plan has.",
         ),
         Field::new(
             "resources",
@@ -133,15 +134,15 @@ pub(super) struct Draft {
     pub(super) price_usd: Option<Option<Micros>>,
     pub(super) cycle: Option<Period>,
     pub(super) grants: Vec<Grant>,
-    pub(super) cadences: Vec<(String, DraftCadence)>,
+    pub(super) cadences: Vec<(String, Option<DraftCadence>)>,
     pub(super) factors: Vec<(String, Ratio)>,
     pub(super) rates: Option<Vec<PlanRate>>,
     pub(super) limits: Option<Vec<Limit>>,
     pub(super) models: Option<Vec<String>>,
     pub(super) features: Option<Vec<String>>,
-    pub(super) levels: Vec<(String, String)>,
-    pub(super) forward: Vec<(String, String)>,
-    pub(super) prices: Vec<(String, Prices)>,
+    pub(super) levels: Vec<(String, Option<String>)>,
+    pub(super) forward: Vec<(String, Option<String>)>,
+    pub(super) prices: Vec<(String, Option<Prices>)>,
     pub(super) resources: Vec<(String, Option<u64>)>,
     pub(super) request_limits: Vec<(String, Option<u64>)>,
     pub(super) exhaustion: Option<Exhaustion>,
@@ -236,7 +237,7 @@ fn features(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<S
     })
 }
 
-fn levels(node: &Node, names: &Names<'_>, report: &mut Report) -> Vec<(String, String)> {
+fn levels(node: &Node, names: &Names<'_>, report: &mut Report) -> Vec<(String, Option<String>)> {
     let mut levels = Vec::new();
     for entry in node.bounded(ENTRIES_MAX, report).unwrap_or_default() {
         let Some(gate) = names.gates.iter().find(|gate| gate.feature == entry.key) else {
@@ -250,27 +251,31 @@ fn levels(node: &Node, names: &Names<'_>, report: &mut Report) -> Vec<(String, S
             continue;
         }
         let known: Vec<&str> = gate.levels.iter().map(String::as_str).collect();
-        levels.extend(entry.node.reference("level", &known, report).map(|level| (entry.key.clone(), level)));
+        let level = entry.node.or_null(|node| node.reference("level", &known, report));
+        levels.extend(level.map(|level| (entry.key.clone(), level)));
     }
     levels
 }
 
-fn forward(node: &Node, report: &mut Report) -> Vec<(String, String)> {
+fn forward(node: &Node, report: &mut Report) -> Vec<(String, Option<String>)> {
     let mut forward = Vec::new();
     for entry in node.bounded(ENTRIES_MAX, report).unwrap_or_default() {
         if let Some(problem) = header_problem(&entry.key) {
             report.add(entry.mark, &entry.node.path, format!("{} {problem}", quoted(&entry.key)), None);
         }
-        let value = entry.node.text(report).filter(|value| {
-            let visible = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-            if !visible {
-                report.on(&entry.node, "a header's value is visible ASCII");
-            }
-            visible
-        });
+        let value = entry.node.or_null(|node| header_value(node, report));
         forward.extend(value.map(|value| (entry.key.clone(), value)));
     }
     forward
+}
+
+fn header_value(node: &Node, report: &mut Report) -> Option<String> {
+    let value = node.text(report)?;
+    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        report.on(node, "a header's value is visible ASCII");
+        return None;
+    }
+    Some(value)
 }
 
 /// What a node admits while the ledger cannot be reached; 0 is as much as not to say it.

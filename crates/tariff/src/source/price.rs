@@ -15,7 +15,7 @@ use crate::ratio::Ratio;
 pub(super) static PRICE: Object = Object {
     name: "price",
     about: "Prices by meter. Cached and written input and audio input cost as `input_tokens` unless they are priced \
-            apart, reasoning and audio output as `output_tokens`.",
+            apart, reasoning and audio output as `output_tokens`; `tokens` is one price for all of them.",
     fields: &[
         Field::new("per_1m", UNITS, "Prices per million units."),
         Field::new("per_1k", UNITS, "Prices per thousand units."),
@@ -35,9 +35,10 @@ pub(super) fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
         for entry in fields.get(per).and_then(|node| node.map(report)).unwrap_or_default() {
             let meter = meter(entry, report);
             let unit = unit(&entry.node, scale, report);
-            sound &= meter
-                .zip(unit)
-                .is_some_and(|(meter, unit)| add(&mut units, meter, unit, &entry.node, report));
+            // What is added for both sides is told of once.
+            sound &= meter.zip(unit).is_some_and(|(meter, unit)| {
+                sides(&meter).iter().all(|meter| add(&mut units, *meter, unit, &entry.node, report))
+            });
         }
     }
     if let Some(node) = fields.get("per_request") {
@@ -60,6 +61,14 @@ pub(super) fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
         );
     }
     Some(prices)
+}
+
+/// The meters that a price stands for: of all tokens, those of input and of output.
+fn sides(meter: &Meter) -> &[Meter] {
+    match meter {
+        Meter::Tokens => &[Meter::InputTokens, Meter::OutputTokens],
+        one => std::slice::from_ref(one),
+    }
 }
 
 fn add(
@@ -89,6 +98,10 @@ fn complete(units: &BTreeMap<Meter, Ratio>, node: &Node, report: &mut Report) {
             "prices `output_tokens` but not `input_tokens`",
             "what costs nothing has the price 0",
         );
+    }
+    if units.contains_key(&Meter::InputTokens) && !units.contains_key(&Meter::OutputTokens) {
+        let message = "prices `input_tokens` but not `output_tokens`, which an answer may have";
+        report.warn(node, message, "`output_tokens: 0` where there are none, as with embeddings");
     }
 }
 

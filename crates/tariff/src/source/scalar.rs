@@ -221,12 +221,14 @@ impl Node {
         }
     }
 
+    /// Whether the file says `null`, or nothing at all.
+    pub(super) const fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
     /// Nothing where the file says `null`, else what the reader makes of it.
     pub(super) fn or_null<T>(&self, read: impl FnOnce(&Self) -> Option<T>) -> Option<Option<T>> {
-        match self.value {
-            Value::Null => Some(None),
-            _ => read(self).map(Some),
-        }
+        if self.is_null() { Some(None) } else { read(self).map(Some) }
     }
 }
 

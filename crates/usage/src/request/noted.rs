@@ -14,8 +14,8 @@ pub enum Member<'a> {
     Absent,
     /// A text of at most [`NOTED_TEXT_MAX`] bytes.
     Text(&'a str),
-    /// A longer text, or one that is not Unicode.
-    LongText,
+    /// A longer text, or one that is not Unicode: how many characters it has.
+    LongText(u64),
     /// An integer that is not negative, without fraction or exponent.
     Whole(u64),
     /// Another number.
@@ -75,7 +75,7 @@ struct Entry {
 pub(super) enum Value {
     Null,
     Text(usize, usize),
-    LongText,
+    LongText(u64),
     Whole(u64),
     OtherNumber,
     Flag(bool),
@@ -151,11 +151,19 @@ impl Noted {
     pub(super) fn text(&mut self, piece: &[u8]) {
         let entry = self.text.and_then(|text| self.entries.get_mut(text));
         let Some(Entry { value, .. }) = entry else { return };
-        let Value::Text(start, length) = value else { return };
+        let (start, length) = match value {
+            Value::Text(start, length) => (start, length),
+            Value::LongText(so_far) => {
+                *so_far = so_far.saturating_add(characters(piece));
+                return;
+            }
+            _ => return,
+        };
         let longer = length.saturating_add(piece.len());
         if longer > NOTED_TEXT_MAX {
+            let so_far = characters(self.bytes.get(*start..).unwrap_or_default());
             self.bytes.truncate(*start);
-            *value = Value::LongText;
+            *value = Value::LongText(so_far.saturating_add(characters(piece)));
             return;
         }
         *length = longer;
@@ -244,8 +252,11 @@ impl Noted {
         }
         Ok(match entry.value {
             Value::Null => Member::Absent,
-            Value::Text(start, length) => self.str(start, length).map_or(Member::LongText, Member::Text),
-            Value::LongText => Member::LongText,
+            Value::Text(start, length) => {
+                let text = self.slice(start, length);
+                str::from_utf8(text).map_or_else(|_| Member::LongText(characters(text)), Member::Text)
+            }
+            Value::LongText(characters) => Member::LongText(characters),
             Value::Whole(number) => Member::Whole(number),
             Value::OtherNumber => Member::OtherNumber,
             Value::Flag(flag) => Member::Flag(flag),
@@ -264,12 +275,23 @@ impl Noted {
 
     fn path(&self, entry: &Entry) -> &[u8] {
         let (start, length) = entry.path;
-        self.bytes.get(start..start.saturating_add(length)).unwrap_or_default()
+        self.slice(start, length)
     }
 
-    fn str(&self, start: usize, length: usize) -> Option<&str> {
-        str::from_utf8(self.bytes.get(start..start.saturating_add(length))?).ok()
+    fn slice(&self, start: usize, length: usize) -> &[u8] {
+        self.bytes.get(start..start.saturating_add(length)).unwrap_or_default()
     }
+}
+
+/// How many characters (code points) a text in UTF-8 has: its bytes without those that continue one.
+fn characters(text: &[u8]) -> u64 {
+    let (words, rest) = text.as_chunks();
+    // In the lowest bit of each byte: whether its highest bits are 10.
+    let continuing = |word: u64| ((word >> 7) & !(word >> 6) & 0x0101_0101_0101_0101).count_ones();
+    let of_words = words.iter().map(|word| u64::from(continuing(u64::from_le_bytes(*word))));
+    let of_rest = rest.iter().map(|byte| u64::from(continuing(u64::from(*byte))));
+    let continuing = of_words.chain(of_rest).fold(0_u64, u64::saturating_add);
+    u64::try_from(text.len()).unwrap_or(u64::MAX).saturating_sub(continuing)
 }
 
 /// A path as entries have it.

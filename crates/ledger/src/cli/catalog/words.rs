@@ -103,6 +103,7 @@ pub fn parameter(parameter: &Parameter) -> Facts {
     let read = match parameter.read {
         ParameterRead::Value => "the value of",
         ParameterRead::Items => "the number of items of",
+        ParameterRead::Characters => "the number of characters of",
     };
     vec![fact("is", format!("{read} `{}`", parameter.member))]
 }

@@ -1,6 +1,6 @@
 //! Models and their prices in words.
 
-use tariff::catalog::{Model, Plan, Stated};
+use tariff::catalog::{Model, Plan, Stated, Variant};
 use tariff::{Meter, Micros, Prices, Ratio};
 
 use super::phrase::{instant, joined, meter_name};
@@ -9,14 +9,11 @@ use super::{Facts, fact};
 /// What a model or flat-price operation says.
 pub fn model(model: &Model) -> Facts {
     let mut facts = vec![fact("price", price(&model.prices, &model.asset))];
-    facts.extend(variants(model, "price"));
+    facts.extend(variants(model, "price", |own| Some(&own.prices)));
     facts.extend(
         model.stated.iter().map(|stated| (format!("asked for {}", meter_name(stated.meter)), asked(stated))),
     );
-    let later = model.dated.iter();
-    facts.extend(
-        later.map(|own| (format!("price from {}", instant(own.from)), price(&own.prices, &model.asset))),
-    );
+    facts.extend(later(model, "price"));
     facts.extend(model.cost.as_ref().map(|cost| fact("the provider takes", price(cost, "USD"))));
     facts.extend(model.provider.as_ref().map(|provider| fact("provider", provider)));
     if !model.aliases.is_empty() {
@@ -29,24 +26,49 @@ pub fn model(model: &Model) -> Facts {
 
 /// What a model costs on a plan.
 pub fn offer(plan: &Plan, model: &Model) -> Facts {
-    if let Some(own) = plan.prices.get(&model.name) {
-        return vec![(model.name.clone(), price(own, &model.asset))];
+    let own = plan.own_prices(&model.name, None);
+    let base = own.unwrap_or(&model.prices);
+    let mut facts = vec![(model.name.clone(), price(base, &model.asset))];
+    let title = format!("  {}", model.name);
+    facts.extend(variants(model, &title, |variant| {
+        let of_variant = plan.own_prices(&model.name, Some(&variant.name)).unwrap_or(&variant.prices);
+        // What costs the same as the model itself on this plan needs no line of its own.
+        Some(of_variant).filter(|prices| *prices != base)
+    }));
+    if own.is_none() {
+        facts.extend(later(model, " "));
     }
-    let mut facts = vec![(model.name.clone(), price(&model.prices, &model.asset))];
-    facts.extend(variants(model, &format!("  {}", model.name)));
-    let later = model.dated.iter();
-    let later = later.map(|own| (format!("  from {}", instant(own.from)), price(&own.prices, &model.asset)));
-    facts.extend(later);
     facts
 }
 
-fn variants<'m>(model: &'m Model, name: &'m str) -> impl Iterator<Item = (String, String)> + 'm {
-    model.variants.iter().map(move |variant| {
+/// Prices from dates on.
+fn later(model: &Model, title: &str) -> Facts {
+    let mut facts = Facts::new();
+    for own in &model.dated {
+        let from = instant(own.from);
+        let prices = own.prices.iter().map(|own| (String::new(), own));
+        let variants = own.variants.iter().map(|(name, own)| (format!(" ({name})"), own));
+        facts.extend(
+            prices
+                .chain(variants)
+                .map(|(of, own)| (format!("{title}{of} from {from}"), price(own, &model.asset))),
+        );
+    }
+    facts
+}
+
+fn variants<'m>(
+    model: &'m Model,
+    name: &'m str,
+    prices: impl Fn(&'m Variant) -> Option<&'m Prices>,
+) -> impl Iterator<Item = (String, String)> {
+    model.variants.iter().filter_map(move |variant| {
+        let prices = prices(variant)?;
         let conditions =
             variant.when.iter().map(|(parameter, values)| format!("{parameter} {}", values.join(" or ")));
         let conditions: Vec<String> = conditions.collect();
-        let text = format!("{}, with {}", price(&variant.prices, &model.asset), joined(&conditions));
-        (format!("{name} ({})", variant.name), text)
+        let text = format!("{}, with {}", price(prices, &model.asset), joined(&conditions));
+        Some((format!("{name} ({})", variant.name), text))
     })
 }
 

@@ -27,7 +27,11 @@ pub fn plan(catalog: &Catalog, plan: &Plan) -> Facts {
     facts.extend(opened(catalog, plan));
     facts.extend(rights(catalog, plan));
     let own = plan.prices.iter();
-    let asset = |name: &str| catalog.model(name).map_or("credits".to_owned(), |model| model.asset.clone());
+    let asset = |name: &str| {
+        let of_variant = || name.rsplit_once('@').and_then(|(model, _)| catalog.model(model));
+        let model = catalog.model(name).or_else(of_variant);
+        model.map_or("credits".to_owned(), |model| model.asset.clone())
+    };
     facts.extend(own.map(|(name, own)| (format!("own price of {name}"), price(own, &asset(name)))));
     facts.extend(plan.exhaustion.into_iter().flat_map(exhaustion));
     if let Some(max) = plan.max_tokens {

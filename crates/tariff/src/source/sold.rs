@@ -1,0 +1,137 @@
+//! What prices leave out: meters that a request states and no price names, prices of other things than the model's
+//! own, counts that nobody makes, and entries that take away what is not there.
+
+use std::collections::BTreeSet;
+
+use super::check::{nearest, place};
+use super::problem::{Report, quoted};
+use super::tree::{Node, Value};
+use crate::catalog::{Catalog, Model, Plan};
+use crate::meter::Meter;
+use crate::price::Prices;
+
+/// Reports prices that no request could be sold by, and warns of those that most likely say something else.
+pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
+    for model in &catalog.models {
+        for (prices, node) in lists(catalog, model, root) {
+            // A list that could not be read has its own problem.
+            if !prices.is_empty() && !model.prices.is_empty() {
+                stated(model, prices, node, root, report);
+                alike(model, prices, node, report);
+            }
+        }
+        characters(model, root, report);
+    }
+    for plan in &catalog.plans {
+        taken_away(catalog, plan, root, report);
+    }
+}
+
+/// Every price list that requests of a model may be sold by, with where it stands.
+fn lists<'c>(catalog: &'c Catalog, model: &'c Model, root: &'c Node) -> Vec<(&'c Prices, &'c Node)> {
+    let at = |path: &[&str]| nearest(root, path);
+    let mut lists = vec![(&model.prices, at(&["models", &model.name, "price"]))];
+    let variants = model.variants.iter();
+    lists.extend(variants.map(|own| (&own.prices, at(&["models", &model.name, "variants", &own.name]))));
+    let later =
+        model.dated.iter().flat_map(|own| own.prices.iter().chain(own.variants.iter().map(|(_, own)| own)));
+    lists.extend(later.map(|prices| (prices, at(&["models", &model.name, "price_changes"]))));
+    for plan in &catalog.plans {
+        let own = plan.prices.iter().filter(|(name, _)| is_of(name, model));
+        // What a plan has from the one that it extends is told of there.
+        lists.extend(own.filter_map(|(name, prices)| {
+            Some((prices, place(root, &["plans", &plan.name, "prices", name])?))
+        }));
+    }
+    lists
+}
+
+/// Whether a plan's price is that of a model or of its variant.
+fn is_of(name: &str, model: &Model) -> bool {
+    let variant = name.strip_prefix(&model.name).and_then(|rest| rest.strip_prefix('@'));
+    name == model.name || variant.is_some_and(|variant| model.variants.iter().any(|own| own.name == variant))
+}
+
+/// What a request states has to have a price: without one every request would be refused.
+fn stated(model: &Model, prices: &Prices, node: &Node, root: &Node, report: &mut Report) {
+    for stated in model.stated.iter().filter(|stated| prices.unit(stated.meter).is_none()) {
+        let meter = quoted(stated.meter.as_str());
+        let own = std::ptr::eq(prices, &raw const model.prices);
+        let node = if own {
+            nearest(root, &["models", &model.name, "quantity", stated.meter.as_str()])
+        } else {
+            node
+        };
+        let message = match own {
+            true => format!("requests state {meter}, which has no price: each would be refused"),
+            false => format!("no price for {meter}, which requests state: each would be refused"),
+        };
+        report.on_with(node, message, "what costs nothing has the price 0");
+    }
+}
+
+/// A price in another place of the model's own is expected to be for the same meters.
+fn alike(model: &Model, prices: &Prices, node: &Node, report: &mut Report) {
+    let (own, other) = (metered(&model.prices), metered(prices));
+    let missing: Vec<String> = own.difference(&other).map(|meter| quoted(meter.as_str())).collect();
+    let further: Vec<String> = other.difference(&own).map(|meter| quoted(meter.as_str())).collect();
+    if missing.is_empty() && further.is_empty() {
+        return;
+    }
+    let joined = |meters: &[String]| match meters {
+        [] => "nothing but the request".to_owned(),
+        meters => meters.join(", "),
+    };
+    let message =
+        format!("prices {} where the model's own price is by {}", joined(&further), joined(&missing));
+    let message = match (further.is_empty(), missing.is_empty()) {
+        (true, false) => format!("has no price for {}, which the model's own price is by", joined(&missing)),
+        (false, true) => format!("prices {}, which the model's own price does not", joined(&further)),
+        _ => message,
+    };
+    report.warn(node, message, "the same meters in each price of a model, be it with 0");
+}
+
+/// What a price list counts, meters with a stand-in as that.
+fn metered(prices: &Prices) -> BTreeSet<Meter> {
+    let meters = prices.iter().map(|(meter, _)| meter.priced_as().unwrap_or(meter));
+    meters.filter(|meter| *meter != Meter::Requests).collect()
+}
+
+/// Characters are what no known answer counts: the request's text says how many they are.
+fn characters(model: &Model, root: &Node, report: &mut Report) {
+    let mut lists = model.variants.iter().map(|own| &own.prices).chain([&model.prices]);
+    let priced = lists.any(|prices| prices.iter().any(|(meter, _)| meter == Meter::Characters));
+    if priced && model.stated.iter().all(|stated| stated.meter != Meter::Characters) {
+        let node = nearest(root, &["models", &model.name, "price"]);
+        let message =
+            "nothing counts its `characters`: an answer that does not say how many is charged as one";
+        let hint =
+            "`parameters: {text: {member: input, read: characters}}`, and `quantity: {characters: text}`";
+        report.warn(node, message, hint);
+    }
+}
+
+/// `null` takes away what a plan has by the one that it extends; elsewhere it is a misspelt name.
+fn taken_away(catalog: &Catalog, plan: &Plan, root: &Node, report: &mut Report) {
+    let parent = place(root, &["plans", &plan.name, "extends"]).and_then(Node::plain_text);
+    let parent = parent.and_then(|parent| catalog.plan(parent));
+    let had = |field: &str, name: &str| {
+        parent.is_some_and(|parent| match field {
+            "cadences" => parent.cadences.iter().any(|own| own.name == name),
+            "levels" => parent.levels.contains_key(name),
+            "forward" => parent.forward.iter().any(|(own, _)| own == name),
+            _ => parent.prices.contains_key(name),
+        })
+    };
+    for field in ["cadences", "levels", "forward", "prices"] {
+        let Some(Value::Map(entries)) = place(root, &["plans", &plan.name, field]).map(|node| &node.value)
+        else {
+            continue;
+        };
+        for entry in entries.iter().filter(|entry| entry.node.is_null() && !had(field, &entry.key)) {
+            let message = "there is nothing to take away";
+            report.on_with(&entry.node, message, "`null` is for what a plan has by `extends`");
+        }
+    }
+}
