@@ -21,7 +21,9 @@ async fn nothing_is_refused_and_everything_is_told() -> Result<()> {
     let starter = stack.account("starter").await?;
     let empty = stack.account("topup_only").await?;
     shadowed(&stack, &empty, Chat::new("gpt-5-mini"), "insufficient_credits").await?;
-    shadowed(&stack, &starter, Chat::new("early-preview"), "plan_required").await?;
+    let closed = Chat::new("early-preview").takes(50, 80);
+    shadowed(&stack, &starter, closed.clone(), "plan_required").await?;
+    ensure!(charge(&stack, &starter, &closed.tag).await?.amount < 0, "what passes is charged");
     shadowed(&stack, &starter, Chat::new("gpt-99"), "unknown_model").await?;
     let mut nobody = starter.clone();
     nobody.key = testbed::keys::unknown();

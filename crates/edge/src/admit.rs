@@ -68,7 +68,7 @@ impl Edge {
                     if request.enforced() {
                         return Progress::Refuse(refusal);
                     }
-                    request.shadow = Some(refusal.code);
+                    request.shadow.get_or_insert(refusal.code);
                 }
                 request.stage = Stage::Body;
                 return Progress::Go;
@@ -107,13 +107,12 @@ impl Edge {
         let Some(account) = account else {
             return Next::Ledger(Reason::Snapshot, Vec::new());
         };
-        let next = if account.status == AccountStatus::Active {
-            Next::Proceed
-        } else {
-            self.refuse_by(&account, refuse::not_active(account.status), now)
-        };
-        request.account = Some(account);
-        next
+        request.account = Some(Rc::clone(&account));
+        // In shadow mode its body is read all the same, and it is decided then.
+        if account.status == AccountStatus::Active || !request.enforced() {
+            return Next::Proceed;
+        }
+        self.refuse_by(&account, refuse::not_active(account.status), now)
     }
 
     /// Gates, rates, limits and credits, once everything of the request is known.
@@ -135,12 +134,7 @@ impl Edge {
         let Some(catalog) = self.catalog(shared, account.catalog) else {
             return Next::Ledger(Reason::Catalog(account.catalog), Vec::new());
         };
-        let asked = match &request.operation {
-            Operation::Flat(name) => name.as_str(),
-            Operation::Meter(_) | Operation::Exempt | Operation::Deny => {
-                request.body.facts.as_ref().and_then(|facts| facts.model.as_deref()).unwrap_or_default()
-            }
-        };
+        let asked = asked_model(request);
         let Some(model) = catalog.model(asked).cloned() else {
             return Next::Refusal(refuse::unknown_model(asked));
         };
@@ -151,9 +145,8 @@ impl Edge {
         if let Err(refusal) = parameters.within(&account) {
             return self.refuse_by(&account, refusal, now);
         }
-        let priced = parameters.priced(&model, account.policy.policy.card.as_deref());
-        let priced = match priced.and_then(|priced| Ok((parameters.stated(&priced)?, priced))) {
-            Ok((stated, priced)) => (priced, stated),
+        let sold = match parameters.sold(&model, account.policy.policy.card.as_deref()) {
+            Ok(sold) => sold,
             Err(refusal) => return Next::Refusal(refusal),
         };
         if !self.may_admit(now) && !self.may_go_beyond(request, now) {
@@ -162,7 +155,7 @@ impl Edge {
         if !self.has_ring_room(shared, now) {
             return Next::Refusal(refuse::ring_full());
         }
-        self.hold(shared, request, &key, &account, priced, now)
+        self.hold(shared, request, &key, &account, sold, now)
     }
 
     /// A refusal by what is known of an account, or the question whether that is still so.
@@ -186,6 +179,16 @@ impl Edge {
     pub(crate) fn may_admit(&self, now: Now) -> bool {
         let silent_us = now.mono_us.saturating_sub(self.ledger.answered_us);
         self.ledger.answered_us > 0 && silent_us < NODE_ADMITS_MS.saturating_mul(1_000)
+    }
+}
+
+/// The model that a request names, or the operation that its route is sold as.
+pub(crate) fn asked_model(request: &Request) -> &str {
+    match &request.operation {
+        Operation::Flat(name) => name,
+        Operation::Meter(_) | Operation::Exempt | Operation::Deny => {
+            request.body.facts.as_ref().and_then(|facts| facts.model.as_deref()).unwrap_or_default()
+        }
     }
 }
 

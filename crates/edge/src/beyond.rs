@@ -100,7 +100,7 @@ impl Edge {
                 Beyond::Decided(Next::Proceed)
             }
             Err(Some(Taken::Rate { id, retry_us })) => {
-                Beyond::Decided(self.refused(shared, request, hold, refuse::rate(&id, retry_us), now))
+                Beyond::Decided(Next::Refusal(refuse::rate(&id, retry_us)))
             }
             Err(_) => Beyond::AskLedger(hold),
         }

@@ -10,7 +10,7 @@ use wire::{Outcome, UsageSource, UsageStatus};
 
 use crate::config::Dialect;
 use crate::edge::Edge;
-use crate::estimate::millionths;
+use crate::estimate::{millionths, one_of_each};
 use crate::freeze::Bill;
 use crate::limits::AMOUNT_MAX;
 use crate::request::{Held, Hold, Request};
@@ -24,7 +24,10 @@ impl Edge {
         // Read where it matters, once.
         let origin = LazyCell::new(origin);
         let is_cut = || *origin == Origin::Cut;
-        if let Some(bill) = reading.as_ref().and_then(|reading| reported(request, reading, hold, is_cut)) {
+        if let Some((bill, guessed)) =
+            reading.as_ref().and_then(|reading| reported(request, reading, hold, is_cut))
+        {
+            self.metrics.unmetered = self.metrics.unmetered.saturating_add(i64::from(guessed));
             return bill;
         }
         let failed = request.answer.status.is_none_or(|status| status >= 400);
@@ -43,7 +46,8 @@ impl Edge {
             }
         }
         if let Operation::Flat(_) = request.operation {
-            let usage = Usage::new().with(Meter::Requests, 1);
+            let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
+            one_of_each(&hold.model, &mut usage);
             let used = Micros(hold.credits);
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
@@ -54,7 +58,7 @@ impl Edge {
             return Bill::nothing(Outcome::Released);
         }
         self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
-        estimated(request, reading.as_ref(), hold)
+        estimated(request, reading.as_ref(), hold, is_cut)
     }
 }
 
@@ -71,16 +75,23 @@ impl Bill {
     }
 }
 
-/// The provider's own counts, priced.
-fn reported(request: &Request, reading: &Reading, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
+/// The provider's own counts, priced, and whether what it does not tell of had to be guessed.
+fn reported(
+    request: &Request,
+    reading: &Reading,
+    hold: &Hold,
+    is_cut: impl Fn() -> bool,
+) -> Option<(Bill, bool)> {
     let said = reading.usage.as_ref()?;
-    let usage = match request.operation {
+    let mut usage = match request.operation {
         Operation::Meter(Dialect::Items) => units(said, Some(reading), hold, is_cut)?,
         Operation::Meter(Dialect::OpenaiChat) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };
+    let guessed = one_of_each(&hold.model, &mut usage);
     let status = match reading.status {
+        Status::Complete if guessed => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
         Status::Partial => UsageStatus::Partial,
         Status::Failed => UsageStatus::Failed,
@@ -90,7 +101,8 @@ fn reported(request: &Request, reading: &Reading, hold: &Hold, is_cut: impl Fn()
     let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     let answered_model = answered_model(reading);
     let source = Some(UsageSource::Reported);
-    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
+    let bill = Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used };
+    Some((bill, guessed))
 }
 
 /// What a request used of a bucket.
@@ -135,9 +147,15 @@ fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn()
     (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
 }
 
-/// Items counted by the edge, in the answer or in the request.
+/// Items counted by the edge, in the answer or in the request; nothing where they are not all that the model is sold
+/// by.
 fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
     let usage = units(&Usage::new(), reading, hold, is_cut)?;
+    let of_tokens = [Meter::InputTokens, Meter::OutputTokens];
+    let is_known = |meter: Meter| usage.iter().any(|(known, _)| known == meter);
+    if hold.model.items().chain(of_tokens).any(|meter| hold.model.is_paid(meter) && !is_known(meter)) {
+        return None;
+    }
     let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     let ended = reading.is_none_or(|reading| reading.ended);
     let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
@@ -147,15 +165,21 @@ fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) ->
 }
 
 /// Estimated from what was delivered, never above the hold.
-fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
-    let output = match reading {
+fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Bill {
+    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
+    let output = match reading.filter(|_| !is_items) {
         Some(reading) => estimate_output_tokens(&reading.delivered),
         None => request.answer.bytes.div_ceil(4),
     };
-    let usage = with_stated(Usage::new(), hold)
-        .with(Meter::Requests, 1)
-        .with(Meter::InputTokens, hold.input_estimate)
-        .with(Meter::OutputTokens, output);
+    let delivered =
+        Usage::new().with(Meter::InputTokens, hold.input_estimate).with(Meter::OutputTokens, output);
+    let mut usage = if is_items {
+        units(&delivered, reading, hold, is_cut).unwrap_or_default()
+    } else {
+        with_stated(delivered, hold)
+    };
+    usage.set(Meter::Requests, 1);
+    one_of_each(&hold.model, &mut usage);
     let held = Micros(hold.held_credits());
     let used = hold.model.price(&usage).unwrap_or(held).min(held);
     let answered_model = reading.and_then(answered_model);

@@ -13,7 +13,8 @@ use crate::pricing::Priced;
 use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
 
-/// The hold that a request needs; none where its model has no price for what it may use.
+/// The hold that a request needs; none where its model has no price for what it may use, or one that nobody counts
+/// by: an operation of a flat price has no tokens.
 pub(crate) fn planned(
     request: &Request,
     key: &KeyEntry,
@@ -21,6 +22,10 @@ pub(crate) fn planned(
     model: Rc<Priced>,
     stated: Vec<(Meter, u64)>,
 ) -> Option<Hold> {
+    let by_tokens = [Meter::InputTokens, Meter::OutputTokens].into_iter().any(|meter| model.is_paid(meter));
+    if by_tokens && matches!(request.operation, Operation::Flat(_)) {
+        return None;
+    }
     let estimate = estimate(request, account, &model, &stated);
     // What no account can have is refused like all that it does not have.
     let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
@@ -53,10 +58,11 @@ pub(crate) fn planned(
 
 /// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
 /// model's, times the number of answers asked for, and what it states itself. Items are counted in tokens only
-/// where their model is sold by them; of what only the answer will tell, there will be one.
+/// where their model is sold by them.
 fn estimate(request: &Request, account: &Account, model: &Priced, stated: &[(Meter, u64)]) -> Usage {
     let mut usage = Usage::new().with(Meter::Requests, 1);
     stated.iter().for_each(|(meter, count)| usage.set(*meter, *count));
+    one_of_each(model, &mut usage);
     let Some(facts) = &request.body.facts else {
         return usage;
     };
@@ -68,12 +74,20 @@ fn estimate(request: &Request, account: &Account, model: &Priced, stated: &[(Met
             usage.set(meter, count);
         }
     }
-    for meter in model.items().filter(|_| is_items) {
-        if stated.iter().all(|(own, _)| *own != meter) {
+    usage
+}
+
+/// Of items and the like that have a price and that nobody has counted there is one: what is sold is never for
+/// nothing. Whether there were such.
+pub(crate) fn one_of_each(model: &Priced, usage: &mut Usage) -> bool {
+    let mut guessed = false;
+    for meter in model.items() {
+        if usage.iter().all(|(known, _)| known != meter) {
             usage.set(meter, 1);
+            guessed |= model.is_paid(meter);
         }
     }
-    usage
+    guessed
 }
 
 fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tariff::{Meter, Rate, Unit};
+use tariff::{Rate, Unit};
 use wire::id::tag;
 use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 
@@ -15,8 +15,8 @@ use crate::edge::Edge;
 use crate::estimate::planned;
 use crate::limits::{IN_FLIGHT_US, SWAP_TRIES};
 use crate::opening::Opening;
+use crate::parameter::Sold;
 use crate::park::has_waited_to_hear;
-use crate::pricing::Priced;
 use crate::record::{Cell, Denied, Need, Record, Short, Why};
 use crate::records::Fate;
 use crate::refuse;
@@ -108,7 +108,7 @@ impl Edge {
         request: &mut Request,
         key: &KeyEntry,
         account: &Rc<Account>,
-        (model, stated): (Rc<Priced>, Vec<(Meter, u64)>),
+        (model, stated): Sold,
         now: Now,
     ) -> Next {
         let (stance, may_admit) = (self.stance(request, now), self.may_admit(now));
@@ -176,16 +176,11 @@ impl Edge {
                 request.hold = Some(hold);
                 Next::Proceed
             }
-            Taken::Rate { id, retry_us } => {
-                self.refused(shared, request, hold, refuse::rate(&id, retry_us), now)
-            }
+            Taken::Rate { id, retry_us } => Next::Refusal(refuse::rate(&id, retry_us)),
             Taken::Denied(_) if !self.is_current(account, now) => Next::Ledger(Reason::Snapshot, Vec::new()),
-            Taken::Denied(denied) => {
-                let refusal = self.denial(account, denied, Some(&hold), now);
-                self.refused(shared, request, hold, refusal, now)
-            }
+            Taken::Denied(denied) => Next::Refusal(self.denial(account, denied, Some(&hold), now)),
             Taken::Short => match self.verdict(shared, request, account, &hold, now) {
-                Some(refusal) => self.refused(shared, request, hold, refusal, now),
+                Some(refusal) => Next::Refusal(refusal),
                 None => match self.hold_beyond(shared, request, account, hold, &rates, now) {
                     Beyond::Decided(next) => next,
                     Beyond::AskLedger(hold) => Next::Ledger(Reason::Refill, hold.wanted()),
@@ -194,37 +189,6 @@ impl Edge {
             Taken::NoTokens(rate) => Next::Ledger(Reason::Tokens(rate), hold.wanted()),
             Taken::Stale => Next::Ledger(Reason::Liveness, Vec::new()),
         }
-    }
-
-    /// A refusal, or in shadow mode a hold that is not covered.
-    pub(crate) fn refused(
-        &mut self,
-        shared: &dyn SharedData,
-        request: &mut Request,
-        mut hold: Hold,
-        refusal: Refusal,
-        now: Now,
-    ) -> Next {
-        let Some(account) = request.account.as_ref().filter(|_| !request.enforced()) else {
-            return Next::Refusal(refusal);
-        };
-        let Some(mut opening) = Opening::begin(&mut self.lane, &self.keys_in_shared, request, &hold) else {
-            return Next::Refusal(refuse::ring_full());
-        };
-        let needs = hold.needs();
-        let held = self.records.change(shared, &account.id, hold.node, SWAP_TRIES, |record| {
-            record.hold(&needs, now.mono_us);
-            opening.note(shared, Some(record));
-            (record.epoch, Fate::Store)
-        });
-        if held.is_err() {
-            opening.note(shared, None);
-        }
-        hold.open = opening.end(shared, true);
-        hold.epoch = held.ok();
-        request.shadow = Some(refusal.code);
-        request.hold = Some(hold);
-        Next::Proceed
     }
 
     /// A refusal after the header phase gives back the rate tokens that were taken there.

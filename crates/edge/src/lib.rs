@@ -47,6 +47,7 @@ pub mod reply;
 pub mod request;
 pub mod route;
 pub mod settle;
+mod shadow;
 pub mod shared;
 pub mod stream;
 mod sync;

@@ -24,16 +24,36 @@ enum Value<'a> {
     Other,
 }
 
+/// What a request is priced by, and how much of which meters it states itself.
+pub(crate) type Sold = (Rc<Priced>, Vec<(Meter, u64)>);
+
 /// The parameters of one request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameters<'a> {
     catalog: &'a Catalog,
     facts: Option<&'a RequestFacts>,
+    /// What cannot be read counts as not said, and nothing is too much.
+    lenient: bool,
 }
 
 impl<'a> Parameters<'a> {
     pub fn new(catalog: &'a Catalog, facts: Option<&'a RequestFacts>) -> Self {
-        Self { catalog, facts }
+        Self { catalog, facts, lenient: false }
+    }
+
+    /// Of a request that is not refused whatever it says (`shadow`).
+    pub fn lenient(catalog: &'a Catalog, facts: Option<&'a RequestFacts>) -> Self {
+        Self { lenient: true, ..Self::new(catalog, facts) }
+    }
+
+    /// What a request for a model is priced by, and how much of each meter it states.
+    ///
+    /// # Errors
+    /// It cannot be read, or states more than is offered.
+    pub fn sold(&self, model: &Model, card: Option<&str>) -> Result<Sold, Refusal> {
+        let priced = self.priced(model, card)?;
+        let stated = self.stated(&priced)?;
+        Ok((priced, stated))
     }
 
     /// What a request for a model is priced by: as the first variant whose conditions it meets, else as the model
@@ -41,7 +61,7 @@ impl<'a> Parameters<'a> {
     ///
     /// # Errors
     /// A parameter of the variants cannot be read.
-    pub fn priced(&self, model: &Model, card: Option<&str>) -> Result<Rc<Priced>, Refusal> {
+    fn priced(&self, model: &Model, card: Option<&str>) -> Result<Rc<Priced>, Refusal> {
         let mut listed = &model.base;
         for (conditions, priced) in &model.variants {
             if self.meet(conditions)? {
@@ -55,7 +75,7 @@ impl<'a> Parameters<'a> {
 
     fn meet(&self, conditions: &Conditions) -> Result<bool, Refusal> {
         for (parameter, values) in conditions {
-            let is_one = match self.value(parameter)? {
+            let is_one = match self.forgive(self.value(parameter))? {
                 // As lenient as upstreams may be: a dearer variant must not be missed by its spelling.
                 Some(Value::Text(text)) => values.iter().any(|value| is_said(value, text)),
                 Some(Value::Count(count)) => {
@@ -94,7 +114,7 @@ impl<'a> Parameters<'a> {
     ///
     /// # Errors
     /// It states no number, or more than is offered.
-    pub fn stated(&self, priced: &Priced) -> Result<Vec<(Meter, u64)>, Refusal> {
+    fn stated(&self, priced: &Priced) -> Result<Vec<(Meter, u64)>, Refusal> {
         let mut all = Vec::with_capacity(priced.stated.len());
         for stated in &*priced.stated {
             let name = stated.parameter.as_deref();
@@ -102,20 +122,22 @@ impl<'a> Parameters<'a> {
                 Some(name) => self.count(name)?,
                 None => None,
             };
+            let asked = asked.filter(|asked| *asked > 0 || !self.lenient);
             if let (Some(name), Some(0)) = (name, asked) {
                 // Upstreams may read it as not said.
                 return Err(refuse::parameter(name, "must be at least 1"));
             }
             let count = asked.unwrap_or(stated.default);
-            if count > stated.max {
+            if count > stated.max && !self.lenient {
                 return Err(refuse::parameter(
                     name.unwrap_or_default(),
                     format_args!("may be at most {}", stated.max),
                 ));
             }
-            // So many of them were asked for, of so many seconds each.
+            // Where the catalog says that `n` counts, so many of them were asked for, of so many seconds each.
             let each = stated.meter != Meter::Images && !name.is_some_and(|name| self.is_choices(name));
-            let times = self.facts.and_then(|facts| facts.n).filter(|_| each).unwrap_or(1);
+            let counts = each && self.catalog.parameters.iter().any(|parameter| parameter.member == "n");
+            let times = self.facts.and_then(|facts| facts.n).filter(|_| counts).unwrap_or(1);
             all.push((stated.meter, count.saturating_mul(times).min(tariff::meter::COUNT_MAX)));
         }
         Ok(all)
@@ -126,16 +148,19 @@ impl<'a> Parameters<'a> {
     }
 
     fn count(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        match self.value(name)? {
-            None => Ok(None),
-            Some(Value::Count(count)) => Ok(Some(count)),
+        let no_count = || Err(refuse::parameter(name, "must be a whole number"));
+        self.forgive(match self.value(name) {
+            Err(refusal) => Err(refusal),
+            Ok(None) => Ok(None),
+            Ok(Some(Value::Count(count))) => Ok(Some(count)),
             // Upstreams may read a number in quotes as the number.
-            Some(Value::Text(text)) => match text.trim().parse() {
-                Ok(count) => Ok(Some(count)),
-                Err(_) => Err(refuse::parameter(name, "must be a whole number")),
-            },
-            Some(Value::Other) => Err(refuse::parameter(name, "must be a whole number")),
-        }
+            Ok(Some(Value::Text(text))) => text.trim().parse().map(Some).or_else(|_| no_count()),
+            Ok(Some(Value::Other)) => no_count(),
+        })
+    }
+
+    fn forgive<T>(&self, read: Result<Option<T>, Refusal>) -> Result<Option<T>, Refusal> {
+        read.or_else(|refusal| if self.lenient { Ok(None) } else { Err(refusal) })
     }
 
     /// The value of a parameter; nothing where the request does not state it.

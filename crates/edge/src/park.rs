@@ -184,7 +184,7 @@ impl Edge {
         progress: Progress,
         now: Now,
     ) {
-        match progress {
+        match self.overrule(shared, request, progress, now) {
             Progress::Wait if waits_for_body(request) => self.leave_parked(request),
             Progress::Wait => self.parked.contexts.push_back(context),
             Progress::Go => {

@@ -195,6 +195,12 @@ impl Priced {
         self.prices.has(meter)
     }
 
+    /// Whether a meter costs anything.
+    #[must_use]
+    pub fn is_paid(&self, meter: Meter) -> bool {
+        self.prices.units.iter().any(|(own, num)| *own == meter && *num > 0)
+    }
+
     /// Whether it has no price but that of a request.
     #[must_use]
     pub fn is_flat(&self) -> bool {

@@ -134,7 +134,7 @@ impl Edge {
         self.lane(shared, now);
         let (mut event, mut pushed) = (Some(event), None);
         let keys = &self.keys_in_shared;
-        let mut lane = settling_lane(&mut self.lane, &mut self.adopted, hold.open);
+        let mut lane = hold.open.and_then(|open| settling_lane(&mut self.lane, &mut self.adopted, open));
         let held = request.account.as_ref().zip(hold.epoch);
         let settled = held.and_then(|(account, epoch)| {
             let policy = &account.policy;
@@ -152,7 +152,9 @@ impl Edge {
                 true
             })
         });
-        let kept = lane.ok_or(RingError::NoLane).and_then(|lane| {
+        // One that has no place in the table of open requests has none in the ring (`shadow`).
+        let without = if hold.open.is_some() { RingError::NoLane } else { RingError::Full };
+        let kept = lane.ok_or(without).and_then(|lane| {
             let push = |event| lane.push_settlement(shared, keys, None, event);
             let seq = pushed.or_else(|| event.map(push)).unwrap_or(Err(RingError::NoLane));
             seq.map(|seq| Kept::of(lane, seq))
@@ -283,11 +285,11 @@ impl Kept {
 fn settling_lane<'a>(
     own: &'a mut Option<LaneQueue>,
     left: &'a mut VecDeque<LaneQueue>,
-    open: Option<OpenPlace>,
+    open: OpenPlace,
 ) -> Option<&'a mut LaneQueue> {
     let has_other = own.as_ref().is_some_and(|own| !own.is_full());
     let fits = |lane: &LaneQueue| {
-        let is_of_hold = open.is_some_and(|open| lane.has(open)) && !lane.is_foreign();
+        let is_of_hold = lane.has(open) && !lane.is_foreign();
         is_of_hold && !lane.is_full() && !(lane.strange && has_other)
     };
     match left.iter().position(fits) {

@@ -181,7 +181,10 @@ impl Edge {
                     Ok(()) if request.wait.is_some() => Progress::Wait,
                     // The account became known too late for the callback that had the body.
                     Ok(()) if request.body.facts.is_some() && !request.body.edited => {
-                        self.park(context, &mut request, Reason::Edit, Vec::new(), now)
+                        let progress = self.park(context, &mut request, Reason::Edit, Vec::new(), now);
+                        // What goes on at once goes as it is.
+                        request.body.edited = !matches!(progress, Progress::Wait);
+                        progress
                     }
                     Ok(()) => self.advance(shared, context, &mut request, now),
                 };
@@ -201,9 +204,10 @@ impl Edge {
         verdict: &mut Verdict,
         now: Now,
     ) {
-        match progress {
+        match self.overrule(shared, request, progress, now) {
             Progress::Go => {
                 verdict.flow = Flow::Continue;
+                self.leave_parked(request);
                 self.go(request, verdict);
             }
             Progress::Wait => verdict.flow = Flow::Pause,
@@ -254,7 +258,7 @@ impl Edge {
     pub(crate) fn refuse(&mut self, request: &mut Request, refusal: Refusal) -> Option<Box<Reply>> {
         self.leave_parked(request);
         if !request.enforced() {
-            request.shadow = Some(refusal.code);
+            request.shadow.get_or_insert(refusal.code);
             request.stage = Stage::Passed;
             return None;
         }
