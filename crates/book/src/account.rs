@@ -25,7 +25,7 @@ use crate::funds::Funds;
 use crate::id::AccountId;
 use crate::lease::Lease;
 use crate::payment::Dealings;
-use crate::pending::Pending;
+use crate::pending::{Lapse, Pending};
 use crate::rules::Rules;
 use crate::settings::Settings;
 
@@ -61,6 +61,9 @@ pub struct Account {
     /// A change of plan that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// Its billing period has ended, and the next one is not paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapsed: Option<Lapse>,
     /// What it has paid and bought.
     #[serde(default, skip_serializing_if = "Dealings::is_empty")]
     pub dealings: Dealings,
@@ -158,6 +161,7 @@ impl Account {
             used: Vec::new(),
             once: Vec::new(),
             pending: None,
+            lapsed: None,
             dealings: Dealings::default(),
             resources: BTreeMap::new(),
             first_used_at: None,

@@ -14,8 +14,8 @@ use crate::grants::{Due, grants, trims};
 use crate::lease::Lease;
 use crate::limits::{CYCLES_ROLLED_MAX, LOT_CLOSING_MS, RECHARGES_WAITING_MAX};
 use crate::payment::Requested;
-use crate::pending::Pending;
-use crate::standing::{Opening, cycle_of, has_cycle, next_no, next_term, standing, zone_of};
+use crate::pending::{Lapse, Pending, Waits};
+use crate::standing::{Opening, cycle_of, has_cycle, next_no, next_term, plan_of, standing, zone_of};
 use crate::transition::{self, Ending};
 use crate::tx::Now;
 
@@ -28,6 +28,9 @@ pub fn next(account: &Account) -> Option<i64> {
         Some(closing) => Some(closing.at.saturating_add(LOT_CLOSING_MS)),
         None => lot.expires_at,
     });
+    if account.status == AccountStatus::Closed {
+        return cycle.into_iter().chain(lots).min();
+    }
     let windows = account.term().map(|term| &*term.standing.windows).unwrap_or_default();
     let is_leased = |lease: &Lease| lease.outstanding() > Micros::ZERO;
     let leased = !windows.is_empty() && account.leases.iter().any(is_leased);
@@ -46,8 +49,15 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     if !ended.is_empty() {
         return ended;
     }
+    if account.status == AccountStatus::Closed {
+        return closed(account, now.wall);
+    }
+    if let Some(lapse) = unsaid_lapse(account) {
+        let lapse = EntryKind::Lapsed { lapse: Some(Box::new(lapse)) };
+        return vec![EntryKind::Pending { change: None }, lapse];
+    }
     if let Some((pending, at)) = pending_due(account, now.wall) {
-        return transition::come(account, catalog, version, pending, at);
+        return arrives(account, (catalog, version), pending, at);
     }
     if let Some(at) = recharge_due(account).filter(|at| *at <= now.wall) {
         return recharges(account, at);
@@ -65,7 +75,7 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     if !expired.is_empty() {
         return expired.into_iter().chain(next_term(account, opening)).collect();
     }
-    let own = catalog.overridden(&term.plan, &account.settings.overrides);
+    let own = plan_of(account, catalog, &term.plan);
     let Some(plan) = own.as_deref() else { return Vec::new() };
     if let Some(cycle) = missing_cycle(account, catalog, plan, now) {
         let opening = Opening { cycle: Some(&cycle), ..opening };
@@ -83,12 +93,61 @@ pub fn step(account: &Account, catalog: &Catalog, version: u64, now: Now) -> Vec
     if is_current { Vec::new() } else { next_term(account, opening).into_iter().collect() }
 }
 
+/// What is left to do for a closed account: its lots still end by the calendar, but nothing begins any more.
+fn closed(account: &Account, now: i64) -> Vec<EntryKind> {
+    let expired = closings(account, |end| end.is_some_and(|end| end <= now));
+    if !expired.is_empty() {
+        return expired;
+    }
+    let cycle = account.cycle.as_ref().map(|_| EntryKind::Cycle { cycle: None });
+    let pending = account.pending.as_ref().map(|_| EntryKind::Pending { change: None });
+    let lapse = account.lapsed.as_ref().map(|_| EntryKind::Lapsed { lapse: None });
+    cycle.into_iter().chain(pending).chain(lapse).collect()
+}
+
+/// The lapse of an account whose journal knows it only as a change to its own plan that waits for a payment.
+fn unsaid_lapse(account: &Account) -> Option<Lapse> {
+    let of_own = |pending: &&Pending| {
+        pending.waits == Waits::Payment
+            && *pending.to == *account.plan()
+            && pending.cadence == account.settings.cadence
+    };
+    let unsaid = account.lapsed.is_none() && account.cycle.is_none();
+    let awaits = account.pending.as_ref().filter(of_own).filter(|_| unsaid)?;
+    let since = account.term().map_or(account.created_at, |term| term.opened_at);
+    Some(Lapse { since, awaits: Some(awaits.clone()) })
+}
+
+/// A change whose time has come; where its billing period is to be paid first, the wait for that.
+#[must_use]
+pub fn arrives(account: &Account, priced: (&Catalog, u64), pending: &Pending, at: i64) -> Vec<EntryKind> {
+    let (catalog, version) = priced;
+    let known = catalog.plan(&pending.to).is_some();
+    if !known || !transition::is_prepaid(account, pending.usd) {
+        return transition::come(account, catalog, version, pending, at);
+    }
+    let awaits = Some(pending.once_paid());
+    let lapsed = lapse(account, priced, Lapse { since: at, awaits });
+    let scheduled = account.pending.as_ref().filter(|own| own.waits != Waits::Payment);
+    lapsed.into_iter().chain(scheduled.map(|_| EntryKind::Pending { change: None })).collect()
+}
+
+/// The end of a billing period without another one: what expires with it, the cycle, and a term of less.
+fn lapse(account: &Account, catalog: (&Catalog, u64), lapse: Lapse) -> Vec<EntryKind> {
+    let (plan, at) = (account.plan(), lapse.since);
+    let expired = closings(account, |end| end.is_some_and(|end| end <= at));
+    let after = Account { lapsed: Some(lapse.clone()), ..account.clone() };
+    let term = next_term(&after, Opening { catalog, plan, cycle: None, at });
+    let lapsed = EntryKind::Lapsed { lapse: Some(Box::new(lapse)) };
+    expired.into_iter().chain(term).chain([EntryKind::Cycle { cycle: None }, lapsed]).collect()
+}
+
 /// The cycle of an account without one whose plan counts something by it, since the catalog says so.
 fn missing_cycle(account: &Account, catalog: &Catalog, plan: &Plan, now: Now) -> Option<Cycle> {
     let cadence = account.cadence(plan);
     // What grants begins with a switch or a start alone; a pass is over when it is over.
     let begins = cadence.grants.is_empty() && cadence.renews && has_cycle(catalog, plan, &cadence);
-    if account.cycle.is_some() || !begins || transition::is_lapsed(account) || account.created_at > now.wall {
+    if account.cycle.is_some() || !begins || account.lapsed.is_some() || account.created_at > now.wall {
         return None;
     }
     let zone = zone_of(account);
@@ -159,17 +218,23 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
     let ending = continued
         .as_ref()
         .map_or(Ending::Stops, |(plan, cadence)| transition::ending(account, catalog, plan, cadence, cycle));
-    if let Ending::Moves(other) = &ending {
-        return transition::come(account, catalog, version, &Pending::at_end(other, boundary), boundary);
+    match ending {
+        Ending::Renews => {}
+        Ending::Moves(other) => {
+            let price = catalog.plan(&other).and_then(|plan| plan.price_usd);
+            let falls = Pending::of(&other, Waits::Until(boundary), price);
+            return arrives(account, (catalog, version), &falls, boundary);
+        }
+        Ending::Lapses(awaits) => {
+            let awaits = awaits.map(|awaits| *awaits);
+            return lapse(account, (catalog, version), Lapse { since: boundary, awaits });
+        }
+        Ending::Stops => {
+            let no_cycle = EntryKind::Cycle { cycle: None };
+            return expired.into_iter().chain(next_term(account, opening)).chain([no_cycle]).collect();
+        }
     }
-    let (Some((plan, cadence)), Ending::Renews) = (continued, &ending) else {
-        let lapses = match ending {
-            Ending::Lapses(pending) => Some(EntryKind::Pending { change: Some(pending) }),
-            _ => None,
-        };
-        let no_cycle = [EntryKind::Cycle { cycle: None }].into_iter().chain(lapses);
-        return expired.into_iter().chain(next_term(account, opening)).chain(no_cycle).collect();
-    };
+    let Some((plan, cadence)) = continued else { return Vec::new() };
     let zone = zone_of(account);
     let next = if is_of(cycle, &cadence) {
         cycle_of(&zone, cycle.anchor, next_number(account, cycle, now.wall), &cadence)

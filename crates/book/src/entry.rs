@@ -15,7 +15,7 @@ use crate::correction::{Adjusted, Extended, Reversed};
 use crate::counts::Count;
 use crate::id::AccountId;
 use crate::payment::{Payment, Recharge, Requested};
-use crate::pending::Pending;
+use crate::pending::{Lapse, Pending};
 use crate::rules::Rules;
 use crate::settings::Settings;
 
@@ -66,6 +66,11 @@ pub enum EntryKind {
     Pending {
         /// The change; its number is the entry's.
         change: Option<Box<Pending>>,
+    },
+    /// A billing period ended without the next one being paid, or (absent) that is over.
+    Lapsed {
+        /// The lapse.
+        lapse: Option<Box<Lapse>>,
     },
     /// Money was paid or given back.
     Payment(Box<Payment>),
@@ -366,6 +371,7 @@ impl EntryKind {
             Self::Term { .. }
             | Self::Settings { .. }
             | Self::Pending { .. }
+            | Self::Lapsed { .. }
             | Self::Recharge { .. }
             | Self::RechargeDue { .. }
             | Self::RechargeDropped { .. }
@@ -391,6 +397,7 @@ impl EntryKind {
             Self::Status { .. } => "status",
             Self::Settings { .. } => "settings",
             Self::Pending { .. } => "pending",
+            Self::Lapsed { .. } => "lapsed",
             Self::Payment(_) => "payment",
             Self::Recharge { .. } => "recharge",
             Self::RechargeDue { .. } => "recharge_due",

@@ -47,6 +47,13 @@ impl Account {
                     pending.id = entry.id;
                 }
             }
+            EntryKind::Lapsed { lapse } => {
+                self.lapsed = lapse.as_deref().cloned();
+                let awaits = self.lapsed.as_mut().and_then(|lapse| lapse.awaits.as_mut());
+                if let Some(awaits) = awaits.filter(|awaits| awaits.id == 0) {
+                    awaits.id = entry.id;
+                }
+            }
             EntryKind::Payment(payment) => self.pay(entry.at, payment),
             EntryKind::Recharge { schedule } => self.dealings.recharge.clone_from(schedule),
             EntryKind::RechargeDue { request } => self.request_recharge(entry.id, request),

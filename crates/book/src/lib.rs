@@ -54,6 +54,6 @@ pub use key::Key;
 pub use lease::{Lease, Stated};
 pub use notice::{Event, Notice, notice};
 pub use payment::{Dealings, Payment, Purpose};
-pub use pending::{Pending, Waits};
+pub use pending::{Lapse, Pending, Waits};
 pub use settings::{Enrolment, Renewal, Settings};
 pub use tx::{Counters, Feed, Incident, LaneState, Node, Now, Tx};

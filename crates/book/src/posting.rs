@@ -64,6 +64,7 @@ pub fn postings(entry: &Entry) -> Vec<Posting> {
         | EntryKind::Status { .. }
         | EntryKind::Settings { .. }
         | EntryKind::Pending { .. }
+        | EntryKind::Lapsed { .. }
         | EntryKind::Recharge { .. }
         | EntryKind::RechargeDue { .. }
         | EntryKind::RechargeDropped { .. }

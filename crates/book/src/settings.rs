@@ -119,6 +119,7 @@ impl Account {
             opted_in: settings.opted_in.iter().cloned().collect(),
             overage: self.overage_allowed(catalog, plan),
             overrides: settings.overrides.clone(),
+            lapsed: self.lapsed.is_some(),
             ..Standing::default()
         }
     }
@@ -126,7 +127,9 @@ impl Account {
     /// What may be used beyond the credits: nothing without a payment method (C8).
     fn overage_allowed(&self, catalog: &Catalog, plan: &str) -> Overage {
         let exhaustion = catalog.plan(plan).and_then(|plan| plan.exhaustion).unwrap_or(catalog.exhaustion);
-        if exhaustion.action != ExhaustionAction::Overage || !self.settings.card_on_file {
+        // Whoever has not paid is not lent to.
+        let trusted = self.settings.card_on_file && self.lapsed.is_none();
+        if exhaustion.action != ExhaustionAction::Overage || !trusted {
             return Overage::None;
         }
         match self.overage_cap(catalog, plan) {

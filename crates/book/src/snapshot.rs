@@ -44,6 +44,10 @@ pub fn snapshot(account: &Account, catalog: &Catalog, now: i64) -> Option<Snapsh
 
 /// When each limit's window ends.
 fn tell_windows(policy: &mut Policy, term: &Term) {
+    if term.standing.lapsed {
+        // It is the payment that opens them.
+        return;
+    }
     for limit in policy.buckets.iter_mut().filter_map(|bucket| bucket.limit.as_mut()) {
         let running = term.standing.windows.iter().find(|window| window.limit == limit.id);
         limit.resets_at = running.and_then(|window| calendar::rfc3339(window.end));
@@ -62,6 +66,7 @@ pub fn resets_at(account: &Account) -> Option<String> {
 pub fn denial(account: &Account, funds: &Funds, bucket: &str, available: Micros) -> Denial {
     let term = account.term();
     let end_of = |limit: &str| {
+        let term = term.filter(|term| !term.standing.lapsed);
         let mut windows = term.into_iter().flat_map(|term| &term.standing.windows);
         windows.find(|window| window.limit == limit).map(|window| window.end)
     };

@@ -3,6 +3,7 @@
 //! A term is opened whenever one of them is not what the last term was opened under. Pure: the windows that run
 //! follow from the instant, what has run dry from the counts, what is lifted from the lots.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -75,7 +76,7 @@ pub fn next_term(account: &Account, opening: Opening<'_>) -> Option<EntryKind> {
     let last = account.term();
     let no = next_no(account);
     let (catalog, version) = opening.catalog;
-    let own = catalog.overridden(opening.plan, &account.settings.overrides);
+    let own = plan_of(account, catalog, opening.plan);
     let Some(plan) = own.as_deref() else {
         // No version of the catalog that is kept has the plan: the rules stay as they were.
         let term = last.map(|term| Term { no, opened_at: opening.at, ..term.clone() })?;
@@ -103,6 +104,12 @@ pub fn next_term(account: &Account, opening: Opening<'_>) -> Option<EntryKind> {
     };
     let term = Box::new(term);
     Some(EntryKind::Term { term, rules: if known.is_some() { None } else { Some(Arc::new(rules)) } })
+}
+
+/// The plan as the account has it: with its own terms, less what is to be paid for where it has lapsed.
+#[must_use]
+pub fn plan_of<'c>(account: &Account, catalog: &'c Catalog, plan: &str) -> Option<Cow<'c, Plan>> {
+    catalog.plan_as(plan, &account.settings.overrides, account.lapsed.is_some())
 }
 
 /// The number of the term after the account's last one.

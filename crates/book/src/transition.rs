@@ -42,7 +42,7 @@ pub struct Move<'c> {
     pub lots: LotsOnSwitch,
     /// What of the old price is given back.
     pub proration: Option<&'c Proration>,
-    /// True: the account is on the plan already, and its next billing period begins.
+    /// True: the next billing period begins. A change that waits for its payment goes on waiting.
     pub renewal: bool,
 }
 
@@ -68,9 +68,9 @@ pub enum Ending {
     Renews,
     /// Another plan, on its own cadence.
     Moves(String),
-    /// A wait for payment: nothing is granted until then.
-    Lapses(Box<Pending>),
-    /// Nothing: no further period on a plan that stays.
+    /// A wait, for a payment or (absent) for another plan: nothing is granted until then.
+    Lapses(Option<Box<Pending>>),
+    /// Nothing: a plan that has no cycles any more.
     Stops,
 }
 
@@ -97,26 +97,31 @@ fn is_up(account: &Account, catalog: &Catalog, to: &Plan, cadence: &Cadence) -> 
 }
 
 /// When a switch takes effect that nobody gave a time: a plan that costs nothing needs no payment, it comes with the
-/// end of what was paid (P11); without a billing period there is nothing to wait for.
+/// end of what was paid (P11); without a billing period there is nothing to wait for. An account that has lapsed is
+/// given no plan with a price before it has paid.
 #[must_use]
 pub fn when(account: &Account, rule: &Transition, price: Option<Micros>) -> SwitchAt {
-    let paid = account.cycle.is_some() && !is_lapsed(account);
+    let runs = account.cycle.is_some();
     match rule.at {
-        SwitchAt::PaymentConfirmed if price == Some(Micros::ZERO) && paid => SwitchAt::PeriodEnd,
-        SwitchAt::PaymentConfirmed if price == Some(Micros::ZERO) => SwitchAt::Now,
-        SwitchAt::PeriodEnd if !paid => SwitchAt::Now,
+        _ if account.lapsed.is_some() && costs(price) => SwitchAt::PaymentConfirmed,
+        SwitchAt::PaymentConfirmed if !costs(price) && runs => SwitchAt::PeriodEnd,
+        SwitchAt::PaymentConfirmed if !costs(price) => SwitchAt::Now,
+        SwitchAt::PeriodEnd if !runs && is_prepaid(account, price) => SwitchAt::PaymentConfirmed,
+        SwitchAt::PeriodEnd if !runs => SwitchAt::Now,
         at => at,
     }
 }
 
-/// Whether the account's own plan waits for its payment.
+/// Whether a price has to be paid; one on request has.
 #[must_use]
-pub fn is_lapsed(account: &Account) -> bool {
-    account
-        .pending
-        .as_ref()
-        .is_some_and(|pending| pending.waits == Waits::Payment && *pending.to == *account.plan())
-        && account.cycle.is_none()
+pub fn costs(price: Option<Micros>) -> bool {
+    price.is_none_or(|price| price > Micros::ZERO)
+}
+
+/// Whether a billing period of a price begins with its payment alone.
+#[must_use]
+pub fn is_prepaid(account: &Account, price: Option<Micros>) -> bool {
+    account.settings.renewal == Renewal::OnPayment && costs(price)
 }
 
 /// What a move does to an account.
@@ -134,7 +139,9 @@ pub fn moved(account: &Account, catalog: &Catalog, version: u64, to: &Move<'_>) 
         _ => None,
     });
     let voided = total(void);
-    kinds.extend(account.pending.as_ref().map(|_| EntryKind::Pending { change: None }));
+    let ended = account.pending.as_ref().filter(|pending| !to.renewal || pending.waits != Waits::Payment);
+    kinds.extend(ended.map(|_| EntryKind::Pending { change: None }));
+    kinds.extend(after.lapsed.take().map(|_| EntryKind::Lapsed { lapse: None }));
     after.settings.cadence.clone_from(&to.cadence);
     if to.time_zone.is_some() {
         after.settings.time_zone.clone_from(&to.time_zone);
@@ -162,7 +169,11 @@ pub fn moved(account: &Account, catalog: &Catalog, version: u64, to: &Move<'_>) 
     let cycle = goes_on.cloned().or_else(|| first_cycle(&after, catalog, to, &cadence));
     let begun = match goes_on {
         Some(_) => next_term(&after, opening).into_iter().collect(),
-        None => due::begin(&after, opening, (to.plan, &cadence, cycle.clone()), to.renewal),
+        None => {
+            // Whoever comes from another plan has its first cycle on this one.
+            let renewal = to.renewal && *name == *account.plan();
+            due::begin(&after, opening, (to.plan, &cadence, cycle.clone()), renewal)
+        }
     };
     let (grants, begun): (Vec<_>, Vec<_>) =
         begun.into_iter().partition(|kind| matches!(kind, EntryKind::Grant(_)));
@@ -250,21 +261,8 @@ pub fn ending(account: &Account, catalog: &Catalog, plan: &Plan, cadence: &Caden
     if !cadence.renews {
         return match fallback(catalog) {
             Some(other) if other.name != plan.name => Ending::Moves(other.name.clone()),
-            _ => Ending::Stops,
+            _ => Ending::Lapses(None),
         };
-    }
-    let costs = cadence.price_usd.is_none_or(|price| price > Micros::ZERO);
-    if account.settings.renewal == Renewal::OnPayment && costs {
-        return Ending::Lapses(Box::new(Pending {
-            id: 0,
-            to: Arc::from(plan.name.as_str()),
-            cadence: account.settings.cadence.clone(),
-            anchor: Some(cycle.anchor),
-            waits: Waits::Payment,
-            usd: cadence.price_usd,
-            coupon: None,
-            cancels: false,
-        }));
     }
     if let Some(tiers) = catalog.tiers.as_ref().filter(|tiers| tiers.has(&plan.name)) {
         let tier = tier(account, catalog, tiers, at);
@@ -272,7 +270,14 @@ pub fn ending(account: &Account, catalog: &Catalog, plan: &Plan, cadence: &Caden
             return Ending::Moves(tier);
         }
     }
-    Ending::Renews
+    if !is_prepaid(account, cadence.price_usd) {
+        return Ending::Renews;
+    }
+    Ending::Lapses(Some(Box::new(Pending {
+        cadence: account.settings.cadence.clone(),
+        anchor: Some(cycle.anchor),
+        ..Pending::of(&plan.name, Waits::Payment, cadence.price_usd)
+    })))
 }
 
 /// The plan that an account falls to when its own ends: that below all tiers, else the first public one without a price
@@ -319,7 +324,7 @@ pub fn come(
         cycle: CycleOnSwitch::Restart,
         lots: LotsOnSwitch::Void,
         proration: None,
-        renewal: false,
+        renewal: true,
     };
     moved(account, catalog, version, &at_end).kinds
 }

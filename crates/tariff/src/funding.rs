@@ -37,6 +37,9 @@ pub struct Standing {
     /// Its own terms over the plan (C12, L14).
     #[serde(default, skip_serializing_if = "Overrides::is_empty")]
     pub overrides: Overrides,
+    /// True: its billing period has ended, and the next one is not paid (P11).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lapsed: bool,
 }
 
 /// What an account may use beyond its credits (C8).

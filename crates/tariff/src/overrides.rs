@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Catalog, Plan, PlanRate};
+use crate::catalog::{Catalog, Limit, Measure, OnExceed, Plan, PlanRate};
 use crate::funding::Standing;
 use crate::money::Micros;
 use crate::price::Prices;
@@ -47,7 +47,15 @@ impl Catalog {
     /// The plan as an account of a standing has it; nothing for an unknown plan.
     #[must_use]
     pub fn plan_for(&self, plan: &str, standing: &Standing) -> Option<Cow<'_, Plan>> {
-        self.overridden(plan, &standing.overrides)
+        self.plan_as(plan, &standing.overrides, standing.lapsed)
+    }
+
+    /// The plan with a customer's own terms, less what is to be paid for where its billing period is not; nothing for
+    /// an unknown plan.
+    #[must_use]
+    pub fn plan_as(&self, plan: &str, overrides: &Overrides, lapsed: bool) -> Option<Cow<'_, Plan>> {
+        let own = self.overridden(plan, overrides)?;
+        Some(if lapsed { Cow::Owned(own.into_owned().unpaid()) } else { own })
     }
 
     /// The plan with a customer's own terms; nothing for an unknown plan.
@@ -100,10 +108,24 @@ impl Catalog {
     }
 }
 
+impl Plan {
+    /// The plan while its billing period is not paid (P11): nothing is open of what it counts, and credits that were
+    /// bought are used at base price. Limits on credits and cost stay: what they bound is bought.
+    #[must_use]
+    fn unpaid(mut self) -> Self {
+        let counts = |limit: &&mut Limit| {
+            matches!(limit.measure, Measure::Meter(_)) && limit.on_exceed != OnExceed::SkipPool
+        };
+        self.limits.iter_mut().filter(counts).for_each(|limit| limit.max = Some(Micros::ZERO));
+        self.factors.clear();
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Counted, Limit, Measure, Model, OnExceed, Window};
+    use crate::catalog::{Counted, Model, Window};
     use crate::meter::Meter;
     use crate::policy::Scope;
     use crate::ratio::Ratio;

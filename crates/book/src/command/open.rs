@@ -103,5 +103,7 @@ pub fn set_status(tx: &mut impl Tx, now: Now, id: &str, status: AccountStatus) -
     }
     let id = account.id.clone();
     post(tx, &id, now, [EntryKind::Status { status }])?;
+    // A closed account's cycle ends.
+    super::touch(tx, id.as_str(), now)?;
     Ok(true)
 }

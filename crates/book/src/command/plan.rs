@@ -148,8 +148,7 @@ impl<'c> Wish<'c> {
         let named = new.cadence.as_deref().map(|name| open::cadence(plan, name)).transpose()?;
         let cadence =
             named.as_ref().and_then(|name| plan.cadence(name)).unwrap_or_else(|| plan.default_cadence());
-        if account.plan() == plan.name && account.cadence(plan) == cadence && !transition::is_lapsed(account)
-        {
+        if account.plan() == plan.name && account.cadence(plan) == cadence && account.lapsed.is_none() {
             return Err(Refusal::SamePlan(plan.name.clone()));
         }
         if new.anchor.is_some_and(|anchor| anchor > now.wall) {
@@ -163,8 +162,12 @@ impl<'c> Wish<'c> {
         let rule = transition::rule(account, catalog, plan, &cadence);
         let period_end = account.cycle.as_ref().map(Cycle::billing_end);
         let at = match new.when {
+            None if new.paid.is_some() && account.lapsed.is_some() => SwitchAt::Now,
             None => transition::when(account, rule, cadence.price_usd),
-            Some(SwitchAt::PeriodEnd) if period_end.is_none() => SwitchAt::Now,
+            Some(SwitchAt::PeriodEnd) if period_end.is_none() => {
+                let later = Transition { at: SwitchAt::PeriodEnd, ..rule.clone() };
+                transition::when(account, &later, cadence.price_usd)
+            }
             Some(when) => when,
         };
         let time_zone = new.time_zone.as_deref().map(settings::time_zone).transpose()?;

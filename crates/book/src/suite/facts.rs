@@ -263,6 +263,15 @@ impl Standing {
             if self.end_closed(at) {
                 continue;
             }
+            if self.status == Some(AccountStatus::Closed) {
+                // Lots end; nothing begins any more.
+                self.close(at, |lot| lot.ends.is_some_and(|ends| ends <= at), true);
+                self.cycle = None;
+                if self.end_closed(at) {
+                    continue;
+                }
+                return;
+            }
             if let Some((anchor, number, period, end)) = self.cycle.filter(|(_, _, _, end)| *end <= at) {
                 self.close(at, |lot| lot.ends.is_some_and(|ends| ends <= end), true);
                 self.begin_term(catalog);

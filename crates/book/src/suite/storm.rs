@@ -151,6 +151,7 @@ impl<S: Subject> Storm<S> {
         assert_eq!(answer.is_ok(), is_same || standing.status != Some(AccountStatus::Closed));
         if answer.is_ok() && !is_same {
             self.note(account, Fact::Status(status));
+            self.look(account);
         }
     }
 

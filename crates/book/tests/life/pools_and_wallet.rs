@@ -3,7 +3,7 @@
 use book::command::plan::{Confirmation, NewSwitch};
 use book::command::settings::SettingsChange;
 use book::command::{open, plan};
-use book::{EntryKind, GrantSource, Refusal, Renewal, Waits};
+use book::{EntryKind, GrantSource, Refusal, Waits};
 use tariff::{
     Cadence, Catalog, CycleOnSwitch, Expiry, LotsOnSwitch, Period, Plan, Pool, Proration, Purchases, Ratio,
     SwitchAt, Transition, Transitions,
@@ -11,7 +11,7 @@ use tariff::{
 
 use crate::support::{ACCOUNT, World, at, cents, code, credits, priced, ratio, refused, usd};
 
-fn catalog() -> Catalog {
+pub fn catalog() -> Catalog {
     let tier = |name: &str, base: i64| {
         let plan = priced(name, cents(base), &[("main", base * 12 / 10), ("backup", base * 3)]);
         let pass = Cadence {
@@ -58,7 +58,7 @@ fn catalog() -> Catalog {
     }
 }
 
-const BEGIN: &str = "2026-11-01T00:00:00Z";
+pub const BEGIN: &str = "2026-11-01T00:00:00Z";
 
 #[test]
 fn p12_nothing_changes_before_the_payment_and_all_of_it_with_it() {
@@ -266,27 +266,6 @@ fn p11_a_pass_lasts_thirty_days_and_is_not_renewed() {
     let mut world = World::open_with(alone, "2026-01-31T12:00:00Z", new);
     world.until("2026-06-01T00:00:00Z");
     assert_eq!((world.account().plan(), world.left("main"), world.cycle()), ("starter", credits(0), None));
-}
-
-#[test]
-fn p11_a_renewal_that_waits_for_payment_grants_nothing_before_it() {
-    let mut world = World::open(catalog(), "2026-01-31T00:00:00Z", "starter");
-    let on_payment = SettingsChange { renewal: Some(Renewal::OnPayment), ..SettingsChange::default() };
-    world.set(&on_payment);
-    world.until("2026-02-28T00:00:00Z");
-    assert_eq!((world.account().plan(), world.left("main"), world.cycle()), ("starter", credits(0), None));
-    let pending = world.account().pending.clone().unwrap();
-    assert_eq!((&*pending.to, pending.usd, pending.waits), ("starter", Some(usd(10)), Waits::Payment));
-    world.until("2026-03-05T00:00:00Z");
-    assert!(world.confirm(pending.id, "in_2").unwrap());
-    // The days of the month stay those of the anchor.
-    assert_eq!(world.cycle(), Some(("2026-02-28T00:00:00Z".to_owned(), "2026-03-31T00:00:00Z".to_owned())));
-    assert_eq!((world.left("main"), world.left("wallet")), (credits(1_200), credits(0)));
-    // One that is never paid ends the plan.
-    world.until("2026-03-31T00:00:00Z");
-    let pending = world.account().pending.clone().unwrap();
-    plan::drop_change(&mut world.store, world.now, ACCOUNT, Some(pending.id)).unwrap();
-    assert_eq!((world.account().plan(), world.account().pending.clone()), ("free", None));
 }
 
 #[test]

@@ -194,6 +194,7 @@ pub fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
         ("created", account.created_at.to_string()),
         ("period", or_dash(period)),
         ("scheduled", or_dash(scheduled)),
+        ("lapsed", or_dash(account.lapsed_at.map(|at| format!("since {at}")))),
         ("shadow", if account.settings.shadow { "yes: nothing is refused" } else { "no" }.to_owned()),
         ("reference", or_dash(account.settings.reference.clone())),
         ("labels", labels(account)),

@@ -107,9 +107,13 @@ pub struct Account {
     /// The billing period that it lies in, where that is longer: a year that grants by the month.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_period: Option<Period>,
-    /// A change of plan that waits for its day, or for its payment.
+    /// A change of plan that waits for its day, or for its payment; else the billing period that is to be paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled: Option<ScheduledPlan>,
+    /// When a billing period ended without the next one being paid: until it is, nothing is granted, what the plan counts
+    /// is refused, and bought credits are used at base price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lapsed_at: Option<Timestamp>,
     /// What is set of it.
     #[serde(flatten)]
     pub settings: Settings,

@@ -49,7 +49,7 @@ impl Life for Engine {
     fn pending_change(&self, account: String) -> Reply<'_, dto::ScheduledPlan> {
         let id = account.clone();
         let found =
-            self.look(move |tx, now| Ok(touched(tx, &account, now)?.pending.as_ref().map(view::scheduled)));
+            self.look(move |tx, now| Ok(view::waiting(touched(tx, &account, now)?).map(view::scheduled)));
         Box::pin(async move { found.await?.ok_or_else(|| ServiceError::not_found(Kind::Change, id)) })
     }
 

@@ -5,7 +5,7 @@ use book::command::receivable::{self, Settlement};
 use book::command::resource::{self, Count};
 use book::command::{plan, touched};
 use book::entry::EntryKind;
-use book::transition::is_lapsed;
+use book::standing::plan_of;
 use book::{Account, Error, Refusal, Tx as _};
 use jiff::Timestamp;
 use tariff::catalog::Tiers;
@@ -201,9 +201,8 @@ impl Shop for Engine {
             let version = tx.catalog_version();
             let catalog = tx.catalog(version)?;
             let account = touched(tx, &account, now)?;
-            let plan = catalog.as_ref();
-            let plan =
-                plan.and_then(|catalog| catalog.overridden(account.plan(), &account.settings.overrides));
+            let plan = catalog.as_deref();
+            let plan = plan.and_then(|catalog| plan_of(account, catalog, account.plan()));
             Ok(view::shop::billing(account, plan.as_deref(), &kept))
         })
     }
@@ -273,7 +272,7 @@ fn not_for_customers(catalog: &Catalog, account: &Account, to: &str) -> Option<&
     if is_tier(to) || is_tier(account.plan()) {
         return Some("the plan follows from what is bought");
     }
-    if account.pending.as_ref().is_some_and(|pending| pending.cancels) || is_lapsed(account) {
+    if account.pending.as_ref().is_some_and(|pending| pending.cancels) || account.lapsed.is_some() {
         return Some("the plan has ended, or ends with its period");
     }
     None

@@ -5,7 +5,7 @@ mod correction;
 mod settings;
 pub mod shop;
 
-pub use self::change::{billing_period, plan_change, scheduled, switch};
+pub use self::change::{billing_period, plan_change, scheduled, switch, waiting};
 pub use self::settings::{enrolment, settings_change};
 
 use std::collections::BTreeMap;
@@ -31,7 +31,8 @@ pub fn account(account: &Account) -> dto::Account {
         created_at: time(account.created_at),
         period: account.cycle.as_ref().map(period),
         billing_period: account.cycle.as_ref().and_then(billing_period),
-        scheduled: account.pending.as_ref().map(scheduled),
+        scheduled: waiting(account).map(scheduled),
+        lapsed_at: account.lapsed.as_ref().map(|lapse| time(lapse.since)),
         settings: settings::shown(&account.settings),
     }
 }

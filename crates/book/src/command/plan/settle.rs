@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use tariff::{CycleOnSwitch, LotsOnSwitch, Micros};
+use tariff::{Catalog, CycleOnSwitch, LotsOnSwitch, Micros};
 use wire::AccountStatus;
 
 use super::{plan_named, settings};
 use crate::account::Account;
 use crate::command::{post, touch, touched};
+use crate::due;
 use crate::entry::EntryKind;
 use crate::error::{Error, Refusal};
 use crate::id::is_name;
 use crate::limits::{PROVIDER_MAX, REFERENCE_MAX};
 use crate::payment::{PAYMENT, Payment, Purpose, name};
-use crate::pending::{Pending, Waits};
+use crate::pending::{Lapse, Pending, Waits};
 use crate::transition::{self, Move};
 use crate::tx::{Now, Tx};
 
@@ -52,12 +53,13 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &Confirmation) -> Resu
     if account.status == AccountStatus::Closed {
         return Err(Refusal::AccountClosed.into());
     }
-    let pending = waiting(&account, new.change)?;
+    let (pending, renews) = waiting(&account, new.change)?;
     let plan = plan_named(&catalog, &pending.to)?;
     let cadence = pending.cadence.as_ref().and_then(|name| plan.cadence(name));
     let cadence = cadence.unwrap_or_else(|| plan.default_cadence());
-    let renews = transition::is_lapsed(&account);
     let rule = transition::rule(&account, &catalog, plan, &cadence);
+    // The billing period before is over: nothing of it goes on, nothing is given back of it.
+    let on_renewal = if *plan.name == *account.plan() { LotsOnSwitch::Keep } else { LotsOnSwitch::Void };
     let to = Move {
         plan,
         cadence: pending.cadence.clone(),
@@ -65,7 +67,7 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &Confirmation) -> Resu
         time_zone: None,
         at: now.wall,
         cycle: if renews { CycleOnSwitch::Restart } else { rule.cycle },
-        lots: if renews { LotsOnSwitch::Keep } else { rule.lots },
+        lots: if renews { on_renewal } else { rule.lots },
         proration: rule.proration.as_ref().filter(|_| !renews),
         renewal: renews,
     };
@@ -104,7 +106,7 @@ pub struct RenewalPayment {
 /// As [`confirm`].
 pub fn renew(tx: &mut impl Tx, now: Now, id: &str, new: &RenewalPayment) -> Result<bool, Error> {
     let account = touched(tx, id, now)?;
-    let waits = account.pending.as_ref().filter(|_| transition::is_lapsed(account)).map(|pending| pending.id);
+    let waits = awaited(account).map(|awaits| awaits.id);
     let known = tx.correction(id, PAYMENT, &name(&new.provider, &new.reference))?;
     let paid = known.and_then(|entry| match entry.kind {
         EntryKind::Payment(payment) => match payment.purpose {
@@ -118,37 +120,45 @@ pub fn renew(tx: &mut impl Tx, now: Now, id: &str, new: &RenewalPayment) -> Resu
     confirm(tx, now, id, &Confirmation { change, provider, reference, usd: new.usd })
 }
 
-/// Drops a change that waits: it was taken back (M11), or its payment failed; the account's plan stays (P12). A renewal
-/// that is not paid ends the plan. Gives whether anything changed.
+/// Drops a change that waits: it was taken back (M11), or its payment failed; the account stays as it is (P12). A billing
+/// period that is not paid ends the plan; where no plan follows, the account stays lapsed. Without a number the change is
+/// dropped before the billing period. Gives whether anything changed.
 ///
 /// # Errors
-/// [`Refusal::UnknownAccount`], [`Refusal::Conflict`] (`no_such_change`) for a number that is not the waiting one's; and
+/// [`Refusal::UnknownAccount`], [`Refusal::Conflict`] (`no_such_change`) for a number that is not a waiting one's; and
 /// where the store fails.
 pub fn drop_change(tx: &mut impl Tx, now: Now, id: &str, change: Option<u64>) -> Result<bool, Error> {
     touched(tx, id, now)?;
     let catalog = settings::catalog(tx)?;
     let version = tx.catalog_version();
     let account = touched(tx, id, now)?.clone();
-    let Some(pending) = &account.pending else {
-        return match change {
-            Some(_) => Err(no_such_change().into()),
-            None => Ok(false),
-        };
-    };
-    if change.is_some_and(|change| change != pending.id) {
+    let is_meant = |waiting: &&Pending| change.is_none_or(|change| change == waiting.id);
+    let kinds = if account.pending.as_ref().is_some_and(|pending| is_meant(&pending)) {
+        vec![EntryKind::Pending { change: None }]
+    } else if awaited(&account).is_some_and(|awaits| is_meant(&awaits)) {
+        end_unpaid(&account, (&catalog, version), now)
+    } else if change.is_some() {
         return Err(no_such_change().into());
-    }
-    let ends = transition::is_lapsed(&account).then(|| transition::fallback(&catalog)).flatten();
-    let kinds = match ends.filter(|plan| *plan.name != *account.plan()) {
-        Some(plan) => {
-            let falls = Pending::at_end(&plan.name, now.wall);
-            transition::come(&account, &catalog, version, &falls, now.wall)
-        }
-        None => vec![EntryKind::Pending { change: None }],
+    } else {
+        return Ok(false);
     };
     post(tx, &account.id, now, kinds)?;
     touch(tx, id, now)?;
     Ok(true)
+}
+
+/// The end of a plan whose billing period is not paid.
+fn end_unpaid(account: &Account, priced: (&Catalog, u64), now: Now) -> Vec<EntryKind> {
+    match transition::fallback(priced.0).filter(|plan| *plan.name != *account.plan()) {
+        Some(plan) => {
+            let falls = Pending::of(&plan.name, Waits::Until(now.wall), plan.price_usd);
+            due::arrives(account, priced, &falls, now.wall)
+        }
+        None => {
+            let lapse = account.lapsed.clone().map(|lapse| Box::new(Lapse { awaits: None, ..lapse }));
+            vec![EntryKind::Lapsed { lapse }]
+        }
+    }
 }
 
 /// Ends the plan with the billing period (P11): then the account falls to the plan that is named, else to the one below
@@ -178,7 +188,8 @@ pub fn cancel(tx: &mut impl Tx, now: Now, id: &str, to: Option<&str>) -> Result<
         let detail = "no billing period runs: switch the plan instead";
         return Err(Refusal::conflict("no_billing_period", detail).into());
     };
-    let pending = Pending { cancels: true, ..Pending::at_end(&plan.name, cycle.billing_end()) };
+    let at = Waits::Until(cycle.billing_end());
+    let pending = Pending { cancels: true, ..Pending::of(&plan.name, at, plan.price_usd) };
     let kind = EntryKind::Pending { change: Some(Box::new(pending)) };
     post(tx, &account.id, now, [kind])?;
     let posted = tx.account(id)?.and_then(|account| account.pending.clone());
@@ -201,9 +212,16 @@ pub fn check_names(provider: &str, reference: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn waiting(account: &Account, change: u64) -> Result<&Pending, Refusal> {
-    let waits = |pending: &&Pending| pending.id == change && pending.waits == Waits::Payment;
-    account.pending.as_ref().filter(waits).ok_or_else(no_such_change)
+/// What waits for a payment under a number, and whether it is a billing period.
+fn waiting(account: &Account, change: u64) -> Result<(&Pending, bool), Refusal> {
+    let is_it = |pending: &&Pending| pending.id == change && pending.waits == Waits::Payment;
+    let asked = account.pending.as_ref().filter(is_it).map(|pending| (pending, false));
+    asked.or_else(|| Some((awaited(account).filter(is_it)?, true))).ok_or_else(no_such_change)
+}
+
+/// The billing period that waits for its payment.
+fn awaited(account: &Account) -> Option<&Pending> {
+    account.lapsed.as_ref().and_then(|lapse| lapse.awaits.as_ref())
 }
 
 fn no_such_change() -> Refusal {

@@ -1,7 +1,7 @@
 //! Changes of plan as the public API shows and hears them.
 
 use book::command::plan::{NewSwitch, Switch};
-use book::{Cycle, Payment, Pending, Purpose};
+use book::{Account, Cycle, Payment, Pending, Purpose};
 use jiff::Timestamp;
 use tariff::SwitchAt;
 
@@ -25,6 +25,11 @@ pub fn plan_change(account: &str, switch: &Switch, now: i64, preview: bool) -> d
         granted: lots.collect(),
         period: switch.cycle.as_ref().map(period),
     }
+}
+
+/// What waits to come: a change of plan, else the billing period that is to be paid.
+pub fn waiting(account: &Account) -> Option<&Pending> {
+    account.pending.as_ref().or_else(|| account.lapsed.as_ref()?.awaits.as_ref())
 }
 
 /// A change of plan that waits.

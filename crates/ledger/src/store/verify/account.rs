@@ -174,6 +174,7 @@ impl Folded {
             | EntryKind::Status { .. }
             | EntryKind::Settings { .. }
             | EntryKind::Pending { .. }
+            | EntryKind::Lapsed { .. }
             | EntryKind::Payment(_)
             | EntryKind::Recharge { .. }
             | EntryKind::RechargeDue { .. }
@@ -367,6 +368,7 @@ impl Sums {
             | EntryKind::Status { .. }
             | EntryKind::Settings { .. }
             | EntryKind::Pending { .. }
+            | EntryKind::Lapsed { .. }
             | EntryKind::Payment(_)
             | EntryKind::Recharge { .. }
             | EntryKind::RechargeDue { .. }
