@@ -7,6 +7,7 @@ use tariff::compile::CREDITS;
 
 use crate::account::{Account, Lot};
 use crate::amount::{less, plus};
+use crate::funds::Funds;
 
 /// What an account has. Sums are at base price, lots in their own credits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,5 +52,6 @@ pub fn balance(account: &Account) -> Balance {
     }
     // What is leased may be more than the lots are worth (a lot expired, a charge beyond its hold).
     let leased = leased.min(less(account.worth(), in_flight));
-    Balance { available: plus(account.capacity(), leased), leased, in_flight, debt: account.debt, pools }
+    let unleased = Funds::at_face(account).worth(CREDITS);
+    Balance { available: plus(unleased, leased), leased, in_flight, debt: account.debt, pools }
 }

@@ -148,6 +148,7 @@ fn plus_ratio(a: Ratio, b: Ratio) -> Ratio {
     a.checked_add(b).unwrap_or(a)
 }
 
-fn whole(amount: Micros) -> Ratio {
+/// An amount as a ratio; nothing below zero.
+pub(crate) fn whole(amount: Micros) -> Ratio {
     Ratio::whole(u64::try_from(amount.get()).unwrap_or(0))
 }

@@ -74,7 +74,13 @@ impl Account {
             }
             EntryKind::Release(release) => self.release(release),
             EntryKind::Leased { node, epoch, bucket, asset, amount } => {
-                let grant = |lease: &mut Lease| lease.granted = plus(lease.granted, *amount);
+                let term = self.term().map_or(0, |term| term.no);
+                let grant = |lease: &mut Lease| {
+                    if lease.outstanding() == Micros::ZERO {
+                        lease.since = term;
+                    }
+                    lease.granted = plus(lease.granted, *amount);
+                };
                 self.lease_of(*node, *epoch, (bucket, asset), grant);
             }
             EntryKind::Returned { node, epoch, bucket, returned } => {
@@ -95,6 +101,7 @@ impl Account {
 
     fn begin_term(&mut self, term: &Term, rules: Option<&Arc<Rules>>) {
         self.terms.push(term.clone());
+        self.age_leases(term);
         let surplus = self.terms.len().saturating_sub(TERMS_KEPT);
         self.terms.drain(..surplus);
         self.rules.extend(rules.map(|rules| (term.no, rules.clone())));
@@ -104,6 +111,23 @@ impl Account {
         let latest = terms.get(terms.len().saturating_sub(COUNTED_TERMS)..).unwrap_or_default();
         self.used.retain(|count| latest.iter().any(|term| *term.window_key(&count.limit) == *count.key));
         self.raise_version();
+    }
+
+    /// A lease goes on knowing the oldest of its terms unless credits now buy as little as under any of them: what it
+    /// comes to is no more then, whatever term its requests settle under.
+    fn age_leases(&mut self, term: &Term) {
+        let (terms, leases) = (&self.terms, &mut self.leases);
+        for lease in leases {
+            let since = lease.since;
+            let may_settle = terms.iter().filter(|own| own.no >= since);
+            let is_dearer = |own: &Term| {
+                let mut pools = own.pools.iter().chain(&term.pools).map(|pool| &*pool.pool);
+                pools.any(|pool| own.factor(pool) > term.factor(pool))
+            };
+            if lease.outstanding() == Micros::ZERO || !may_settle.into_iter().any(is_dearer) {
+                lease.since = term.no;
+            }
+        }
     }
 
     pub(crate) fn grant(&mut self, id: u64, at: i64, granted: &Granted) {
@@ -245,6 +269,7 @@ impl Account {
             returned: Micros::ZERO,
             settled: Micros::ZERO,
             used: None,
+            since: 0,
         };
         change(&mut lease);
         self.leases.push(lease);

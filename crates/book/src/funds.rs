@@ -10,7 +10,7 @@ use tariff::{Limit, Micros, Overage, Ratio};
 
 use crate::account::{Account, Term};
 use crate::amount::{less, total};
-use crate::draw::bounds;
+use crate::draw::{bounds, whole};
 use crate::lease::Lease;
 use crate::limits::{AMOUNT_MAX, TOTAL_MAX};
 use crate::rules::{OVERAGE, Rules, bucket_id, runs_dry};
@@ -28,11 +28,17 @@ pub struct Funds {
 /// No account is worth more at base price: small factors could carry sums beyond 64 bits.
 const MAX_WORTH: Micros = TOTAL_MAX;
 
+/// As the term that requests are of: the one in force.
+pub const IN_FORCE: u64 = u64::MAX;
+
 /// What of a pool is not promised to anybody, at base price.
 struct PoolFunds {
     name: Arc<str>,
     asset: Arc<str>,
     left: Micros,
+    /// What use under earlier terms takes of `left`, where that is more than itself: up to which term, and how much
+    /// the most since then. Later terms first.
+    dearer: Vec<(u64, Ratio)>,
 }
 
 /// A cap on some pools, from within the capacity.
@@ -77,27 +83,45 @@ impl Funds {
         funds
     }
 
-    /// What of an account's funds is not leased.
+    /// What of an account's funds is not leased, if all that is leased settles under the term in force: what an owner
+    /// reads.
     #[must_use]
-    pub fn of(account: &Account) -> Self {
+    pub fn at_face(account: &Account) -> Self {
         let mut funds = Self::unleased(account);
-        for lease in &account.leases {
-            funds.lay(lease);
-        }
+        account.leases.iter().for_each(|lease| funds.lay(lease));
         funds
     }
 
-    /// What of a bucket can be leased; nothing for a bucket that is none of the term's.
+    /// What of an account's funds is not leased, however dear the terms that leases may yet settle under: what may be
+    /// leased.
+    #[must_use]
+    pub fn of(account: &Account) -> Self {
+        let mut funds = Self::unleased(account);
+        funds.weigh(account);
+        // The dearest first, which have the fewest pools to be dear in.
+        let mut leases: Vec<&Lease> = account.leases.iter().collect();
+        leases.sort_by_key(|lease| lease.since);
+        leases.into_iter().for_each(|lease| funds.lay(lease));
+        funds
+    }
+
+    /// What of a bucket can be leased for requests of the term in force; nothing for a bucket that is none of its.
     #[must_use]
     pub fn left(&self, bucket: &str) -> Option<Micros> {
+        self.left_since(bucket, IN_FORCE)
+    }
+
+    /// What of a bucket can be leased for requests of a term or later ones.
+    #[must_use]
+    pub fn left_since(&self, bucket: &str, since: u64) -> Option<Micros> {
         if let Some(cap) = self.caps.iter().find(|cap| cap.id == bucket) {
             return Some(cap.left);
         }
         let bucket = self.credits.iter().find(|own| own.id == bucket)?;
         Some(match bucket.overage {
             Overage::Unlimited => AMOUNT_MAX,
-            Overage::Capped => capped_sum(self.of_pools(bucket), self.overage),
-            Overage::None => self.of_pools(bucket),
+            Overage::Capped => capped_sum(self.of_pools(bucket, since), self.overage),
+            Overage::None => self.of_pools(bucket, since),
         })
     }
 
@@ -114,8 +138,8 @@ impl Funds {
         self.credits.iter().any(|own| own.id == bucket && own.overage == Overage::Unlimited)
     }
 
-    /// Promises so much of a bucket; what is more than there is changes nothing.
-    pub fn take(&mut self, bucket: &str, amount: Micros) {
+    /// Promises so much of a bucket to requests of a term or later ones; what is more than there is changes nothing.
+    pub fn take(&mut self, bucket: &str, amount: Micros, since: u64) {
         if let Some(cap) = self.caps.iter_mut().find(|cap| cap.id == bucket) {
             cap.left = less(cap.left, amount);
             return;
@@ -123,7 +147,7 @@ impl Funds {
         let Some(at) = self.credits.iter().position(|own| own.id == bucket) else { return };
         let Some(CreditBucket { pools, skips, overage, .. }) = self.credits.get(at) else { return };
         let (pools, skips, overage) = (pools.clone(), skips.clone(), *overage);
-        let rest = self.take_of(&pools, &skips, amount);
+        let rest = self.take_of(&pools, &skips, amount, since);
         if overage == Overage::Capped {
             self.overage = less(self.overage, rest);
         }
@@ -194,7 +218,8 @@ impl Funds {
         for pool in &term.pools {
             let lots = open().filter(|lot| lot.pool == pool.pool).map(|lot| lot.remaining);
             let left = at_base_price(total(lots), pool.factor);
-            self.pools.push(PoolFunds { name: pool.pool.clone(), asset: pool.asset.clone(), left });
+            let (name, asset) = (pool.pool.clone(), pool.asset.clone());
+            self.pools.push(PoolFunds { name, asset, left, dearer: Vec::new() });
         }
         for lot in open().filter(|lot| !term.pools.iter().any(|pool| pool.pool == lot.pool)) {
             match self.pools.iter_mut().find(|pool| pool.name == lot.pool) {
@@ -203,6 +228,7 @@ impl Funds {
                     name: lot.pool.clone(),
                     asset: lot.asset.clone(),
                     left: lot.remaining,
+                    dearer: Vec::new(),
                 }),
             }
         }
@@ -272,7 +298,28 @@ impl Funds {
             let order: Vec<(Vec<usize>, Vec<usize>)> =
                 buckets.map(|bucket| (bucket.pools.clone(), bucket.skips.clone())).collect();
             for (pools, skips) in order {
-                owed = self.take_of(&pools, &skips, owed);
+                owed = self.take_of(&pools, &skips, owed, IN_FORCE);
+            }
+        }
+    }
+
+    /// Notes where requests of earlier terms, which may yet settle, take more of a pool than those of the term in
+    /// force.
+    fn weigh(&mut self, account: &Account) {
+        let Some(term) = account.term() else { return };
+        let open = account.leases.iter().filter(|lease| lease.outstanding() > Micros::ZERO);
+        let Some(since) = open.map(|lease| lease.since).min().filter(|since| *since < term.no) else {
+            return;
+        };
+        for pool in &mut self.pools {
+            let factor = term.factor(&pool.name);
+            let mut most = factor;
+            for earlier in account.terms.iter().rev().filter(|own| (since..term.no).contains(&own.no)) {
+                let own = earlier.factor(&pool.name);
+                if own > most {
+                    most = own;
+                    pool.dearer.extend(own.checked_div(factor).map(|ratio| (earlier.no, ratio)));
+                }
             }
         }
     }
@@ -283,11 +330,11 @@ impl Funds {
             return;
         }
         if self.asset(&lease.bucket).is_some() {
-            self.take(&lease.bucket, outstanding);
+            self.take(&lease.bucket, outstanding, lease.since);
             return;
         }
         let (pools, skips) = self.of_lease(lease);
-        self.take_of(&pools, &skips, outstanding);
+        self.take_of(&pools, &skips, outstanding, lease.since);
     }
 
     /// The pools that pay for what is leased, also of a bucket of an earlier term: its id names them.
@@ -307,33 +354,47 @@ impl Funds {
         (pools.map(|(index, _)| index).collect(), Vec::new())
     }
 
-    fn of_pools(&self, bucket: &CreditBucket) -> Micros {
+    fn of_pools(&self, bucket: &CreditBucket, since: u64) -> Micros {
         let mut skips: Vec<Micros> = self.skips.iter().map(|skip| skip.left).collect();
         // In draw order, as settlements will: where caps overlap another order may come to more.
         let mut order = bucket.pools.clone();
         order.sort_unstable();
         let pools = order.iter().filter_map(|pool| self.pools.get(*pool));
         pools.fold(Micros::ZERO, |sum, pool| {
-            capped_sum(sum, self.give(pool, &bucket.skips, &mut skips, pool.left))
+            capped_sum(sum, self.give(pool, &bucket.skips, &mut skips, pool.most(since)))
         })
     }
 
-    /// Takes so much of pools in their order; gives what they did not have.
-    fn take_of(&mut self, pools: &[usize], bounds: &[usize], amount: Micros) -> Micros {
+    /// Takes so much of pools in their order, for requests of a term or later ones; gives what they did not have.
+    fn take_of(&mut self, pools: &[usize], bounds: &[usize], amount: Micros, since: u64) -> Micros {
         let mut skips: Vec<Micros> = self.skips.iter().map(|skip| skip.left).collect();
         let mut rest = amount;
-        for index in pools {
+        for index in self.dearest_first(pools, since).as_deref().unwrap_or(pools) {
             let Some(pool) = self.pools.get(*index) else { continue };
-            let given = self.give(pool, bounds, &mut skips, rest.min(pool.left));
+            let most = pool.most(since);
+            let given = self.give(pool, bounds, &mut skips, rest.min(most));
+            // A pool that does not suffice is emptied, with what is left of it by rounding.
+            let weight = if given == most && given < rest { pool.left } else { pool.weight(given, since) };
             rest = less(rest, given);
             if let Some(pool) = self.pools.get_mut(*index) {
-                pool.left = less(pool.left, given);
+                pool.left = less(pool.left, weight);
             }
         }
         for (skip, left) in self.skips.iter_mut().zip(skips) {
             skip.left = left;
         }
         rest
+    }
+
+    /// Pools in the order in which requests of a term or later ones may come to the most: an earlier term draws its own
+    /// lots first, wherever they stand. Nothing where the order stays.
+    fn dearest_first(&self, pools: &[usize], since: u64) -> Option<Vec<usize>> {
+        let ratio = |pool: &usize| self.pools.get(*pool).and_then(|pool| pool.ratio(since));
+        pools.iter().any(|pool| ratio(pool).is_some()).then(|| {
+            let mut order = pools.to_vec();
+            order.sort_by_key(|pool| std::cmp::Reverse(ratio(pool).unwrap_or(Ratio::ONE)));
+            order
+        })
     }
 
     /// What a pool gives of what it is asked for, under the caps that bound it; the caps shrink by it.
@@ -352,12 +413,33 @@ impl Funds {
     }
 }
 
+// === impl PoolFunds ===
+
+impl PoolFunds {
+    /// What use takes of it under a term or a later one, by the most of them; nothing where that is no more than under
+    /// the term in force.
+    fn ratio(&self, since: u64) -> Option<Ratio> {
+        self.dearer.iter().rev().find(|(no, _)| since <= *no).map(|(_, ratio)| *ratio)
+    }
+
+    /// The most base price that it pays for requests of a term or later ones.
+    fn most(&self, since: u64) -> Micros {
+        self.ratio(since).map_or(self.left, |ratio| at_base_price(self.left, ratio))
+    }
+
+    /// What so much use by requests of a term or later ones takes of it, rounded up.
+    fn weight(&self, base: Micros, since: u64) -> Micros {
+        let Some(ratio) = self.ratio(since) else { return base };
+        let weight = whole(base).checked_mul(ratio).and_then(Ratio::ceil);
+        weight.map_or(self.left, Micros)
+    }
+}
+
 /// Base price that an amount of a pool's credits pays, rounded down; a factor of zero pays anything.
 fn at_base_price(amount: Micros, factor: Ratio) -> Micros {
-    let amount_whole = u64::try_from(amount.get()).unwrap_or(0);
-    match Ratio::whole(amount_whole).checked_div(factor) {
+    match whole(amount).checked_div(factor) {
         Some(base) => Micros(base.floor().unwrap_or(AMOUNT_MAX.get())).min(MAX_WORTH),
-        None if amount_whole == 0 => Micros::ZERO,
+        None if amount <= Micros::ZERO => Micros::ZERO,
         None => MAX_WORTH,
     }
 }

@@ -52,7 +52,10 @@ pub fn broken(account: &Account) -> Option<String> {
     // With one bucket, all that is leased is leased of it; with several, one of them may be leased beyond its pools.
     let is_plain = account.term().is_none_or(|term| account.rules(term).is_plain());
     let left = less(worth, account.leased(CREDITS));
-    if capacity > worth || (is_plain && capacity != left) {
+    // What may settle under a dearer term comes to more.
+    let now = account.term().map_or(0, |term| term.no);
+    let is_even = account.leases.iter().all(|lease| lease.since >= now || lease.outstanding() == zero);
+    if capacity > worth || (is_plain && (capacity > left || (is_even && capacity != left))) {
         return Some(format!("capacity {capacity} is not what is left of the worth {worth}"));
     }
     None

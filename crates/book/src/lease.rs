@@ -33,6 +33,9 @@ pub struct Lease {
     pub settled: Micros,
     /// Used in all, once the node has given the record up.
     pub used: Option<Micros>,
+    /// The oldest term that what is outstanding may settle under, as far as it matters; 0: any that is kept.
+    #[serde(default)]
+    pub since: u64,
 }
 
 /// What a node last said of one lease.

@@ -15,6 +15,7 @@ pub mod bounds;
 pub mod compare;
 pub mod corrections;
 pub mod days;
+pub mod dearer;
 pub mod events;
 pub mod facts;
 pub mod fraction;
@@ -206,6 +207,11 @@ macro_rules! suite {
             w5_trainings_are_no_credits,
             w5_what_a_year_grants_is_stated_and_not_derived,
             w7_a_limited_model_has_a_count_of_its_own,
+        );
+        $crate::suite!(@tests $make; dearer:
+            what_old_requests_may_take_at_their_price_is_leased_to_nobody,
+            with_the_last_old_request_the_old_price_is_forgotten,
+            a_term_as_dear_as_any_before_ends_the_difference,
         );
         $crate::suite!(@tests $make; leases_out:
             m3_included_credits_go_first_whichever_node_settles_first,

@@ -120,6 +120,13 @@ impl Ratio {
         i64::try_from(self.num.checked_div(self.den)?).ok()
     }
 
+    /// The smallest whole number not below it; nothing where it does not fit.
+    #[must_use]
+    pub fn ceil(self) -> Option<i64> {
+        let (whole, rest) = (self.num.checked_div(self.den)?, self.num.checked_rem(self.den)?);
+        i64::try_from(whole.checked_add(u128::from(rest > 0))?).ok()
+    }
+
     /// The nearest whole number, halves up; nothing where it does not fit.
     #[must_use]
     pub fn round_half_up(self) -> Option<i64> {

@@ -81,6 +81,7 @@ proptest! {
     ) {
         let ratio = Ratio::new(num, den).unwrap();
         prop_assert_eq!(ratio.floor(), i64::try_from(num / den).ok());
+        prop_assert_eq!(ratio.ceil(), i64::try_from(num.div_ceil(den)).ok());
         prop_assert_eq!(ratio.round_half_up(), i64::try_from((2 * num + den) / (2 * den)).ok());
     }
 
@@ -279,8 +280,8 @@ fn ratios_report_overflow_instead_of_wrapping() {
     assert_eq!(huge.checked_mul(huge), None);
     assert_eq!(tiny.checked_mul(tiny), None);
     assert_eq!(huge.checked_mul(tiny), Some(Ratio::ONE));
-    assert_eq!((huge.floor(), huge.round_half_up()), (None, None));
-    assert_eq!((tiny.floor(), tiny.round_half_up()), (Some(0), Some(0)));
+    assert_eq!((huge.floor(), huge.ceil(), huge.round_half_up()), (None, None, None));
+    assert_eq!((tiny.floor(), tiny.ceil(), tiny.round_half_up()), (Some(0), Some(1), Some(0)));
     assert_eq!(Ratio::new(u128::MAX, u128::MAX - 1).unwrap().round_half_up(), Some(1));
 }
 

@@ -7,7 +7,7 @@ use wire::{Ask, Grant, NodeId, Want};
 
 use crate::account::Account;
 use crate::amount::{less, plus, total_stated};
-use crate::funds::Funds;
+use crate::funds::{Funds, IN_FORCE};
 use crate::lease::Lease;
 use crate::limits::TOTAL_MAX;
 
@@ -17,6 +17,8 @@ pub struct Pot {
     /// Whose pools pay; empty where it is a limit's.
     pub asset: Arc<str>,
     pub ask: Micros,
+    /// The oldest term that what is leased to the record may settle under.
+    pub since: u64,
     /// The most that may be leased yet under this lease.
     pub room: Micros,
     /// Not leased to anybody before the want.
@@ -59,6 +61,7 @@ impl Pot {
         let needs = needs.filter(|need| need.bucket == ask.bucket).map(|need| need.need);
         let lease = account.lease(node, want.lease, &ask.bucket);
         let outstanding = lease.map_or(Micros::ZERO, Lease::outstanding);
+        let since = lease.filter(|_| outstanding > Micros::ZERO).map_or(IN_FORCE, |lease| lease.since);
         // No more can be free there than the node may still take, whatever it says.
         let free = ask.free.min(outstanding);
         // What a lease has been granted in all has an end: a node that gives back and asks again for ever is granted
@@ -69,8 +72,9 @@ impl Pot {
             bucket: Arc::from(ask.bucket.as_str()),
             asset: Arc::from(asset),
             ask: ask.ask,
+            since,
             room,
-            capacity_before: funds.left(&ask.bucket).unwrap_or_default().min(room),
+            capacity_before: funds.left_since(&ask.bucket, since).unwrap_or_default().min(room),
             free,
             held: ask.held,
             behind: lease.map_or(Micros::ZERO, Lease::behind),
@@ -85,11 +89,18 @@ impl Pot {
 
     /// Not leased to anybody, as far as this lease can have it.
     pub fn capacity(&self, funds: &Funds) -> Micros {
-        funds.left(&self.bucket).unwrap_or_default().min(self.room)
+        funds.left_since(&self.bucket, self.since).unwrap_or_default().min(self.room)
     }
 
     pub fn is_short(&self, funds: &Funds, need: Micros) -> bool {
         less(need, self.free) > self.capacity(funds)
+    }
+
+    /// What is free on the node and bars more from being leased to it: once it is back, what earlier terms could still
+    /// take of it no longer counts.
+    pub fn barring(&self, funds: &Funds) -> Micros {
+        let is_barred = self.capacity(funds) < funds.left(&self.bucket).unwrap_or_default().min(self.room);
+        if is_barred { self.free } else { Micros::ZERO }
     }
 
     /// Whether there is something of it, here or wherever it must be waited for.
@@ -101,7 +112,7 @@ impl Pot {
 
     /// One request takes its hold: what is free on the node, and so much more.
     pub fn take(&mut self, funds: &mut Funds, hold: Micros, more: Micros) {
-        funds.take(&self.bucket, more);
+        funds.take(&self.bucket, more, self.since);
         self.room = less(self.room, more);
         self.granted = plus(self.granted, more);
         self.free = less(plus(self.free, more), hold);
@@ -117,7 +128,7 @@ impl Pot {
             return;
         }
         let ahead = less(self.ask.min(share), self.granted).min(self.capacity(funds));
-        funds.take(&self.bucket, ahead);
+        funds.take(&self.bucket, ahead, self.since);
         self.room = less(self.room, ahead);
         self.granted = plus(self.granted, ahead);
     }

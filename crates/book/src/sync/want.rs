@@ -217,10 +217,11 @@ impl<'a> Desk<'a> {
         let available = plus(pot.capacity(&self.funds), pot.free);
         let mut denial = snapshot::denial(self.account, &self.funds, &need.bucket, available);
         let in_flight = |denial: Denial| VerdictKind::Deny(Denial { code: DenialCode::InFlight, ..denial });
-        if pot.elsewhere.idle > Micros::ZERO {
+        let idle = plus(pot.elsewhere.idle, pot.barring(&self.funds));
+        if idle > Micros::ZERO {
             self.recall = true;
         }
-        let coming = [pot.elsewhere.idle, pot.elsewhere.under_way, pot.under_way];
+        let coming = [idle, pot.elsewhere.under_way, pot.under_way];
         if coming.iter().any(|amount| *amount > Micros::ZERO) {
             self.waits = true;
             return if self.impatient { in_flight(denial) } else { VerdictKind::Wait(WAIT_MS) };

@@ -70,8 +70,8 @@ pub struct Account {
     pub lost: i64,
     /// What was leased beyond the account's worth when lots ended or a plan with a higher factor began.
     pub carried: i64,
-    /// What requests cost more that were admitted before the account's credits bought more: they are leased at the
-    /// factor of the term that runs and charged by that of their own.
+    /// What requests cost more that nothing is leased for, as their nodes were closed, where the account's credits buy
+    /// more since they were admitted.
     pub dearer: i64,
     /// Charge lines: each is rounded once.
     pub lines: i64,
@@ -100,6 +100,8 @@ pub struct Lease {
     pub returned: i64,
     pub settled: i64,
     pub used: Option<i64>,
+    /// The oldest term that what is outstanding may settle under.
+    pub since: u64,
 }
 
 impl Lease {
@@ -131,10 +133,52 @@ impl Account {
         (of(false) + top_up - self.debt).max(0)
     }
 
+    /// What is left, at base price times the factor that runs, when all that is leased has been used as dearly as it may
+    /// be: top-ups first, by the highest factor since the term that each lease goes back to. Below zero where there is
+    /// not enough.
+    fn unleased(&self) -> i128 {
+        let now = self.terms.last().map_or(100, |(.., plan)| market::factor(plan));
+        let open = |is_top_up| -> i64 {
+            let lots = self.lots.iter().filter(|lot| lot.closed.is_none() && lot.is_top_up == is_top_up);
+            lots.map(|lot| lot.remaining).sum()
+        };
+        let dearest = |lease: &Lease| {
+            let seen = self.terms.iter().filter(|(no, ..)| *no >= lease.since);
+            seen.map(|(.., plan)| market::factor(plan)).max().unwrap_or(now)
+        };
+        let mut leases: Vec<(i128, i128)> =
+            self.leases.iter().map(|lease| (dearest(lease).into(), lease.outstanding().into())).collect();
+        leases.sort_unstable_by_key(|(factor, _)| -factor);
+        let now = i128::from(now);
+        let mut dear_left = i128::from(open(true)) * 100;
+        let mut left = i128::from(open(false) - self.debt) * now + dear_left;
+        for (factor, outstanding) in leases {
+            let dear = if factor > now { (outstanding * factor).min(dear_left) } else { 0 };
+            dear_left -= dear;
+            left -= dear + (outstanding * factor - dear) * now / factor;
+        }
+        left
+    }
+
+    /// What nodes may take beyond what the account is worth.
+    fn uncovered(&self) -> i64 {
+        let now = self.terms.last().map_or(100, |(.., plan)| market::factor(plan));
+        let short = (-self.unleased()).max(0);
+        i64::try_from(short / i128::from(now) + 1).unwrap_or(i64::MAX)
+    }
+
     fn lease(&mut self, node: NodeId, epoch: u64) -> &mut Lease {
         let at = self.leases.iter().position(|lease| lease.node == node && lease.epoch == epoch);
         let at = at.unwrap_or_else(|| {
-            self.leases.push(Lease { node, epoch, granted: 0, returned: 0, settled: 0, used: None });
+            self.leases.push(Lease {
+                node,
+                epoch,
+                granted: 0,
+                returned: 0,
+                settled: 0,
+                used: None,
+                since: 0,
+            });
             self.leases.len() - 1
         });
         &mut self.leases[at]
@@ -256,18 +300,17 @@ impl Books {
 
 impl Account {
     fn fold_lots(&mut self, name: &str, entry: &Entry) -> Result<(), Broken> {
-        let owes = |account: &Self| (account.outstanding() - account.worth()).max(0);
-        let owed = owes(self);
+        let owed = self.uncovered();
         match &entry.kind {
             EntryKind::Grant(granted) => self.grant(entry, granted),
             EntryKind::Term { term, .. } => {
                 self.terms.push((term.no, term.catalog, term.plan.to_string()));
-                self.carried += (owes(self) - owed).max(0);
+                self.carried += (self.uncovered() - owed).max(0);
             }
             EntryKind::LotClosed { lot, .. } => {
                 let last = self.terms.last().map_or(0, |(no, ..)| *no);
                 self.lots.iter_mut().filter(|own| own.id == *lot).for_each(|own| own.closed = Some(last));
-                self.carried += (owes(self) - owed).max(0);
+                self.carried += (self.uncovered() - owed).max(0);
             }
             EntryKind::LotEnded { lot, end, rest, .. } => {
                 let at = self.lots.iter().position(|own| own.id == *lot);
@@ -286,10 +329,16 @@ impl Account {
     fn fold_leases(&mut self, name: &str, kind: &EntryKind) -> Result<(), Broken> {
         match kind {
             EntryKind::Leased { node, epoch, bucket, amount, .. } if &**bucket == CREDITS => {
-                self.lease(*node, *epoch).granted += amount.get();
-                let (outstanding, worth) = (self.outstanding(), self.worth());
-                ensure("I2", amount.get() > 0 && outstanding <= worth, || {
-                    format!("{name}: {amount} leased, now {outstanding} of {worth} micro-credits")
+                let term = self.terms.last().map_or(0, |(no, ..)| *no);
+                let lease = self.lease(*node, *epoch);
+                lease.since = if lease.outstanding() == 0 { term } else { lease.since };
+                lease.granted += amount.get();
+                ensure("I2", amount.get() > 0 && self.unleased() >= 0, || {
+                    let (outstanding, worth) = (self.outstanding(), self.worth());
+                    format!(
+                        "{name}: {amount} leased, now {outstanding} of {worth} micro-credits: {:?}",
+                        self.leases
+                    )
                 })
             }
             EntryKind::Returned { node, epoch, bucket, returned } if &**bucket == CREDITS => {
@@ -354,8 +403,10 @@ impl Account {
             format!("{name}: {} is charged {}, not {tenths} tenths", charge.request, charge.base)
         })?;
         let running = self.terms.last().map_or(100, |(.., plan)| market::factor(plan));
+        let of = |lease: &Lease| lease.node == charge.holder && lease.epoch == charge.epoch;
+        let is_leased = self.leases.iter().any(of);
         for (id, amount) in slices {
-            if self.lots.iter().any(|lot| lot.id == id && lot.is_top_up) {
+            if !is_leased && self.lots.iter().any(|lot| lot.id == id && lot.is_top_up) {
                 let worth = |factor: i64| amount * 100 / factor;
                 self.dearer += (worth(running) - worth(market::factor(&plan))).max(0);
             }
