@@ -9,6 +9,7 @@ mod access;
 mod cache;
 mod flush;
 mod index;
+mod lanes;
 mod look;
 mod mark;
 mod outbox;

@@ -26,7 +26,7 @@ pub struct Cache {
     pub fleet: Fleet,
     /// How many nodes are open.
     pub nodes_open: usize,
-    /// Lanes that have called since the start.
+    /// Lanes that have called since the start, up to a bound.
     pub lanes: HashMap<Lane, KnownLane>,
     /// The change feed's end.
     pub feed: FeedEnd,
@@ -77,6 +77,8 @@ pub struct KnownLane {
     pub row: i64,
     /// How far it has come.
     pub state: LaneState,
+    /// The day of its last events, counted from 1970; nothing where no digests of it are kept.
+    pub day: Option<i64>,
 }
 
 /// The end of the change feed.

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::OpenError;
 
 /// Each brings the schema from its index to the next number; never changed once released.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// Brings the schema up to date, in one transaction per step.
 pub fn migrate(connection: &Connection) -> Result<(), OpenError> {
@@ -239,6 +239,15 @@ CREATE INDEX entry_context ON entry (account, id)
   WHERE kind NOT IN ('charge', 'release', 'leased', 'returned', 'lease_closed', 'node_closed');
 CREATE INDEX incident_code ON incident (code, id);
 CREATE INDEX incident_account ON incident (account, id) WHERE account IS NOT NULL;
+";
+
+/// `lane.day` is that of the last events whose digests are kept, counted from 1970; `lane.forgotten` the number up to
+/// which none are kept any more.
+const V3: &str = "
+ALTER TABLE lane ADD COLUMN day INTEGER;
+ALTER TABLE lane ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+UPDATE lane SET day = (SELECT at / 86400000 FROM entry ORDER BY id DESC LIMIT 1);
+CREATE INDEX lane_day ON lane (day) WHERE day IS NOT NULL;
 ";
 
 #[cfg(test)]

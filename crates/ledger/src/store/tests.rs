@@ -1,5 +1,6 @@
 //! The SQLite store under the suite, and dying at arbitrary points.
 
+mod lanes;
 mod tampered;
 
 use std::path::PathBuf;
@@ -203,7 +204,7 @@ fn a_later_schema_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let again = Store::open(&subject.path, subject.catalog.clone(), "suite", world::BEGIN);
-    assert!(matches!(again, Err(super::OpenError::TooNew { found: 99, known: 2 })));
+    assert!(matches!(again, Err(super::OpenError::TooNew { found: 99, known: 3 })));
 }
 
 #[test]

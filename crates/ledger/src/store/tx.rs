@@ -12,7 +12,7 @@ use tariff::Catalog;
 use tariff::compile::CREDITS;
 use wire::{Change, Digest, Health, Lane, NodeId};
 
-use super::cache::{Cache, Cached, KnownLane, KnownNode};
+use super::cache::{Cache, Cached, KnownNode};
 use super::{failed, rows, sql, unsql};
 
 /// A transaction. Dropping it without [`SqliteTx::commit`] leaves the memory ahead of the disk: the
@@ -26,8 +26,6 @@ pub struct SqliteTx<'s> {
 
 /// The most incidents about prices that one transaction keeps.
 const MISMATCHES_PER_COMMIT: usize = 100;
-/// How many events of a lane keep their digests, so that a conflict can be told from a replay.
-pub(super) const DIGESTS_KEPT: u64 = 1 << 17;
 
 // === impl SqliteTx ===
 
@@ -85,37 +83,6 @@ impl<'s> SqliteTx<'s> {
             self.cache.insert(account);
         }
         Ok(())
-    }
-
-    /// A lane's row, if it has one.
-    fn known_lane(&mut self, lane: Lane) -> Result<Option<KnownLane>, StoreError> {
-        if let Some(known) = self.cache.lanes.get(&lane) {
-            return Ok(Some(*known));
-        }
-        let found = self
-            .prepare("SELECT id, last, closed FROM lane WHERE node = ?1 AND slot = ?2 AND incarnation = ?3")?
-            .query_row(params![lane.node.0, lane.slot, lane.incarnation], |row| {
-                let last = unsql(row.get(1)?);
-                Ok(KnownLane { row: row.get(0)?, state: LaneState { last, closed: row.get(2)? } })
-            })
-            .optional()
-            .map_err(failed)?;
-        if let Some(known) = found {
-            self.cache.lanes.insert(lane, known);
-        }
-        Ok(found)
-    }
-
-    /// A lane's row, made where it has none.
-    fn lane_row(&mut self, lane: Lane) -> Result<KnownLane, StoreError> {
-        if let Some(known) = self.known_lane(lane)? {
-            return Ok(known);
-        }
-        let insert = "INSERT INTO lane (node, slot, incarnation, last, closed) VALUES (?1, ?2, ?3, 0, 0)";
-        self.run(insert, params![lane.node.0, lane.slot, lane.incarnation])?;
-        let known = KnownLane { row: self.connection.last_insert_rowid(), state: LaneState::default() };
-        self.cache.lanes.insert(lane, known);
-        Ok(known)
     }
 
     /// The one entry that a condition finds.
@@ -296,35 +263,11 @@ impl Tx for SqliteTx<'_> {
         first: u64,
         digests: &[u64],
     ) -> Result<(), StoreError> {
-        let row = self.lane_row(lane)?.row;
-        self.run(
-            "UPDATE lane SET last = ?2, closed = ?3 WHERE id = ?1",
-            params![row, sql(state.last), state.closed],
-        )?;
-        self.cache.lanes.insert(lane, KnownLane { row, state });
-        if digests.is_empty() {
-            return Ok(());
-        }
-        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.to_le_bytes()).collect();
-        self.run(
-            "INSERT INTO batch (lane, first, digests) VALUES (?1, ?2, ?3)",
-            params![row, sql(first), bytes],
-        )?;
-        let kept_from = state.last.saturating_sub(DIGESTS_KEPT);
-        self.run("DELETE FROM batch WHERE lane = ?1 AND first < ?2", params![row, sql(kept_from)])
+        self.note_lane(lane, state, (first, digests))
     }
 
     fn event_digest(&mut self, lane: Lane, seq: u64) -> Result<Option<u64>, StoreError> {
-        let Some(KnownLane { row, .. }) = self.known_lane(lane)? else { return Ok(None) };
-        let found = self
-            .prepare("SELECT first, digests FROM batch WHERE lane = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1")?
-            .query_row(params![row, sql(seq)], |row| Ok((unsql(row.get(0)?), row.get::<_, Vec<u8>>(1)?)))
-            .optional()
-            .map_err(failed)?;
-        let Some((first, digests)) = found else { return Ok(None) };
-        let (digests, _) = digests.as_chunks::<8>();
-        let index = usize::try_from(seq.saturating_sub(first)).unwrap_or(usize::MAX);
-        Ok(digests.get(index).map(|bytes| u64::from_le_bytes(*bytes)))
+        self.kept_digest(lane, seq)
     }
 
     fn is_charged(&mut self, account: &str, request: &str) -> Result<bool, StoreError> {

@@ -49,7 +49,7 @@ impl SqliteTx<'_> {
     }
 
     /// Forgets what is kept for a time or up to a number only: answers before an instant, old events, changes,
-    /// incidents and closed nodes beyond their bounds.
+    /// incidents and closed nodes beyond their bounds, digests of lanes that are long quiet.
     ///
     /// # Errors
     /// Where SQLite fails.
@@ -62,6 +62,7 @@ impl SqliteTx<'_> {
             params![INCIDENTS_KEPT],
         )?;
         self.forget_closed_nodes()?;
+        self.forget_digests(now)?;
         let feed = &mut self.cache.feed;
         let floor = feed.last.saturating_sub(book::limits::CHANGES_KEPT);
         if floor > feed.floor {

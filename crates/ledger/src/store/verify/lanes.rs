@@ -27,6 +27,8 @@ struct Row {
     id: i64,
     lane: Lane,
     last: u64,
+    /// Digests of numbers up to this one are not kept.
+    forgotten: u64,
 }
 
 /// Declared gaps by lane.
@@ -83,7 +85,7 @@ impl Lanes {
 }
 
 fn lanes(connection: &Connection) -> Result<Vec<Row>, StoreError> {
-    let select = "SELECT id, node, slot, incarnation, last FROM lane ORDER BY id";
+    let select = "SELECT id, node, slot, incarnation, last, forgotten FROM lane ORDER BY id";
     let mut select = connection.prepare(select).map_err(failed)?;
     let mut found = select.query([]).map_err(failed)?;
     let mut lanes = Vec::new();
@@ -92,6 +94,7 @@ fn lanes(connection: &Connection) -> Result<Vec<Row>, StoreError> {
             id: rows::get(row, 0)?,
             lane: rows::lane(row, 1)?,
             last: unsql(rows::get(row, 4)?),
+            forgotten: unsql(rows::get(row, 5)?),
         });
     }
     Ok(lanes)
@@ -111,8 +114,8 @@ fn check_holes(
         row.id,
     )?;
     let begin = batches.first().map_or(row.last, |(first, _)| first.saturating_sub(1));
-    let is_forgotten = row.last > super::super::tx::DIGESTS_KEPT;
-    let mut reached = if is_forgotten { begin } else { 0 };
+    let is_forgotten = row.last > super::super::lanes::DIGESTS_KEPT;
+    let mut reached = if is_forgotten { begin.max(row.forgotten) } else { row.forgotten };
     let mut spans: Vec<Span> = batches;
     spans.extend(gaps.of_lane.get(&row.id).into_iter().flatten());
     spans.sort_unstable();
