@@ -5,6 +5,7 @@
 
 mod access;
 mod clock;
+mod customers;
 mod dates;
 mod deliver;
 mod explain;
@@ -76,6 +77,7 @@ pub struct Engine {
     writer: Writer,
     reader: Arc<Reader>,
     long: journal::LongReads,
+    customers: customers::Customers,
     generation: Arc<str>,
     shelf: Arc<Shelf>,
     dates: Arc<Dates>,
@@ -130,13 +132,14 @@ impl Engine {
         }
         let reader = Arc::new(Reader::open(&options.store)?);
         let long = journal::LongReads::new(Reader::open(&options.store)?);
+        let customers = customers::Customers::new(Reader::open(&options.store)?);
         let generation = store.generation();
         let (catalogs, catalog_version) = store.catalogs();
         let shelf = Arc::new(Shelf::new(catalogs, catalog_version));
         let writer = Writer::start(store, clock, options.metrics, on_fatal).map_err(EngineError::Thread)?;
         let (tokens, tasks) = (access::load(&reader)?, Mutex::default());
         let dates = Arc::new(dates);
-        Ok(Arc::new(Self { writer, reader, long, generation, shelf, dates, tokens, tasks }))
+        Ok(Arc::new(Self { writer, reader, long, customers, generation, shelf, dates, tokens, tasks }))
     }
 
     /// Does what is due: silent nodes are closed, their leases come home, cycles roll.

@@ -189,8 +189,9 @@ impl Shop for Engine {
     }
 
     fn customer(&self, digest: Digest) -> Reply<'_, Option<(String, String)>> {
-        self.look(move |tx, now| {
-            let key = tx.key(&digest)?.filter(|key| key.is_live(now.wall));
+        Box::pin(async move {
+            let key = self.customers.key(digest).await?;
+            let key = key.filter(|key| key.is_live(Timestamp::now().as_millisecond()));
             Ok(key.map(|key| (key.account.to_string(), key.id.to_string())))
         })
     }

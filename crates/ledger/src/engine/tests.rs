@@ -1,5 +1,6 @@
 //! The writer under many callers, and its end where the store fails.
 
+use std::future::Future as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -8,7 +9,7 @@ use tariff::Micros;
 
 use super::*;
 use crate::dto;
-use crate::service::{Idempotency, NewAccount, ServiceError, Written};
+use crate::service::{Idempotency, NewAccount, ServiceError, Shop as _, Written};
 
 fn start(store: &Path, on_fatal: fn()) -> Arc<Engine> {
     let options = Options {
@@ -81,6 +82,54 @@ async fn an_idempotency_key_answers_with_what_was_answered() {
     let other = engine.create_grant(write(2), "acme".to_owned(), grant(2)).await;
     assert!(matches!(other, Err(ServiceError::IdempotencyMismatch)));
     assert_eq!(available(&engine).await, world::credits(1));
+    engine.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_keys_are_looked_up_beside_the_writer_and_not_without_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = start(&folder.path().join("ledger.db"), never);
+    open_account(&engine).await;
+    let digest = wire::Digest([7; 32]);
+    let new = crate::service::NewKey {
+        account: "acme".to_owned(),
+        id: "key_1".to_owned(),
+        digest,
+        name: None,
+        auth_class: None,
+        models: None,
+        expires_at: None,
+    };
+    engine.create_key(None, new).await.unwrap();
+    // The writer is busy until somebody lets it go.
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let busy = Arc::clone(&engine);
+    let busy = tokio::spawn(async move {
+        busy.writer.run(move |_, _| Ok(Ok(held.recv().is_err()))).await.unwrap()
+    });
+    assert_eq!(engine.customer(digest).await.unwrap(), Some(("acme".to_owned(), "key_1".to_owned())));
+    assert_eq!(engine.customer(wire::Digest([8; 32])).await.unwrap(), None);
+    // A connection that is busy is waited for by so many and no more.
+    let (wait, waited) = std::sync::mpsc::channel::<()>();
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let reading = engine.customers.hold(move || {
+        held.send(()).unwrap();
+        let _ = waited.recv();
+    });
+    is_held.await.unwrap();
+    let mut lookups: Vec<_> = (0..100).map(|_| Box::pin(engine.customer(digest))).collect();
+    let mut put_off = 0;
+    for lookup in &mut lookups {
+        // Each has taken its place, or none, once it was asked.
+        let asked = std::future::poll_fn(|context| std::task::Poll::Ready(lookup.as_mut().poll(context)));
+        put_off += usize::from(matches!(asked.await, std::task::Poll::Ready(Err(ServiceError::Overloaded))));
+    }
+    assert_eq!(put_off, 100 - customers::LOOKUPS_MAX);
+    drop((wait, lookups));
+    reading.await.unwrap();
+    drop(go);
+    assert!(busy.await.unwrap());
+    assert_eq!(engine.customer(digest).await.unwrap(), Some(("acme".to_owned(), "key_1".to_owned())));
     engine.close().await.unwrap();
 }
 

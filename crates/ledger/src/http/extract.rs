@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 
 use super::App;
-use super::idempotency::{self, InFlight};
+use super::idempotency::{self, InFlight, Owner};
 use super::respond::{Answer, Problem};
 use crate::service::Idempotency;
 
@@ -184,7 +184,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Answer<T> {
 }
 
 fn enter(app: &App, parts: &Parts, body: &[u8]) -> Answer<(Option<Idempotency>, Option<InFlight>)> {
-    let idempotency = idempotency::wish(&parts.method, &parts.uri, &parts.headers, body)?;
+    let wish = idempotency::wish(&parts.method, &parts.uri, &parts.headers, body)?;
+    let idempotency = wish.map(|wish| match parts.extensions.get::<Owner>() {
+        Some(owner) => owner.own(wish),
+        None => wish,
+    });
     let in_flight = idempotency.as_ref().map(|wish| app.in_flight.enter(&wish.key)).transpose()?;
     Ok((idempotency, in_flight))
 }

@@ -24,10 +24,23 @@ pub struct InFlight {
     key: String,
 }
 
+/// Whose idempotency keys a call's are, where they are not the operator's: noted by whoever authorises the call.
+#[derive(Clone, Debug)]
+pub struct Owner(pub String);
+
 /// The header.
 pub const HEADER: &str = "idempotency-key";
 /// The longest key that is taken.
 pub const KEY_CHARS_MAX: usize = 255;
+
+// === impl Owner ===
+
+impl Owner {
+    /// The wish under a key that nobody else can name: neither an account's id nor a key contains the separator.
+    pub fn own(&self, wish: Idempotency) -> Idempotency {
+        Idempotency { key: format!("{}\n{}", self.0, wish.key), ..wish }
+    }
+}
 
 // === impl InFlightKeys ===
 

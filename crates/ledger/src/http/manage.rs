@@ -9,8 +9,8 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
+use edge::credential::digest;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::bearer;
 use super::extract::Write;
+use super::idempotency::Owner;
 use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
 use super::respond::{Answer, Problem, ProblemBody, written};
 use crate::audit::{self, Act};
@@ -45,10 +46,13 @@ impl FromRequestParts<App> for Customer {
             |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
         let key = bearer(&parts.headers)
             .ok_or_else(|| unauthenticated("exactly one `Authorization: Bearer <API key>` is needed"))?;
-        let digest = wire::Digest(Sha256::digest(key).into());
+        // As the filter reads it: a mistyped key costs no look-up.
+        let digest = digest(key)
+            .ok_or_else(|| unauthenticated("the API key is malformed: check that it was copied whole"))?;
         let known = app.service.customer(digest).await?;
         let (account, key) =
             known.ok_or_else(|| unauthenticated("the API key is not known, or no longer valid"))?;
+        parts.extensions.insert(Owner(account.clone()));
         let mut act = Act::default();
         act.who = format!("customer {key}");
         act.account = Some(account.clone());
@@ -56,11 +60,6 @@ impl FromRequestParts<App> for Customer {
         act.path.clone_from(&act.operation);
         Ok(Self(account, Arc::new(act)))
     }
-}
-
-/// One customer's idempotency keys are not another's.
-fn own(customer: &Customer, wish: Option<Idempotency>) -> Option<Idempotency> {
-    wish.map(|wish| Idempotency { key: format!("{}\n{}", customer.0, wish.key), ..wish })
 }
 
 /// The plan, what is used of its limits, what is kept, when it renews.
@@ -103,7 +102,6 @@ async fn change_plan(
     write: Write<OwnChange>,
 ) -> Answer<Response> {
     let (change, idempotency, _in_flight) = write.into_parts();
-    let idempotency = own(&customer, idempotency);
     let done = ask(&app, idempotency, customer, change, false).await?;
     Ok(written(StatusCode::OK, done))
 }
@@ -128,7 +126,7 @@ async fn ask(
 /// Begins a change of plan that comes with its payment, and says where to pay.
 #[utoipa::path(
     post, path = "/manage/v1/billing/checkout", tag = "customers", operation_id = "createCheckout",
-    request_body = OwnChange, security(("api_key" = [])),
+    params(IdempotencyHeader), request_body = OwnChange, security(("api_key" = [])),
     responses((status = 200, description = "What to pay, and where", body = Checkout), WriteRefusals)
 )]
 async fn checkout(
@@ -136,10 +134,12 @@ async fn checkout(
     customer: Customer,
     write: Write<OwnChange>,
 ) -> Answer<Json<Checkout>> {
-    let (change, ..) = write.into_parts();
-    let done = ask(&app, None, customer, change, true).await?;
-    let (Written::Done(change) | Written::Existing(change)) = done else {
-        return Err(Problem::new(StatusCode::CONFLICT, "try_again", "the change was not made; try again"));
+    let (change, idempotency, _in_flight) = write.into_parts();
+    let change = match ask(&app, idempotency, customer, change, true).await? {
+        Written::Done(change) | Written::Existing(change) => change,
+        Written::Replayed(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|error| Problem::internal(&error))?
+        }
     };
     Ok(Json(Checkout {
         change: change.change.unwrap_or_default(),

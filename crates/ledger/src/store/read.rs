@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use book::{Key, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tariff::{Catalog, Micros, Usage};
+use wire::Digest;
 
 use super::{BUSY_MS, failed, rows, sql, unsql};
 
@@ -209,6 +210,14 @@ impl Reader {
         Ok(keys)
     }
 
+    /// The key of a digest.
+    ///
+    /// # Errors
+    /// Where SQLite fails.
+    pub fn key(&self, digest: &Digest) -> Result<Option<Key>, StoreError> {
+        rows::key(&self.connection(), digest)
+    }
+
     /// How many keys are live.
     ///
     /// # Errors
@@ -216,6 +225,13 @@ impl Reader {
     pub fn count_live_keys(&self, now: i64) -> Result<u64, StoreError> {
         let select = "SELECT count(*) FROM api_key WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)";
         self.connection().query_row(select, [now], |row| row.get(0)).map(unsql).map_err(failed)
+    }
+
+    /// Does something while nobody else reads.
+    #[cfg(test)]
+    pub fn while_held(&self, busy: impl FnOnce()) {
+        let _held = self.connection();
+        busy();
     }
 
     pub(super) fn connection(&self) -> MutexGuard<'_, Connection> {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use book::counts::Count;
 use book::entry::{Charge, Entry, EntryKind, Slice};
-use book::{AccountId, StoreError};
-use rusqlite::{CachedStatement, Row, params};
+use book::{AccountId, Key, StoreError};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tariff::compile::CREDITS;
 use tariff::{Micros, Usage};
-use wire::{Lane, NodeId, Outcome, Take, UsageSource, UsageStatus};
+use wire::{Digest, Lane, NodeId, Outcome, Take, UsageSource, UsageStatus};
 
-use super::{sql, unsql};
+use super::{failed, sql, unsql};
 
 /// The columns of [`decode`], in its order: those of the entry, then those of its lane.
 pub const COLUMNS: &str = "entry.id, entry.account, entry.prev, entry.at, entry.kind, entry.seq, entry.term, \
@@ -53,6 +53,15 @@ struct Rest<'a> {
     receivable: Option<Micros>,
     #[serde(default, skip_serializing_if = "<[Count]>::is_empty")]
     counts: std::borrow::Cow<'a, [Count]>,
+}
+
+/// The key of a digest.
+pub fn key(connection: &Connection, digest: &Digest) -> Result<Option<Key>, StoreError> {
+    let select = "SELECT body FROM api_key WHERE digest = ?1";
+    let mut select = connection.prepare_cached(select).map_err(failed)?;
+    let body: Option<String> =
+        select.query_row(params![digest.0], |row| row.get(0)).optional().map_err(failed)?;
+    body.map(|body| parse(&body)).transpose()
 }
 
 /// Inserts an entry; `lane` is the row of a charge's lane.

@@ -158,10 +158,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn key(&mut self, digest: &Digest) -> Result<Option<Key>, StoreError> {
-        let mut select = self.prepare("SELECT body FROM api_key WHERE digest = ?1")?;
-        let body: Option<String> =
-            select.query_row(params![digest.0], |row| row.get(0)).optional().map_err(failed)?;
-        body.map(|body| rows::parse(&body)).transpose()
+        rows::key(self.connection, digest)
     }
 
     fn key_by_id(&mut self, account: &str, id: &str) -> Result<Option<Key>, StoreError> {

@@ -3,7 +3,7 @@
 mod life;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ledger::audit::Act;
 use ledger::dto::{
@@ -21,6 +21,7 @@ use serde_json::json;
 use tariff::EdgeCatalog;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Barrier;
 use wire::{Digest, MARKER_HEADER, SyncRequest, SyncResponse};
 
 use crate::support::{ADMIN, EDGE, Reply as Answer, bearer, call};
@@ -33,6 +34,8 @@ enum Fault {
     Unavailable,
     Overloaded,
     Silent,
+    /// A change of plan is overloaded once so many calls are under way at a time.
+    Together(&'static Barrier),
 }
 
 /// A service that does nothing but fail.
@@ -43,7 +46,7 @@ impl Failing {
         let error = match self.0 {
             Fault::Internal => ServiceError::internal(SECRET),
             Fault::Unavailable => ServiceError::Unavailable(SECRET.to_owned()),
-            Fault::Overloaded => ServiceError::Overloaded,
+            Fault::Overloaded | Fault::Together(_) => ServiceError::Overloaded,
             Fault::Silent => return Box::pin(std::future::pending()),
         };
         Box::pin(async { Err(error) })
@@ -311,4 +314,23 @@ fn probes_tell_a_store_that_is_gone_from_a_process_that_is() {
         assert_eq!(metrics.status, 200);
         assert!(metrics.text.contains("\nbursar_ledger_up 0\n"), "{}", metrics.text);
     }
+}
+
+#[test]
+fn one_customers_call_does_not_stand_in_anothers_way() {
+    static BOTH: LazyLock<Barrier> = LazyLock::new(|| Barrier::new(2));
+    let (_runtime, address) = api(Fault::Together(&BOTH));
+    let change = |key: &str| {
+        let key = bearer(key);
+        let headers =
+            [("authorization", key.as_str()), ("content-type", "application/json"), ("idempotency-key", "1")];
+        call(address, "POST", "/manage/v1/billing/change-plan", &headers, Some(br#"{"plan": "pro"}"#))
+    };
+    // Each is answered only while the other is under way.
+    std::thread::scope(|scope| {
+        let calls = ["customer-a", "customer-b"].map(|key| scope.spawn(move || change(key)));
+        for call in calls {
+            call.join().unwrap().problem(503, "overloaded");
+        }
+    });
 }

@@ -239,6 +239,10 @@ fn l7_l15_customers_see_plan_usage_and_limits_with_their_own_key() {
     // No key, another's token, a key that ended: nothing is shown.
     server.call("GET", "/manage/v1/billing", &[], None).problem(401, "unauthenticated");
     own(&server, crate::support::ADMIN, "GET", "billing", None).problem(401, "unauthenticated");
+    let (begin, _) = key.rsplit_once('_').unwrap();
+    let mistyped = own(&server, &format!("{begin}_000000"), "GET", "billing", None);
+    let detail = mistyped.problem(401, "unauthenticated")["detail"].clone();
+    assert!(detail.as_str().unwrap().contains("malformed"), "{detail}");
     let authorization = format!("Bearer {key}");
     server
         .call("GET", "/v1/accounts", &[("authorization", &authorization)], None)
@@ -256,7 +260,17 @@ fn l15_customers_change_their_plan_once_they_can_pay_and_check_out_where_they_ca
     let change = |plan: &str| own(&server, &key, "POST", "billing/change-plan", Some(&json!({"plan": plan})));
     change("pro").problem(409, "payment_needed");
     change("enterprise").problem(422, "unknown_plan");
-    let checkout = own(&server, &key, "POST", "billing/checkout", Some(&json!({"plan": "pro"}))).ok(200);
+    let check_out = || {
+        let authorization = format!("Bearer {key}");
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+            ("idempotency-key", "1"),
+        ];
+        server.call("POST", "/manage/v1/billing/checkout", &headers, Some(br#"{"plan": "pro"}"#)).ok(200)
+    };
+    let checkout = check_out();
+    assert_eq!(check_out(), checkout, "the same change, not another one");
     assert_eq!(plan(&server), "free");
     let paid = json!({"change": checkout["change"], "provider": "stripe", "reference": "cs_1"});
     post(&server, "plan/change/confirm", &paid).ok(200);

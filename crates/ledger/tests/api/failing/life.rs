@@ -5,7 +5,7 @@ use ledger::dto;
 use ledger::service::{Idempotency, Life, Page, PageRequest, Reply, Shop, Written};
 use wire::Digest;
 
-use super::Failing;
+use super::{Failing, Fault};
 
 macro_rules! fails {
     ($($name:ident($($argument:ty),*) -> $reply:ty;)*) => {
@@ -40,10 +40,27 @@ impl Shop for Failing {
         resources(String) -> Vec<dto::Resource>;
         change_resource(Wish, String, String, dto::ResourceChange) -> Written<dto::Resource>;
         quote(dto::QuoteRequest) -> dto::Quote;
-        customer(Digest) -> Option<(String, String)>;
         billing(String) -> dto::Billing;
         public_plans() -> Vec<dto::PublicPlan>;
-        change_own_plan(Wish, String, dto::OwnChange, bool) -> Written<dto::PlanChange>;
+    }
+
+    fn customer(&self, digest: Digest) -> Reply<'_, Option<(String, String)>> {
+        Box::pin(async move { Ok(Some((digest.to_string(), "key".to_owned()))) })
+    }
+
+    fn change_own_plan(
+        &self,
+        _: Wish,
+        _: String,
+        _: dto::OwnChange,
+        _: bool,
+    ) -> Reply<'_, Written<dto::PlanChange>> {
+        Box::pin(async move {
+            if let Fault::Together(calls) = self.0 {
+                calls.wait().await;
+            }
+            self.fail().await
+        })
     }
 
     fn upgrade_link(&self) -> Option<String> {
