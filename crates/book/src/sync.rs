@@ -4,6 +4,7 @@
 
 mod batch;
 mod charge;
+mod foresee;
 mod pot;
 mod rate;
 pub mod recover;
@@ -16,6 +17,7 @@ use tariff::Micros;
 use wire::{KeyEntry, NodeId, Return, Snapshot, SyncRequest, SyncResponse};
 
 pub use batch::digest;
+pub use foresee::{Foreseen, foresee};
 pub use settle::PRICE_MISMATCH;
 
 use crate::command::{node, post, touch};

@@ -60,8 +60,27 @@ pub struct ClassBucket<'a> {
     pub bucket: &'a Bucket,
 }
 
+impl Account {
+    /// As a snapshot says; not fresh.
+    pub(crate) fn new(mut snapshot: Snapshot, compile: impl FnOnce(Policy) -> Rc<Compiled>) -> Self {
+        let help = std::mem::take(&mut snapshot.policy.help);
+        Self {
+            id: snapshot.account.into(),
+            version: snapshot.version,
+            term: snapshot.term,
+            catalog: snapshot.catalog,
+            status: snapshot.status,
+            policy: compile(snapshot.policy),
+            help,
+            deny: snapshot.deny,
+            fresh_until_us: 0,
+            heard: false,
+        }
+    }
+}
+
 impl Compiled {
-    fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let tags = policy.buckets.iter().map(|bucket| tag(&bucket.id)).collect();
         let ids = policy.buckets.iter().map(|bucket| Rc::from(bucket.id.as_str())).collect();
         let describe =
@@ -150,26 +169,13 @@ impl Accounts {
     }
 
     /// Stores a snapshot; false where it is older than what is known (I11).
-    pub fn store(&mut self, mut snapshot: Snapshot, fresh_until_us: u64, heard: bool) -> bool {
+    pub fn store(&mut self, snapshot: Snapshot, fresh_until_us: u64, heard: bool) -> bool {
         if self.known.fetch(snapshot.account.as_str()).is_some_and(|known| known.version > snapshot.version) {
             return false;
         }
-        let help = std::mem::take(&mut snapshot.policy.help);
-        let policy = self.intern(snapshot.policy);
-        let id: Box<str> = snapshot.account.into();
-        let account = Account {
-            id: id.clone(),
-            version: snapshot.version,
-            term: snapshot.term,
-            catalog: snapshot.catalog,
-            status: snapshot.status,
-            policy,
-            help,
-            deny: snapshot.deny,
-            fresh_until_us,
-            heard,
-        };
-        self.known.insert(id, Rc::new(account));
+        let account =
+            Account { fresh_until_us, heard, ..Account::new(snapshot, |policy| self.intern(policy)) };
+        self.known.insert(account.id.clone(), Rc::new(account));
         true
     }
 

@@ -4,16 +4,17 @@
 //! stream's own callbacks and again, from the root, whenever the ledger has answered.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tariff::glob;
+use usage::RequestFacts;
 use wire::{AccountStatus, KeyEntry, NODE_ADMITS_MS};
 
 use crate::account::{Account, KeyState};
 use crate::config::HeaderMode;
 use crate::edge::Edge;
 use crate::limits::RING_SPARE;
-use crate::parameter::Parameters;
+use crate::parameter::{Parameters, Sold};
+use crate::pricing::Catalog;
 use crate::record::Need;
 use crate::refuse;
 use crate::reply::Refusal;
@@ -134,20 +135,11 @@ impl Edge {
         let Some(catalog) = self.catalog(shared, account.catalog) else {
             return Next::Ledger(Reason::Catalog(account.catalog), Vec::new());
         };
-        let asked = asked_model(request);
-        let Some(model) = catalog.model(asked).cloned() else {
-            return Next::Refusal(refuse::unknown_model(asked));
-        };
-        if let Some(refusal) = closed_to(&key, &account, asked, &model.base.model) {
-            return self.refuse_by(&account, refusal, now);
-        }
-        let parameters = Parameters::new(&catalog, request.body.facts.as_ref());
-        if let Err(refusal) = parameters.within(&account) {
-            return self.refuse_by(&account, refusal, now);
-        }
-        let sold = match parameters.sold(&model, account.policy.policy.card.as_deref()) {
+        let facts = request.body.facts.as_ref();
+        let sold = match weigh(&key, &account, &catalog, &request.operation, facts) {
             Ok(sold) => sold,
-            Err(refusal) => return Next::Refusal(refusal),
+            Err(Unfit::Itself(refusal)) => return Next::Refusal(refusal),
+            Err(Unfit::ForAccount(refusal)) => return self.refuse_by(&account, refusal, now),
         };
         if !self.may_admit(now) && !self.may_go_beyond(request, now) {
             return Next::Ledger(Reason::Liveness, Vec::new());
@@ -183,17 +175,44 @@ impl Edge {
 }
 
 /// The model that a request names, or the operation that its route is sold as.
-pub(crate) fn asked_model(request: &Request) -> &str {
-    match &request.operation {
+pub(crate) fn asked_model<'a>(operation: &'a Operation, facts: Option<&'a RequestFacts>) -> &'a str {
+    match operation {
         Operation::Flat(name) => name,
         Operation::Meter(_) | Operation::Exempt | Operation::Deny => {
-            request.body.facts.as_ref().and_then(|facts| facts.model.as_deref()).unwrap_or_default()
+            facts.and_then(|facts| facts.model.as_deref()).unwrap_or_default()
         }
     }
 }
 
+/// Why a request cannot be admitted, however much there is to pay for it.
+pub(crate) enum Unfit {
+    /// Nobody's could.
+    Itself(Refusal),
+    /// By what is known of its key and its account.
+    ForAccount(Refusal),
+}
+
+/// What a request is priced by and what it states of its meters, unless a gate, a bound on requests or the catalog
+/// refuses it.
+pub(crate) fn weigh(
+    key: &KeyEntry,
+    account: &Account,
+    catalog: &Catalog,
+    operation: &Operation,
+    facts: Option<&RequestFacts>,
+) -> Result<Sold, Unfit> {
+    let asked = asked_model(operation, facts);
+    let model = catalog.model(asked).ok_or_else(|| Unfit::Itself(refuse::unknown_model(asked)))?;
+    if let Some(refusal) = closed_to(key, account, asked, &model.base.model) {
+        return Err(Unfit::ForAccount(refusal));
+    }
+    let parameters = Parameters::new(catalog, facts);
+    parameters.within(account).map_err(Unfit::ForAccount)?;
+    parameters.sold(model, account.policy.policy.card.as_deref()).map_err(Unfit::Itself)
+}
+
 /// Gates of the key and of the plan.
-fn closed_to(key: &Arc<KeyEntry>, account: &Account, asked: &str, model: &str) -> Option<Refusal> {
+fn closed_to(key: &KeyEntry, account: &Account, asked: &str, model: &str) -> Option<Refusal> {
     let named =
         |patterns: &[String]| glob::matches_any(patterns, model) || glob::matches_any(patterns, asked);
     if key.models.as_ref().is_some_and(|models| !named(models)) {

@@ -22,20 +22,32 @@ pub(crate) fn planned(
     model: Rc<Priced>,
     stated: Vec<(Meter, u64)>,
 ) -> Option<Hold> {
+    let estimate = estimate(&request.operation, request.body.facts.as_ref(), account, &model, &stated);
+    hold_for(&request.operation, &estimate, key, account, model, stated)
+}
+
+/// The hold for so much, as [`planned`].
+pub(crate) fn hold_for(
+    operation: &Operation,
+    estimate: &Usage,
+    key: &KeyEntry,
+    account: &Account,
+    model: Rc<Priced>,
+    stated: Vec<(Meter, u64)>,
+) -> Option<Hold> {
     let by_tokens = [Meter::InputTokens, Meter::OutputTokens].into_iter().any(|meter| model.is_paid(meter));
-    if by_tokens && matches!(request.operation, Operation::Flat(_)) {
+    if by_tokens && matches!(operation, Operation::Flat(_)) {
         return None;
     }
-    let estimate = estimate(request, account, &model, &stated);
     // What no account can have is refused like all that it does not have.
-    let credits = model.price(&estimate).ok()?.get().min(AMOUNT_MAX);
+    let credits = model.price(estimate).ok()?.get().min(AMOUNT_MAX);
     let takes = account.policy.buckets(&model.model, &key.auth_class).map(|own| Held {
         bucket: Rc::clone(own.id),
         tag: own.tag,
         amount: match own.bucket.unit {
             Unit::Credits => credits,
             Unit::Count(meter) => millionths(estimate.get(meter)),
-            Unit::Cost => model.cost(&estimate).get().min(AMOUNT_MAX),
+            Unit::Cost => model.cost(estimate).get().min(AMOUNT_MAX),
         },
         unit: own.bucket.unit,
         admitted: own.bucket.admitted,
@@ -59,14 +71,20 @@ pub(crate) fn planned(
 /// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the
 /// model's, times the number of answers asked for, and what it states itself. Items are counted in tokens only
 /// where their model is sold by them.
-fn estimate(request: &Request, account: &Account, model: &Priced, stated: &[(Meter, u64)]) -> Usage {
+pub(crate) fn estimate(
+    operation: &Operation,
+    facts: Option<&RequestFacts>,
+    account: &Account,
+    model: &Priced,
+    stated: &[(Meter, u64)],
+) -> Usage {
     let mut usage = Usage::new().with(Meter::Requests, 1);
     stated.iter().for_each(|(meter, count)| usage.set(*meter, *count));
     one_of_each(model, &mut usage);
-    let Some(facts) = &request.body.facts else {
+    let Some(facts) = facts else {
         return usage;
     };
-    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
+    let is_items = matches!(operation, Operation::Meter(Dialect::Items));
     let output = output_bound(facts, account, model);
     for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
     {

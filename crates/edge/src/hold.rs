@@ -323,7 +323,7 @@ fn bring_up_to_date(record: &mut Record, account: &Account) {
 }
 
 /// A denial as the record remembers it; one for credits that are held elsewhere only until `in_flight_us`.
-fn denied_until(denial: &Denial, in_flight_us: u64) -> Denied {
+pub(crate) fn denied_until(denial: &Denial, in_flight_us: u64) -> Denied {
     let (why, until_us) = match denial.code {
         DenialCode::Empty => (Why::Empty, u64::MAX),
         DenialCode::Limit => (Why::Limit, u64::MAX),

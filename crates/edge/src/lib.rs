@@ -56,6 +56,7 @@ pub mod tables;
 pub mod testing;
 pub mod time;
 pub mod tokens;
+pub mod trial;
 
 pub use answer::AnswerHead;
 pub use config::Config;

@@ -50,7 +50,7 @@ impl Edge {
             return None;
         };
         let catalog = self.catalog(shared, account.catalog)?;
-        let model = catalog.model(asked_model(request))?;
+        let model = catalog.model(asked_model(&request.operation, request.body.facts.as_ref()))?;
         let parameters = Parameters::lenient(&catalog, request.body.facts.as_ref());
         let card = account.policy.policy.card.as_deref();
         let (priced, stated) = parameters.sold(model, card).ok()?;

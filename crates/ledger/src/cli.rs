@@ -14,6 +14,7 @@ mod credits;
 mod explain;
 mod failure;
 mod generation;
+mod input;
 mod journal;
 mod key;
 mod plan;

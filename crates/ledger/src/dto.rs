@@ -30,7 +30,7 @@ pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
 pub use catalog::{CatalogDiff, CatalogInfo, CatalogProblem, CatalogVersion};
 pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
 pub use entry::{Entry, EntryKind, EntryPool, ExportedEntry, UsageBy, UsageGroup, UsageReport};
-pub use explain::{ExplainRequest, ExplainedBucket, ExplainedRate, Explanation, Refused};
+pub use explain::{ExplainRequest, ExplainedBucket, ExplainedOperation, ExplainedRate, Explanation, Refused};
 pub use incident::Incident;
 pub use key::{Key, KeyChange, KeyCreation, KeyRotated, KeyRotation};
 pub use manage::{Billing, Cap, Checkout, Meter, OwnChange, Portal, PublicCadence, PublicPlan};

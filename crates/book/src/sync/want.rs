@@ -99,7 +99,7 @@ pub fn answer(
 }
 
 /// One want being served.
-struct Desk<'a> {
+pub(super) struct Desk<'a> {
     account: &'a Account,
     node: NodeId,
     want: &'a Want,
@@ -111,7 +111,8 @@ struct Desk<'a> {
     /// What is leased to nobody, while the want is being served.
     funds: Funds,
     pots: Vec<Pot>,
-    verdicts: Vec<(String, VerdictKind)>,
+    /// What requests are told that did not get all they need.
+    pub(super) verdicts: Vec<(String, VerdictKind)>,
     clip: Option<Clip>,
     recall: bool,
     waits: bool,
@@ -120,7 +121,13 @@ struct Desk<'a> {
 // === impl Desk ===
 
 impl<'a> Desk<'a> {
-    fn new(account: &'a Account, node: NodeId, want: &'a Want, admission: Admission, up: i64) -> Self {
+    pub(super) fn new(
+        account: &'a Account,
+        node: NodeId,
+        want: &'a Want,
+        admission: Admission,
+        up: i64,
+    ) -> Self {
         let mut sharers = account.holders();
         sharers.push(node);
         sharers.sort_unstable();
@@ -152,7 +159,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         let want = self.want;
         for request in &want.requests {
             if !self.serve_one(request) {

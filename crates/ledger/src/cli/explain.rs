@@ -1,13 +1,18 @@
 //! `bursar explain`.
 
-use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Map, Value};
 
 use super::client::{Answer, ClientArgs, segment};
 use super::failure::Outcome;
+use super::input;
 use super::print::{self, Table, or_dash};
-use crate::dto::{ExplainRequest, Explanation};
+use crate::dto::{ExplainRequest, ExplainedOperation, Explanation, Refused};
+
+/// The largest body that is read: no larger one is explained.
+const BODY_BYTES_MAX: u64 = 64 << 10;
 
 /// Tell why a request would be refused, in the words that its client would read.
 ///
@@ -16,19 +21,26 @@ use crate::dto::{ExplainRequest, Explanation};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  bursar explain acme --model claude-opus\n  \
     bursar explain acme --model flux-dev --param batch=8 --key key_4Kd0fYz2QxT7\n  \
-    bursar explain acme --model claude-sonnet --use input_tokens=120000 --use output_tokens=4000")]
+    bursar explain acme --model claude-sonnet --use input_tokens=120000 --use output_tokens=4000\n  \
+    bursar explain acme --body request.json")]
 pub struct Explain {
     /// The account
     account: String,
-    /// The model, by its name or an alias
-    #[arg(long)]
-    model: String,
+    /// The model, by its name or an alias [default: the body's]
+    #[arg(long, required_unless_present = "body")]
+    model: Option<String>,
     /// The id of the key that the request comes with [default: one that may use everything]
     #[arg(long)]
     key: Option<String>,
-    /// A parameter that the catalog knows; may be repeated
+    /// How Envoy's route meters it [default: as models with such prices usually are]
+    #[arg(long, value_parser = operation, value_name = "openai_chat|items|flat")]
+    operation: Option<ExplainedOperation>,
+    /// A file with the request's body, - = standard input
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// A parameter by the catalog's name; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, serde_json::Value)>,
+    parameters: Vec<(String, Value)>,
     /// What it uses of a meter; may be repeated
     #[arg(long = "use", value_name = "METER=COUNT", value_parser = count)]
     usage: Vec<(String, u64)>,
@@ -41,29 +53,27 @@ pub struct Explain {
 impl Explain {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let Self { account, model, key, parameters, usage, client } = self;
-        let parameters: BTreeMap<_, _> = parameters.into_iter().collect();
-        let body = ExplainRequest { model, key, parameters, usage: usage.into_iter().collect() };
+        let Self { account, model, key, operation, body, parameters, usage, client } = self;
+        let (parameters, usage) = (parameters.into_iter().collect(), usage.into_iter().collect());
+        let body = body.map(|path| read_body(&path)).transpose()?;
+        let body = ExplainRequest { model, key, operation, body, parameters, usage };
         let path = format!("/v1/accounts/{}/explain", segment(&account));
         let answer: Answer<Explanation> = client.client()?.post(&path, &body)?;
         if client.json {
             return print::out(&format!("{}\n", answer.json));
         }
         let told = answer.value;
-        let mut text = match &told.refusal {
-            None => "forwarded, unless a rate refuses it\n".to_owned(),
-            Some(refusal) => {
-                let shadow = if told.enforced { "" } else { " (shadow mode: forwarded even so)" };
-                let plans: Vec<&str> = refusal.unlocks.iter().map(|unlock| unlock.plan.as_str()).collect();
-                let plans =
-                    if plans.is_empty() { String::new() } else { format!("plans: {}\n", plans.join(", ")) };
-                format!("refused{shadow}: {} {}: {}\n{plans}", refusal.status, refusal.code, refusal.detail)
-            }
-        };
-        let mut buckets = Table::new(&["bucket", ">required", ">available", "enough"]);
+        let mut text = verdict(&told);
+        let mut buckets = Table::new(&["bucket", "of", ">required", ">available", "enough"]);
         for bucket in told.buckets {
             let enough = if bucket.enough { "yes" } else { "no" }.to_owned();
-            buckets.row([bucket.bucket, bucket.required.to_string(), or_dash(bucket.available), enough]);
+            buckets.row([
+                bucket.bucket,
+                bucket.unit,
+                bucket.required.to_string(),
+                or_dash(bucket.available),
+                enough,
+            ]);
         }
         text.push_str(&buckets.text("takes of no bucket"));
         let mut rates = Table::new(&["rate", "counts", ">amount", ">per ms", ">at once"]);
@@ -81,7 +91,31 @@ impl Explain {
     }
 }
 
-fn parameter(text: &str) -> Result<(String, serde_json::Value), String> {
+/// What becomes of it, in words.
+fn verdict(told: &Explanation) -> String {
+    let charged = told.charged_as.iter().map(|name| format!("charged as {name}\n")).collect::<String>();
+    let Some(refusal) = &told.refusal else {
+        let clip = told.clipped_to.map(|hold| format!(", on a hold of {hold}: the last there is"));
+        return format!("forwarded{}, unless a rate refuses it\n{charged}", clip.unwrap_or_default());
+    };
+    let shadow = if told.enforced { "" } else { " (shadow mode: forwarded even so)" };
+    let plans: Vec<&str> = refusal.unlocks.iter().map(|unlock| unlock.plan.as_str()).collect();
+    let plans = if plans.is_empty() { String::new() } else { format!("plans: {}\n", plans.join(", ")) };
+    let contact = refusal.contact_url.iter().map(|url| format!("contact: {url}\n")).collect::<String>();
+    let Refused { status, code, detail, .. } = refusal;
+    format!("refused{shadow}: {status} {code}: {detail}\n{plans}{contact}{charged}")
+}
+
+fn read_body(path: &Path) -> Outcome<Map<String, Value>> {
+    let text = input::text(path, BODY_BYTES_MAX)?;
+    serde_json::from_str(&text).map_err(|error| input::wrong(path, &error))
+}
+
+fn operation(text: &str) -> Result<ExplainedOperation, String> {
+    serde_json::from_value(text.into()).map_err(|_| "one of openai_chat, items, flat".to_owned())
+}
+
+fn parameter(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| "expected NAME=VALUE".to_owned())?;
     // A number is one, anything else a text.
     let value = value.parse::<u64>().map_or_else(|_| value.into(), Into::into);

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use tariff::Catalog;
 use wire::Digest;
 
-use super::{Engine, explain, report, view};
+use super::explain::Known;
+use super::{Engine, report, view};
 use crate::dto;
 use crate::service::{Idempotency, Kind, Operator, Reply, Rotation, ServiceError, Written};
 
@@ -157,7 +158,19 @@ impl Operator for Engine {
     }
 
     fn explain(&self, account: String, request: dto::ExplainRequest) -> Reply<'_, dto::Explanation> {
-        self.look(move |tx, now| explain::explain(tx, now, &account, &request))
+        Box::pin(async move {
+            let key = request.key.clone();
+            let known = self.look(move |tx, now| Known::read(tx, now, &account, key.as_deref())).await?;
+            let version = known.catalog();
+            let missing = |version: u64| ServiceError::not_found(Kind::Catalog, version.to_string());
+            let catalog = self.shelf.edge(Some(version)).map_err(missing)?;
+            let explained = tokio::task::spawn_blocking(move || known.explain(&catalog, &request));
+            let explained = explained.await.map_err(ServiceError::internal)?;
+            explained.map_err(|refusal| match refusal {
+                Refusal::Invalid { member, detail } => ServiceError::invalid(member, detail),
+                other => ServiceError::internal(other),
+            })
+        })
     }
 
     fn void_lot(

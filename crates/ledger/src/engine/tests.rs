@@ -104,9 +104,8 @@ async fn customers_keys_are_looked_up_beside_the_writer_and_not_without_bound() 
     // The writer is busy until somebody lets it go.
     let (go, held) = std::sync::mpsc::channel::<()>();
     let busy = Arc::clone(&engine);
-    let busy = tokio::spawn(async move {
-        busy.writer.run(move |_, _| Ok(Ok(held.recv().is_err()))).await.unwrap()
-    });
+    let busy =
+        tokio::spawn(async move { busy.writer.run(move |_, _| Ok(Ok(held.recv().is_err()))).await.unwrap() });
     assert_eq!(engine.customer(digest).await.unwrap(), Some(("acme".to_owned(), "key_1".to_owned())));
     assert_eq!(engine.customer(wire::Digest([8; 32])).await.unwrap(), None);
     // A connection that is busy is waited for by so many and no more.

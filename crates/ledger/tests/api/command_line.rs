@@ -299,8 +299,12 @@ fn accounts_are_labelled_found_and_explained() {
     let found = shell.text(&["account", "list", "--label", "team=search", "--plan", "starter"]);
     assert!(found.contains("cus_1") && !found.contains("other"), "{found}");
     assert!(shell.text(&["account", "shadow", "acme"]).contains("nothing is refused"));
+    let told = shell.text(&["explain", "acme", "--model", "none"]);
+    assert!(told.contains("forwarded even so") && told.contains("400 unknown_model"), "{told}");
     let told = shell.text(&["explain", "acme", "--model", "small", "--use", "input_tokens=60000000"]);
-    assert!(told.contains("forwarded even so") && told.contains("402 insufficient_credits"), "{told}");
+    assert!(told.contains("on a hold of 500.000000") && told.contains("charged as small"), "{told}");
+    shell.fails(2, "openai_chat", &["explain", "acme", "--model", "small", "--operation", "psychic"]);
+    shell.fails(2, "none.json", &["explain", "acme", "--body", "/nowhere/none.json"]);
     assert!(shell.text(&["account", "shadow", "acme", "--off"]).contains("shadow     no"));
     assert!(shell.text(&["explain", "acme", "--model", "small"]).contains("forwarded, unless a rate"));
     assert!(shell.text(&["catalog", "versions"]).contains("free starter pro"));

@@ -21,11 +21,14 @@ fn each_reason_is_told_in_the_clients_words() {
     );
     assert_eq!(
         told["buckets"],
-        json!([{"bucket": "credits", "required": "10.000000", "available": "500.000000", "enough": true}])
+        json!([{"bucket": "credits", "required": "10.000000", "available": "500.000000", "enough": true, "unit": "credits"}])
     );
     assert_eq!((&told["rates"][0]["id"], &told["rates"][0]["amount"]), (&json!("rpm"), &json!(15)));
-    // The model's default where nothing is said of output: 1,000 tokens at 30 credits a million.
-    assert_eq!(explain(&server, &json!({"model": "small"}))["buckets"][0]["required"], "0.030000");
+    // The model's default where nothing is said of output: 1,000 tokens at 30 credits a million; a quarter of the
+    // body's 17 bytes at 10.
+    assert_eq!(explain(&server, &json!({"model": "small"}))["buckets"][0]["required"], "0.030050");
+    let two = json!({"body": {"model": "small", "max_tokens": 400, "n": 2}, "usage": {"input_tokens": 0}});
+    assert_eq!(explain(&server, &two)["buckets"][0]["required"], "0.024000");
 
     let refusal = |body: &Value, status: u16, code: &str| {
         let told = explain(&server, body);
@@ -35,16 +38,21 @@ fn each_reason_is_told_in_the_clients_words() {
         refusal
     };
     refusal(&json!({"model": "unheard-of"}), 400, "unknown_model");
-    let dear = json!({"model": "small", "usage": {"input_tokens": 60_000_000}});
-    let dry = refusal(&dear, 402, "insufficient_credits");
+    // M9: the last credits go to one request.
+    let dear = explain(&server, &json!({"model": "small", "usage": {"input_tokens": 60_000_000}}));
+    assert_eq!((&dear["allowed"], &dear["clipped_to"]), (&json!(true), &json!("500.000000")), "{dear}");
+    assert_eq!(dear["buckets"][0]["enough"], false, "{dear}");
+    let mut node = Node::new(&server);
+    node.charge("acme", "r", 49_999_999);
+    assert_eq!(explain(&server, &small)["clipped_to"], "0.000010");
+    node.charge("acme", "s", 1);
+    let dry = refusal(&small, 402, "insufficient_credits");
     assert_eq!(
         (&dry["top_up_url"], &dry["limit_source"]),
         (&json!("https://shop.example/top-up"), &json!("pool"))
     );
+    assert_eq!((&dry["required"], &dry["available"]), (&json!("10.000000"), &json!("0.000000")));
     assert!(dry["resets_at"].is_string(), "{dry}");
-    Node::new(&server).charge("acme", "r", 49_999_999);
-    refusal(&small, 402, "insufficient_credits");
-    assert_eq!(explain(&server, &small)["buckets"][0]["available"], "0.000010");
 
     let key = server.post("/v1/accounts/acme/keys", &json!({"models": ["search"]})).ok(201)["id"].clone();
     let with_key = json!({"model": "small", "key": key});
@@ -58,6 +66,8 @@ fn each_reason_is_told_in_the_clients_words() {
     let none = |body: &Value| server.post("/v1/accounts/acme/explain", body);
     none(&json!({"model": "small", "key": "key_none"})).problem(404, "key_not_found");
     none(&json!({"model": "small", "usage": {"smiles": 1}})).problem(422, "invalid_request");
+    none(&json!({"usage": {"input_tokens": 1}})).problem(422, "invalid_request");
+    none(&json!({"model": "small", "parameters": {"model.name": 1}})).problem(422, "invalid_request");
     server.post("/v1/accounts/none/explain", &small).problem(404, "account_not_found");
     // It is a question: nothing has changed by it.
     let log = server.get("/v1/audit?limit=200").ok(200);

@@ -26,4 +26,5 @@ mod reconcile;
 mod settings;
 mod shapes;
 mod support;
+mod verdicts;
 mod webhooks;

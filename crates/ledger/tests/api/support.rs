@@ -50,6 +50,14 @@ impl Server {
         Self::on(Path::new(CATALOG), delivery)
     }
 
+    /// On a catalog that is written in the test.
+    pub fn with_catalog(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.yaml");
+        std::fs::write(&path, text).unwrap();
+        Self::on(&path, engine::Delivery::default())
+    }
+
     /// On one of the catalogs of the price pages.
     pub fn page(name: &str) -> Self {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../envoy/catalogs"));

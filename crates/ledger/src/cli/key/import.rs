@@ -1,13 +1,13 @@
 //! `bursar key import`: keys that exist elsewhere, by their digests. Clear keys are hashed here and stay here.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::cli::client::{Answer, ClientArgs, segment};
 use crate::cli::failure::{Failure, Outcome};
+use crate::cli::input;
 use crate::cli::print::{self, Table};
 use crate::dto::KeyCreation;
 use crate::http::CreatedKey;
@@ -109,7 +109,7 @@ impl Which {
     fn digests(&self) -> Outcome<Vec<String>> {
         match (&self.digest, &self.file) {
             (Some(digest), _) => Ok(vec![digest.to_ascii_lowercase()]),
-            (None, Some(path)) => Ok(read(path)?
+            (None, Some(path)) => Ok(input::text(path, FILE_BYTES_MAX)?
                 .lines()
                 .map(str::trim)
                 .filter(|line| !line.is_empty())
@@ -118,16 +118,6 @@ impl Which {
             (None, None) => Err(bad("give --digest or --file")),
         }
     }
-}
-
-fn read(path: &Path) -> Outcome<String> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
-    };
-    read.map(|_| text).map_err(|error| bad(&format!("{}: {error}", path.display())))
 }
 
 fn bad(text: &str) -> Failure {
