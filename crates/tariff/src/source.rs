@@ -20,6 +20,7 @@ mod feature;
 mod fields;
 mod limit;
 mod limits;
+mod meant;
 mod model;
 mod names;
 mod plan;

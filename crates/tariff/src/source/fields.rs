@@ -1,6 +1,7 @@
 //! Nodes to lists and mappings: entries with bounds, fields by name, unknown fields refused.
 
-use super::limits::ENTRIES_MAX;
+use super::limits::{ENTRIES_MAX, QUOTED_CHARS_MAX};
+use super::meant;
 use super::problem::{Report, quoted, suggestion};
 use super::scalar::{NAME_HINT, is_name};
 use super::shape::Object;
@@ -17,7 +18,7 @@ impl<'t> Fields<'t> {
     pub(super) fn of(node: &'t Node, object: &'static Object, report: &mut Report) -> Option<Self> {
         let entries = node.map(report)?;
         for entry in entries.iter().filter(|entry| object.names().all(|name| name != entry.key)) {
-            let hint = suggestion(&entry.key, object.names());
+            let hint = meant::word(&entry.key, object.names());
             report.add(entry.mark, &entry.node.path, "unknown field".to_owned(), hint);
         }
         for field in object.fields.iter().filter(|field| field.required) {
@@ -57,7 +58,13 @@ impl Node {
             Value::Map(entries) => Some(entries),
             Value::Refused => None,
             other @ (Value::Null | Value::Scalar { .. } | Value::List(_)) => {
-                report.on(self, format!("expected a mapping, found {}", other.kind()));
+                let hint = self.plain_text().and_then(meant::entry);
+                report.add(
+                    self.mark,
+                    &self.path,
+                    format!("expected a mapping, found {}", other.kind()),
+                    hint,
+                );
                 None
             }
         }
@@ -131,7 +138,9 @@ impl Node {
             Value::List(nodes) => nodes,
             Value::Refused => return None,
             other @ (Value::Null | Value::Scalar { .. } | Value::Map(_)) => {
-                report.on(self, format!("expected a list, found {}", other.kind()));
+                let hint = self.plain_text().map(|text| format!("in brackets: [{}]", text.escape_debug()));
+                let hint = hint.filter(|hint| hint.len() <= QUOTED_CHARS_MAX);
+                report.add(self.mark, &self.path, format!("expected a list, found {}", other.kind()), hint);
                 return None;
             }
         };

@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::limits::{CAP_MAX, ENTRIES_MAX, LIMITS_MAX, RULES_MAX};
+use super::meant;
 use super::names::Names;
 use super::problem::{Report, quoted};
 use super::rate::{SCOPES, patterns, scopes};
@@ -169,7 +170,16 @@ pub(super) const fn measure_name(measure: Measure) -> &'static str {
 
 fn window(node: &Node, report: &mut Report) -> Option<Window> {
     match node.plain_text() {
-        Some(text) if !text.starts_with('P') => node.word("window", &WINDOWS, report),
+        Some(text) if !text.starts_with('P') => {
+            let known = WINDOWS.iter().any(|(word, _)| *word == text);
+            match meant::window(text).filter(|_| !known) {
+                Some(hint) => {
+                    report.on_with(node, format!("unknown window {}", quoted(text)), hint);
+                    None
+                }
+                None => node.word("window", &WINDOWS, report),
+            }
+        }
         _ => node.period(report).map(Window::Anchored),
     }
 }

@@ -6,6 +6,7 @@ use super::feature::header_problem;
 use super::fields::Fields;
 use super::limit::{LIMIT, limits};
 use super::limits::{CAP_MAX, ENTRIES_MAX, OUTPUT_TOKENS_MAX};
+use super::meant;
 use super::model::own_prices;
 use super::names::Names;
 use super::price::PRICE;
@@ -216,6 +217,10 @@ fn cap(node: &Node, report: &mut Report) -> Option<Option<u64>> {
 /// A factor above 0 and up to 1: a pool at factor 0 would never run dry, and one above 1 would let a
 /// hold at base price draw more than was held.
 fn factor(node: &Node, report: &mut Report) -> Option<Ratio> {
+    if let Some(hint) = node.plain_text().and_then(meant::rest) {
+        report.on_with(node, "a factor is what is paid of a price", hint);
+        return None;
+    }
     let factor = node.decimal(report)?;
     if factor.is_zero() || factor > Ratio::ONE {
         report.on_with(node, "must be above 0 and at most 1", "0.85 is 15 % off");

@@ -2,8 +2,9 @@
 
 use super::fields::Fields;
 use super::limits::POOLS_MAX;
+use super::meant;
 use super::names::Names;
-use super::problem::Report;
+use super::problem::{Report, suggestion};
 use super::rate::patterns;
 use super::shape::{Field, Object, Shape};
 use super::tree::{Entry, Node};
@@ -95,7 +96,9 @@ fn expiry(node: &Node, report: &mut Report) -> Option<Expiry> {
         Some(text) if !text.starts_with('P') => {
             let word = EXPIRIES.iter().find(|(word, _)| *word == text).map(|(_, expiry)| *expiry);
             if word.is_none() {
-                report.on(node, "expected `cycle_end`, `commitment_end`, `never` or a period such as P12M");
+                let message = "expected `cycle_end`, `commitment_end`, `never` or a period such as P12M";
+                let hint = meant::period(text).or_else(|| suggestion(text, expiries()));
+                report.add(node.mark, &node.path, message.to_owned(), hint);
             }
             word
         }
@@ -108,7 +111,7 @@ fn models(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<PoolMod
         Some("all") => Some(PoolModels::All),
         Some("plan") => Some(PoolModels::Plan),
         Some(_) => {
-            report.on(node, "expected `all`, `plan` or a list of models");
+            report.on_with(node, "expected `all`, `plan` or a list of models", "a list stands in brackets");
             None
         }
         None => patterns(node, names, report).map(PoolModels::Named),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::fields::Fields;
-use super::problem::{Report, quoted, suggestion};
+use super::meant;
+use super::problem::{Report, quoted};
 use super::shape::{Field, Object, Shape};
 use super::tree::{Entry, Node};
 use crate::meter::Meter;
@@ -109,7 +110,7 @@ fn complete(units: &BTreeMap<Meter, Ratio>, node: &Node, report: &mut Report) {
 pub(super) fn meter(entry: &Entry, report: &mut Report) -> Option<Meter> {
     let meter = Meter::parse(&entry.key);
     if meter.is_none() {
-        let hint = suggestion(&entry.key, Meter::ALL.iter().map(|meter| meter.as_str()));
+        let hint = meant::word(&entry.key, Meter::ALL.iter().map(|meter| meter.as_str()));
         let message = format!("unknown meter {}", quoted(&entry.key));
         report.add(entry.mark, &entry.node.path, message, hint);
     }

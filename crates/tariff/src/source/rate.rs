@@ -2,6 +2,7 @@
 
 use super::fields::Fields;
 use super::limits::{ENTRIES_MAX, RATE_AMOUNT_MAX};
+use super::meant;
 use super::names::Names;
 use super::problem::{Report, quoted, suggestion};
 use super::shape::{Field, Object, Shape, words};
@@ -83,6 +84,10 @@ fn per_ms(node: &Node, report: &mut Report) -> Option<u64> {
     let text = node.plain_text().unwrap_or_default();
     if let Some((_, ms)) = PERIODS.iter().find(|(word, _)| *word == text) {
         return Some(*ms);
+    }
+    if let Some(hint) = meant::pace(text) {
+        report.on_with(node, format!("unknown period {}", quoted(text)), hint);
+        return None;
     }
     let ms = node.period(report)?.fixed_ms();
     if ms.is_none() {

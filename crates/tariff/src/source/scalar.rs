@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 
 use super::limits::{AMOUNT_MAX, MODEL_NAME_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use super::meant;
 use super::problem::{Report, quoted, suggestion};
 use super::tree::{Node, Value};
 use crate::money::Micros;
@@ -50,8 +51,8 @@ impl Node {
         let text = self.scalar("a word", report)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            let known = words.iter().map(|(word, _)| *word);
-            self.unknown(kind, text, known, report);
+            let hint = meant::word(text, words.iter().map(|(word, _)| *word));
+            report.add(self.mark, &self.path, format!("unknown {kind} {}", quoted(text)), hint);
         }
         found
     }
@@ -60,21 +61,11 @@ impl Node {
     pub(super) fn reference(&self, kind: &str, known: &[&str], report: &mut Report) -> Option<String> {
         let text = self.scalar("a name", report)?;
         if !known.contains(&text) {
-            self.unknown(kind, text, known.iter().copied(), report);
+            let hint = suggestion(text, known.iter().copied());
+            report.add(self.mark, &self.path, format!("unknown {kind} {}", quoted(text)), hint);
             return None;
         }
         Some(text.to_owned())
-    }
-
-    fn unknown<'a>(
-        &self,
-        kind: &str,
-        text: &str,
-        known: impl IntoIterator<Item = &'a str>,
-        report: &mut Report,
-    ) {
-        let hint = suggestion(text, known);
-        report.add(self.mark, &self.path, format!("unknown {kind} {}", quoted(text)), hint);
     }
 
     /// A name that is defined here.
@@ -116,11 +107,12 @@ impl Node {
         let text = self.scalar("a whole number", report)?;
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if text.strip_prefix('-').is_some_and(digits) {
-            report.on(self, "must not be negative");
+            report.add(self.mark, &self.path, "must not be negative".to_owned(), meant::whole(text));
             return None;
         }
         if !digits(text) {
-            report.on(self, format!("expected a whole number, found {}", quoted(text)));
+            let message = format!("expected a whole number, found {}", quoted(text));
+            report.add(self.mark, &self.path, message, meant::whole(text));
             return None;
         }
         let number = text.parse().ok().filter(|number| range.contains(number));
@@ -135,7 +127,7 @@ impl Node {
         let text = self.scalar("a decimal number", report)?;
         match Micros::parse(text) {
             Ok(amount) if amount < Micros::ZERO => {
-                report.on(self, "must not be negative");
+                report.add(self.mark, &self.path, "must not be negative".to_owned(), meant::whole(text));
                 None
             }
             Ok(amount) if amount.get() > AMOUNT_MAX.saturating_mul(Micros::PER_CREDIT) => {
@@ -144,10 +136,19 @@ impl Node {
             }
             Ok(amount) => Some(amount),
             Err(error) => {
-                report.on(self, format!("{}: {error}", quoted(text)));
+                let hint = self.meant(text);
+                report.add(self.mark, &self.path, format!("{}: {error}", quoted(text)), hint);
                 None
             }
         }
+    }
+
+    /// What to write for a decimal number; money in a place for credits is told to be that.
+    fn meant(&self, text: &str) -> Option<String> {
+        let hint = meant::decimal(text)?;
+        let of_money = self.path.contains("usd") || self.path.contains(".cost");
+        let says_money = text.contains('$') || text.to_ascii_lowercase().contains("usd");
+        Some(if says_money && !of_money { format!("{hint}, in credits") } else { hint })
     }
 
     /// An exact decimal, not negative.
@@ -160,7 +161,8 @@ impl Node {
                 None
             }
             Err(error) => {
-                report.on(self, format!("{}: {error}", quoted(text)));
+                let hint = self.meant(text);
+                report.add(self.mark, &self.path, format!("{}: {error}", quoted(text)), hint);
                 None
             }
         }
@@ -207,7 +209,8 @@ impl Node {
         match Period::parse(text) {
             Ok(period) => Some(period),
             Err(error) => {
-                report.on(self, format!("{}: {error}", quoted(text)));
+                let hint = meant::period(text);
+                report.add(self.mark, &self.path, format!("{}: {error}", quoted(text)), hint);
                 None
             }
         }
