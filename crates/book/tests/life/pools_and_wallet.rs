@@ -269,6 +269,35 @@ fn p11_a_pass_lasts_thirty_days_and_is_not_renewed() {
 }
 
 #[test]
+fn p11_a_second_pass_is_taken_when_the_first_is_over() {
+    // With a plan to fall to between them, and without one.
+    for falls in [true, false] {
+        let mut catalog = catalog();
+        catalog.plans.retain(|plan| falls || plan.name != "free");
+        let pass = Some("pass".to_owned());
+        let new = open::NewAccount {
+            plan: "starter".to_owned(),
+            cadence: pass.clone(),
+            ..open::NewAccount::default()
+        };
+        let mut world = World::open_with(catalog, "2026-01-31T12:00:00Z", new);
+        let again = NewSwitch { to: "starter".to_owned(), cadence: pass, ..NewSwitch::default() };
+        world.until("2026-02-10T00:00:00Z");
+        let refused = plan::change(&mut world.store, world.now, ACCOUNT, &again);
+        assert!(refused.is_err(), "one runs: {refused:?}");
+        world.until("2026-04-01T00:00:00Z");
+        assert_eq!((world.left("main"), world.cycle()), (credits(0), None));
+        let change = plan::change(&mut world.store, world.now, ACCOUNT, &again).unwrap().change.unwrap();
+        assert!(world.confirm(change, "in_2").unwrap());
+        assert_eq!((world.account().plan(), world.left("main")), ("starter", credits(1_200)));
+        let cycle = ("2026-04-01T00:00:00Z".to_owned(), "2026-05-01T00:00:00Z".to_owned());
+        assert_eq!(world.cycle(), Some(cycle));
+        world.until("2026-05-01T00:00:00Z");
+        assert_eq!((world.left("main"), world.cycle()), (credits(0), None));
+    }
+}
+
+#[test]
 fn p12_retired_plans_are_kept_and_left_but_not_taken() {
     let mut world = World::open(catalog(), BEGIN, "starter");
     let mut without = catalog();
