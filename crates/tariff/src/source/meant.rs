@@ -212,6 +212,10 @@ const NOT_SAID: &[(&[&str], &str)] = &[
         ],
         "how many requests may run at the same time cannot be said in a catalog",
     ),
+    (
+        &["price_per_seat", "per_seat", "seat_price", "price_per_user", "per_user"],
+        "no price is for each seat: a plan for so many, or the billing system counts them and grants by the API",
+    ),
     (&["currency", "currencies"], "prices are in US dollars; the billing system converts them"),
     (&["tax", "taxes", "vat"], "taxes are the billing system's"),
     (

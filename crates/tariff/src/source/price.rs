@@ -21,6 +21,8 @@ pub(super) static PRICE: Object = Object {
         Field::new("per_1m", UNITS, "Prices per million units."),
         Field::new("per_1k", UNITS, "Prices per thousand units."),
         Field::new("per_unit", UNITS, "Prices per unit: an image, a page, a second."),
+        Field::new("per_minute", Shape::Decimal, "The price of a minute: that of 60 `seconds`, exactly."),
+        Field::new("per_hour", Shape::Decimal, "The price of an hour: that of 3600 `seconds`, exactly."),
         Field::new("per_request", Shape::Decimal, "What each request costs, whatever it uses."),
     ],
 };
@@ -32,7 +34,7 @@ pub(super) fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
     let fields = Fields::of(node, &PRICE, report)?;
     let mut units: BTreeMap<Meter, Ratio> = BTreeMap::new();
     let mut sound = true;
-    for (per, scale) in [("per_1m", 1), ("per_1k", 1_000), ("per_unit", MICROS)] {
+    for (per, scale) in [("per_1m", PER_MILLION), ("per_1k", PER_THOUSAND), ("per_unit", PER_UNIT)] {
         for entry in fields.get(per).and_then(|node| node.map(report)).unwrap_or_default() {
             let meter = meter(entry, report);
             let unit = unit(&entry.node, scale, report);
@@ -42,9 +44,11 @@ pub(super) fn prices(node: &Node, report: &mut Report) -> Option<Prices> {
             });
         }
     }
-    if let Some(node) = fields.get("per_request") {
-        let unit = unit(node, MICROS, report);
-        sound &= unit.is_some_and(|unit| add(&mut units, Meter::Requests, unit, node, report));
+    for (per, meter, of) in SINGLE {
+        if let Some(node) = fields.get(per) {
+            let unit = Ratio::new(MICROS.into(), of).and_then(|scale| unit(node, scale, report));
+            sound &= unit.is_some_and(|unit| add(&mut units, meter, unit, node, report));
+        }
     }
     if sound && units.is_empty() {
         report.on_with(node, "no price", "what costs nothing has the price 0");
@@ -119,9 +123,9 @@ pub(super) fn meter(entry: &Entry, report: &mut Report) -> Option<Meter> {
 
 /// A unit price in micro-credits from a price in credits; `scale` is how many micro-credits per unit
 /// one credit is.
-fn unit(node: &Node, scale: u64, report: &mut Report) -> Option<Ratio> {
+fn unit(node: &Node, scale: Ratio, report: &mut Report) -> Option<Ratio> {
     let credits = node.decimal(report)?;
-    let unit = credits.checked_mul(Ratio::whole(scale));
+    let unit = credits.checked_mul(scale);
     let fits = unit.filter(|unit| unit.is_portable() && *unit <= Ratio::whole(UNIT_PRICE_MAX));
     if fits.is_none() {
         report.on(
@@ -132,6 +136,15 @@ fn unit(node: &Node, scale: u64, report: &mut Report) -> Option<Ratio> {
     fits
 }
 
+/// Fields of one price: what it counts, and of how many units it is the price.
+const SINGLE: [(&str, Meter, u128); 3] = [
+    ("per_request", Meter::Requests, 1),
+    ("per_minute", Meter::Seconds, 60),
+    ("per_hour", Meter::Seconds, 3_600),
+];
+const PER_MILLION: Ratio = Ratio::ONE;
+const PER_THOUSAND: Ratio = Ratio::whole(1_000);
+const PER_UNIT: Ratio = Ratio::whole(MICROS);
 /// Micro-credits in one credit.
 const MICROS: u64 = Micros::PER_CREDIT.unsigned_abs();
 /// The highest unit price, in micro-credits.

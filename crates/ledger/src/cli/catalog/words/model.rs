@@ -93,7 +93,18 @@ pub fn price(prices: &Prices, asset: &str) -> String {
             return format!("{unit} for 1M {name}");
         }
         let one = unit.checked_div(Ratio::whole(Micros::PER_CREDIT.unsigned_abs())).unwrap_or(unit);
-        format!("{one} for {}", one_of(&name))
+        let single = one_of(&name);
+        let exactly = |count: u64, name: &str| {
+            let price = one.checked_mul(Ratio::whole(count))?;
+            // What is cut off at the last digit is another number.
+            let is_exact = Ratio::parse_decimal(&price.to_string()) == Ok(price);
+            is_exact.then(|| format!("{price} for {name}"))
+        };
+        let longer = || {
+            let of_time = exactly(60, "a minute").or_else(|| exactly(3_600, "an hour"));
+            of_time.filter(|_| meter == Meter::Seconds)
+        };
+        exactly(1, &single).or_else(longer).unwrap_or_else(|| format!("{one} for {single}"))
     };
     let units: Vec<String> = prices.iter().map(unit).collect();
     format!("{} ({asset})", units.join(", "))
