@@ -9,7 +9,7 @@ use tariff::{
     Tiers, Transition,
 };
 
-use crate::account::{Account, Cycle, LotEnd};
+use crate::account::{Account, Cycle, Lot, LotEnd};
 use crate::amount::{less, minus, plus, total};
 use crate::calendar;
 use crate::due;
@@ -51,8 +51,8 @@ pub struct Move<'c> {
 pub struct Moved {
     /// The entries; grants are the last ones, the credit for the old plan first.
     pub kinds: Vec<EntryKind>,
-    /// Credits of the old plan that end with it.
-    pub voided: Micros,
+    /// Lots of the old plan that end with it, as they stood, with their ids.
+    pub voided: Vec<(u64, Lot)>,
     /// What is granted, in the entries' order.
     pub granted: Vec<Granted>,
     /// The billing cycle after it.
@@ -135,10 +135,10 @@ pub fn moved(account: &Account, catalog: &Catalog, version: u64, to: &Move<'_>) 
     let mut kinds: Vec<EntryKind> = closed(account, to).collect();
     let ends = |kind: &EntryKind| matches!(kind, EntryKind::LotClosed { end: LotEnd::Void, .. });
     let void = kinds.iter().filter(|kind| ends(kind)).filter_map(|kind| match kind {
-        EntryKind::LotClosed { lot, .. } => account.lots.get(lot).map(|lot| lot.remaining),
+        EntryKind::LotClosed { lot, .. } => Some((*lot, account.lots.get(lot)?.clone())),
         _ => None,
     });
-    let voided = total(void);
+    let voided = void.filter(|(_, lot)| lot.remaining > Micros::ZERO).collect();
     let ended = account.pending.as_ref().filter(|pending| !to.renewal || pending.waits != Waits::Payment);
     kinds.extend(ended.map(|_| EntryKind::Pending { change: None }));
     kinds.extend(after.lapsed.take().map(|_| EntryKind::Lapsed { lapse: None }));

@@ -11,6 +11,7 @@ mod catalog;
 mod client;
 mod correct;
 mod credits;
+mod customer;
 mod explain;
 mod failure;
 mod generation;
@@ -103,6 +104,9 @@ enum Command {
     /// Enrol accounts in programmes
     #[command(subcommand)]
     Programme(settings::Programme),
+    /// See and do what a customer can, with its own API key
+    #[command(subcommand)]
+    Customer(customer::Customer),
     /// Show what a usage would cost
     Quote(purchase::Quote),
     /// Show what an account has
@@ -158,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Receivable(command) => command.run(),
         Command::Resource(command) => command.run(),
         Command::Programme(command) => command.run(),
+        Command::Customer(command) => command.run(),
         Command::Quote(command) => command.run(),
         Command::Balance(command) => command.run(),
         Command::Entries(command) => command.run(),

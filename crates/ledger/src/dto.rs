@@ -26,7 +26,7 @@ mod webhook;
 pub use access::{AdminToken, AuditLine, Scope, TokenCreation};
 pub use account::{Account, AccountChange, AccountCreation, AccountStatus, Period};
 pub use amount::Credits;
-pub use balance::{Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance};
+pub use balance::{AssetBalance, Balance, Grant, LimitUse, Lot, LotBalance, PoolBalance, Rollover};
 pub use catalog::{CatalogDiff, CatalogInfo, CatalogProblem, CatalogVersion};
 pub use correction::{Adjustment, LotChange, LotState, Reason, Reversal};
 pub use entry::{Entry, EntryKind, EntryPool, ExportedEntry, UsageBy, UsageGroup, UsageReport};

@@ -9,7 +9,7 @@ use tariff::{Cadence, Catalog, Coupon, Micros, Plan, Prorated, SwitchAt, Transit
 use wire::AccountStatus;
 
 use super::{open, post, settings, touched};
-use crate::account::{Account, Cycle};
+use crate::account::{Account, Cycle, Lot};
 use crate::entry::{EntryKind, Granted};
 use crate::error::{Error, Refusal};
 use crate::payment::{Payment, Purpose};
@@ -55,8 +55,8 @@ pub struct Switch {
     pub change: Option<u64>,
     /// What is to be paid, in millionths of a US dollar, after the coupon; absent = on request.
     pub usd: Option<Micros>,
-    /// Credits of the old plan that end with it, as things stand.
-    pub voided: Micros,
+    /// Lots of the old plan that end with it, as they stand before it, with their ids.
+    pub voided: Vec<(u64, Lot)>,
     /// What the switch grants, as things stand: the lots' ids (0 where it has not come) and the grants.
     pub granted: Vec<(u64, Granted)>,
     /// What of the old price is given back, as things stand (P13).

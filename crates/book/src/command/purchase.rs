@@ -24,7 +24,7 @@ use crate::transition::{self, Move};
 use crate::tx::{Now, Tx};
 
 pub use self::recharge::{NewRecharge, end_recharge, schedule};
-pub use self::refund::{Refunded, refund};
+pub use self::refund::{Refunded, preview as refund_preview, refund};
 
 /// Credits that are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -197,7 +197,8 @@ impl<S: Subject> Storm<S> {
         let Ok(Reply::Switch(switch)) = answer else { return };
         self.note(account, Fact::Switched { at, to: to.to_owned(), catalog });
         let of_plan = before.lots.iter().filter(|lot| lot.of_plan && lot.closed.is_none());
-        assert_eq!(i128::from(switch.voided.get()), of_plan.map(|lot| lot.left).sum::<i128>());
+        let voided = switch.voided.iter().map(|(_, lot)| i128::from(lot.remaining.get()));
+        assert_eq!(voided.sum::<i128>(), of_plan.map(|lot| lot.left).sum::<i128>());
         self.look(account);
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::client::{Answer, Client, ClientArgs, segment};
 use super::failure::Outcome;
 use super::print::{self, Table, facts, or_dash};
-use crate::dto::{Account as Shown, AccountChange, AccountCreation, AccountStatus};
+use crate::dto::{Account as Shown, AccountChange, AccountCreation, AccountStatus, Period, Renewal};
 use crate::http::PageBody;
 
 /// Open, show, list, suspend and close accounts.
@@ -182,21 +182,40 @@ pub fn show(answer: &Answer<Shown>, json: bool) -> Outcome {
         return print::out(&format!("{}\n", answer.json));
     }
     let account = &answer.value;
-    let period = account.period.map(|period| format!("{} to {}", period.from, period.to));
+    let settings = &account.settings;
+    let span = |period: &Period| format!("{} to {}", period.from, period.to);
     let scheduled = account.scheduled.as_ref().map(|next| {
         let when = next.at.map_or_else(|| "once it is paid".to_owned(), |at| format!("at {at}"));
         format!("{} {when} (change {})", next.plan, next.change)
     });
+    let renewal = match settings.renewal {
+        Renewal::Auto => "by itself",
+        Renewal::OnPayment => "once it is paid",
+    };
+    let stays = settings.programmes.iter().map(|stay| format!("{} until {}", stay.programme, stay.until));
+    let listed = |parts: Vec<String>| or_dash((!parts.is_empty()).then(|| parts.join(", ")));
     print::out(&facts(&[
         ("account", account.id.clone()),
         ("plan", account.plan.clone()),
+        ("cadence", settings.cadence.clone().unwrap_or_else(|| "the plan's own".to_owned())),
         ("status", status_text(account.status).to_owned()),
         ("created", account.created_at.to_string()),
-        ("period", or_dash(period)),
+        ("period", or_dash(account.period.as_ref().map(span))),
+        ("billed for", or_dash(account.billing_period.or(account.period).as_ref().map(span))),
+        ("renews", renewal.to_owned()),
         ("scheduled", or_dash(scheduled)),
         ("lapsed", or_dash(account.lapsed_at.map(|at| format!("since {at}")))),
-        ("shadow", if account.settings.shadow { "yes: nothing is refused" } else { "no" }.to_owned()),
-        ("reference", or_dash(account.settings.reference.clone())),
+        ("time zone", settings.time_zone.clone().unwrap_or_else(|| "UTC".to_owned())),
+        ("card on file", if settings.card_on_file { "yes" } else { "no" }.to_owned()),
+        (
+            "overage cap",
+            settings.overage_cap.map_or_else(|| "the catalog's".to_owned(), |cap| cap.to_string()),
+        ),
+        ("opted in", listed(settings.opted_in.clone())),
+        ("programmes", listed(stays.collect())),
+        ("own terms", if settings.overrides.is_some() { "yes" } else { "no" }.to_owned()),
+        ("shadow", if settings.shadow { "yes: nothing is refused" } else { "no" }.to_owned()),
+        ("reference", or_dash(settings.reference.clone())),
         ("labels", labels(account)),
     ]))
 }

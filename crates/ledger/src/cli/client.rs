@@ -73,19 +73,27 @@ impl ClientArgs {
                 Failure::BadInput(format!("bursar: no admin token: {hint}"))
             })?,
         };
-        if !self.ledger.starts_with("http://") && !self.ledger.starts_with("https://") {
-            let text = format!("bursar: --ledger `{}`: expected http://… or https://…", self.ledger);
-            return Err(Failure::BadInput(text));
-        }
-        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_TIME_MAX));
-        let agent = Agent::new_with_config(config.build());
-        Ok(Client { agent, base: self.ledger.trim_end_matches('/').to_owned(), token })
+        Client::new("--ledger", &self.ledger, token)
     }
 }
 
 // === impl Client ===
 
 impl Client {
+    /// A caller of an address that a flag gave.
+    ///
+    /// # Errors
+    /// Bad input where the address is of no use.
+    pub fn new(flag: &str, url: &str, token: String) -> Outcome<Self> {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let text = format!("bursar: {flag} `{url}`: expected http://… or https://…");
+            return Err(Failure::BadInput(text));
+        }
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_TIME_MAX));
+        let agent = Agent::new_with_config(config.build());
+        Ok(Self { agent, base: url.trim_end_matches('/').to_owned(), token })
+    }
+
     /// Reads.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<Answer<T>> {
         self.call("GET", path, None)

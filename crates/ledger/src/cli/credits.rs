@@ -121,15 +121,26 @@ impl Balance {
             ("in flight", balance.in_flight.to_string()),
             ("debt", balance.debt.to_string()),
         ]);
-        let mut lots = Table::new(&["pool", "lot", ">granted", ">available", "expires"]);
+        for own in &balance.assets {
+            let dto::AssetBalance { asset, available, in_flight, debt, .. } = own;
+            text.push_str(&format!("{asset}: {available} available, {in_flight} in flight, {debt} debt\n"));
+        }
+        let mut lots = Table::new(&["pool", "of", "lot", ">granted", ">available", "expires"]);
+        let mut lost = String::new();
         for pool in &balance.pools {
             for lot in &pool.lots {
                 let (granted, available) = (lot.amount.to_string(), lot.available.to_string());
-                lots.row([pool.pool.clone(), lot.id.clone(), granted, available, or_dash(lot.expires_at)]);
+                let (name, asset) = (pool.pool.clone(), pool.asset.clone());
+                lots.row([name, asset, lot.id.clone(), granted, available, or_dash(lot.expires_at)]);
+            }
+            if let Some(dto::Rollover { at, max, loses }) = pool.rollover {
+                let pool = &pool.pool;
+                lost.push_str(&format!("{pool} carries {max} over on {at}: {loses} of it would be lost\n"));
             }
         }
         text.push('\n');
         text.push_str(&lots.text("no credits in any pool"));
+        text.push_str(&lost);
         if !balance.limits.is_empty() {
             let mut limits = Table::new(&["limit", "window", ">used", ">max", "resets"]);
             for limit in balance.limits {

@@ -85,23 +85,30 @@ impl Plan {
         if self.client.json {
             return print::out(&format!("{}\n", answer.json));
         }
-        let change = answer.value;
-        let granted: Vec<String> =
-            change.granted.iter().map(|lot| format!("{} to {}", lot.amount, lot.pool)).collect();
-        print::out(&facts(&[
-            ("account", change.account),
-            ("from", change.from),
-            ("to", change.to),
-            ("cadence", change.cadence),
-            ("at", change.at.map_or_else(|| "once it is paid".to_owned(), |at| at.to_string())),
-            ("change", or_dash(change.change)),
-            ("to pay", change.amount_usd.map_or_else(|| "on request".to_owned(), |usd| format!("{usd} USD"))),
-            ("credit", or_dash(change.credit_usd.map(|usd| format!("{usd} USD")))),
-            ("voided", change.voided.to_string()),
-            ("granted", if granted.is_empty() { "-".to_owned() } else { granted.join(", ") }),
-        ]))?;
-        if change.preview { print::note("Nothing has changed: this was a preview.") } else { Ok(()) }
+        let preview = answer.value.preview;
+        print::out(&change_text(answer.value))?;
+        if preview { print::note("Nothing has changed: this was a preview.") } else { Ok(()) }
     }
+}
+
+/// What a change of plan does, in words.
+pub fn change_text(change: PlanChange) -> String {
+    let granted = change.granted.iter().map(|lot| format!("{} {} to {}", lot.amount, lot.asset, lot.pool));
+    let voided = change.voided.iter().map(|lot| format!("{} {} of {}", lot.available, lot.asset, lot.pool));
+    let listed = |parts: Vec<String>| or_dash((!parts.is_empty()).then(|| parts.join(", ")));
+    let (granted, voided) = (listed(granted.collect()), listed(voided.collect()));
+    facts(&[
+        ("account", change.account),
+        ("from", change.from),
+        ("to", change.to),
+        ("cadence", change.cadence),
+        ("at", change.at.map_or_else(|| "once it is paid".to_owned(), |at| at.to_string())),
+        ("change", or_dash(change.change)),
+        ("to pay", change.amount_usd.map_or_else(|| "on request".to_owned(), |usd| format!("{usd} USD"))),
+        ("credit", or_dash(change.credit_usd.map(|usd| format!("{usd} USD")))),
+        ("voided", voided),
+        ("granted", granted),
+    ])
 }
 
 // === impl Plans ===

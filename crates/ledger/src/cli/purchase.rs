@@ -68,8 +68,11 @@ pub enum Purchase {
         #[arg(long, value_name = "PROVIDER/REF", value_parser = payment_name)]
         payment: PaymentName,
         /// The provider's name for the refund
-        #[arg(long, value_name = "REF")]
-        reference: String,
+        #[arg(long, value_name = "REF", required_unless_present = "preview")]
+        reference: Option<String>,
+        /// Only show what would be given back, or why it cannot be
+        #[arg(long)]
+        preview: bool,
         #[command(flatten)]
         client: ClientArgs,
     },
@@ -224,9 +227,11 @@ impl Purchase {
                 account,
                 payment: PaymentName { provider, reference: purchase },
                 reference,
+                preview,
                 client,
             } => {
-                let path = format!("/v1/accounts/{}/refunds", segment(&account));
+                let query = if preview { "?preview=true" } else { "" };
+                let path = format!("/v1/accounts/{}/refunds{query}", segment(&account));
                 let body = RefundRequest { provider, purchase, reference };
                 let answer: Answer<Refund> = client.client()?.post(&path, &body)?;
                 if client.json {
@@ -235,10 +240,11 @@ impl Purchase {
                 let refund = answer.value;
                 print::out(&facts(&[
                     ("account", refund.account),
-                    ("payment", refund.payment),
+                    ("payment", or_dash(refund.payment)),
                     ("given back", format!("{} USD", refund.amount_usd)),
                     ("taken back", refund.credits.to_string()),
-                ]))
+                ]))?;
+                if refund.preview { print::note("Nothing has changed: this was a preview.") } else { Ok(()) }
             }
         }
     }
@@ -400,11 +406,15 @@ impl Quote {
             ("open", if quote.open { "yes" } else { "no" }.to_owned()),
             ("base price", format!("{} {}", quote.base, quote.asset)),
         ]))?;
-        let mut table = Table::new(&["paid from", ">takes"]);
-        for pool in quote.pools {
-            table.row([pool.pool, pool.credits.to_string()]);
+        let mut lines = Table::new(&["meter", ">count", ">comes to"]);
+        for line in quote.lines {
+            lines.row([line.meter, line.count.to_string(), line.amount]);
         }
-        print::out(&table.text("no pool pays it"))
+        let mut pools = Table::new(&["if all is paid from", ">takes"]);
+        for pool in quote.paid_by {
+            pools.row([pool.pool, pool.amount.to_string()]);
+        }
+        print::out(&format!("\n{}\n{}", lines.text("nothing is used"), pools.text("no pool pays it")))
     }
 }
 

@@ -8,7 +8,8 @@ use tariff::Micros;
 
 use super::account::show;
 use super::client::{Answer, ClientArgs, segment};
-use super::failure::{Failure, Outcome};
+use super::failure::Outcome;
+use super::input;
 use super::print::{self, facts};
 use crate::dto::{Account, AccountChange, Credits, Enrolling, Enrolment, Overrides, Renewal};
 
@@ -45,6 +46,9 @@ pub struct Set {
     #[command(flatten)]
     client: ClientArgs,
 }
+
+/// The largest file of own terms that is read: the API takes no larger body.
+const OVERRIDES_BYTES_MAX: u64 = 64 << 10;
 
 /// A cap, or none.
 #[derive(Clone, Copy, Debug)]
@@ -109,10 +113,8 @@ impl Set {
 }
 
 fn overrides(file: &std::path::Path) -> Outcome<Overrides> {
-    let bad =
-        |error: &dyn std::fmt::Display| Failure::BadInput(format!("bursar: {}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| bad(&error))?;
-    serde_json::from_str(&text).map_err(|error| bad(&error))
+    let text = input::text(file, OVERRIDES_BYTES_MAX)?;
+    serde_json::from_str(&text).map_err(|error| input::wrong(file, &error))
 }
 
 fn cap(text: &str) -> Result<Cap, String> {

@@ -31,6 +31,9 @@ pub struct Lot {
     pub id: String,
     /// The pool.
     pub pool: String,
+    /// What it holds.
+    #[schema(example = "credits")]
+    pub asset: String,
     /// What was granted.
     pub amount: Credits,
     /// What of it was left for spending right after the grant: less than `amount` where it paid debt.
@@ -51,7 +54,7 @@ pub struct Balance {
     /// The instant, where a past one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// All that can still be spent under all caps, at base price: free, and idle on nodes.
+    /// All credits that can still be spent under all caps, at base price: free, and idle on nodes.
     pub available: Credits,
     /// What of it lies idle on nodes.
     pub leased: Credits,
@@ -59,10 +62,29 @@ pub struct Balance {
     pub in_flight: Credits,
     /// Used beyond what was granted; the next grant pays it first.
     pub debt: Credits,
+    /// The same of what is counted apart from credits, each by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<AssetBalance>,
     /// By pool, in draw order.
     pub pools: Vec<PoolBalance>,
     /// By cap.
     pub limits: Vec<LimitUse>,
+}
+
+/// What an account has of an asset that is not credits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssetBalance {
+    /// The asset.
+    #[schema(example = "training")]
+    pub asset: String,
+    /// All that can still be spent.
+    pub available: Credits,
+    /// What of it lies idle on nodes.
+    pub leased: Credits,
+    /// Held for requests that have not ended.
+    pub in_flight: Credits,
+    /// Used beyond what was granted.
+    pub debt: Credits,
 }
 
 /// One pool's part of a balance.
@@ -70,10 +92,28 @@ pub struct Balance {
 pub struct PoolBalance {
     /// The pool.
     pub pool: String,
+    /// What it holds.
+    #[schema(example = "credits")]
+    pub asset: String,
     /// Sum over its lots.
     pub available: Credits,
     /// Lots with something left, in draw order.
     pub lots: Vec<LotBalance>,
+    /// What of it the next cycle does not take over; absent where the pool carries all over, or nothing, and for
+    /// past instants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollover: Option<Rollover>,
+}
+
+/// What a pool carries into the next cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rollover {
+    /// When the cycle ends.
+    pub at: Timestamp,
+    /// The most that is carried over.
+    pub max: Credits,
+    /// What would be lost of what is there now, the oldest lots first.
+    pub loses: Credits,
 }
 
 /// One lot's part of a balance.

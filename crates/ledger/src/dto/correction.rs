@@ -67,6 +67,9 @@ pub struct LotState {
     pub id: String,
     /// The pool.
     pub pool: String,
+    /// What it holds.
+    #[schema(example = "credits")]
+    pub asset: String,
     /// What was granted.
     pub amount: Credits,
     /// What is left; of a lot that was voided, what it had then.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::balance::Lot;
-use super::{Credits, Period, Usd};
+use super::correction::LotState;
+use super::{Period, Usd};
 
 /// `POST /v1/accounts/{account}/plan`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,8 +85,8 @@ pub struct PlanChange {
     /// What of the old price comes back as credits, where the catalog says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credit_usd: Option<Usd>,
-    /// Credits of the old plan that end with it.
-    pub voided: Credits,
+    /// What of the old plan ends with it, lot by lot, as it stood before.
+    pub voided: Vec<LotState>,
     /// What the switch grants.
     pub granted: Vec<Lot>,
     /// The cycle after the switch.

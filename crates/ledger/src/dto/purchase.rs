@@ -76,9 +76,10 @@ pub struct RefundRequest {
     /// The provider's name for the payment.
     #[schema(example = "pay_9Yh2", max_length = 128)]
     pub purchase: String,
-    /// The provider's name for the refund.
+    /// The provider's name for the refund; needed unless this is a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "re_77", max_length = 128)]
-    pub reference: String,
+    pub reference: Option<String>,
 }
 
 /// A purchase that was given back.
@@ -86,8 +87,11 @@ pub struct RefundRequest {
 pub struct Refund {
     /// The account.
     pub account: String,
-    /// The payment that gives it back: provider and reference.
-    pub payment: String,
+    /// True: this only shows what would happen.
+    pub preview: bool,
+    /// The payment that gives it back: provider and reference; absent in a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<String>,
     /// What is given back.
     pub amount_usd: Usd,
     /// Credits taken back, bonus included.
@@ -232,8 +236,8 @@ pub struct Quote {
     pub base: Credits,
     /// What each meter comes to at base price, exact as a decimal.
     pub lines: Vec<QuoteLine>,
-    /// What it takes of each pool, where that pool pays all of it; in draw order.
-    pub pools: Vec<QuotePool>,
+    /// What it would take of one pool or of the other: each as though that pool paid all of it, no sum; in draw order.
+    pub paid_by: Vec<QuotePool>,
 }
 
 /// One meter's part of a quote.
@@ -244,9 +248,9 @@ pub struct QuoteLine {
     pub meter: String,
     /// How many.
     pub count: u64,
-    /// What they come to in credits, as a decimal.
+    /// What they come to in the asset, as a decimal.
     #[schema(example = "3")]
-    pub credits: String,
+    pub amount: String,
 }
 
 /// One pool's part of a quote.
@@ -255,6 +259,6 @@ pub struct QuotePool {
     /// The pool.
     #[schema(example = "topup")]
     pub pool: String,
-    /// What it would give.
-    pub credits: Credits,
+    /// What it would give if it paid all of it.
+    pub amount: Credits,
 }

@@ -128,7 +128,7 @@ impl Journal for Engine {
             if past.last_entry == 0 {
                 return Err(ServiceError::invalid("at", "is before the account was opened"));
             }
-            Ok(dto::Balance { at: Some(view::time(at)), ..view::balance(&past) })
+            Ok(dto::Balance { at: Some(view::time(at)), ..view::balance(&past, None) })
         })
     }
 

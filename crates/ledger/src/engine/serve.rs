@@ -137,7 +137,11 @@ impl Service for Engine {
     }
 
     fn balance(&self, account: String) -> Reply<'_, dto::Balance> {
-        self.look(move |tx, now| Ok(view::balance(command::touched(tx, &account, now)?)))
+        self.look(move |tx, now| {
+            let version = command::touched(tx, &account, now)?.term().map_or(0, |term| term.catalog);
+            let catalog = tx.catalog(version)?;
+            Ok(view::balance(command::touched(tx, &account, now)?, catalog.as_deref()))
+        })
     }
 
     fn usage(&self, account: String, query: UsageQuery) -> Reply<'_, dto::UsageReport> {

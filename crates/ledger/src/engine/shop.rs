@@ -52,16 +52,23 @@ impl Shop for Engine {
         write: Option<Idempotency>,
         account: String,
         request: dto::RefundRequest,
+        preview: bool,
     ) -> Reply<'_, Written<dto::Refund>> {
         self.write(write, move |tx, now| {
             let of = (request.provider.as_str(), request.purchase.as_str());
-            let done = purchase::refund(tx, now, &account, of, &request.reference)?;
+            if preview {
+                let (usd, credits) = purchase::refund_preview(tx, now, &account, of)?;
+                return Ok(Written::Existing(view::shop::refund(&account, None, (usd, credits))));
+            }
+            let reference =
+                request.reference.as_deref().ok_or_else(|| Refusal::invalid("reference", "is needed"))?;
+            let done = purchase::refund(tx, now, &account, of, reference)?;
             let (payment, usd) = match &done.payment.kind {
                 EntryKind::Payment(payment) => (payment.name(), payment.usd),
                 _ => (String::new(), Micros::ZERO),
             };
-            let amount_usd = dto::Usd(Micros(usd.get().saturating_neg()));
-            let shown = dto::Refund { account, payment, amount_usd, credits: done.credits.into() };
+            let given_back = (Micros(usd.get().saturating_neg()), done.credits);
+            let shown = view::shop::refund(&account, Some(payment), given_back);
             Ok(if done.is_new { Written::Done(shown) } else { Written::Existing(shown) })
         })
     }

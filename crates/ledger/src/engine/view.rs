@@ -1,19 +1,20 @@
 //! The book's types as the public API shows them.
 
+mod balance;
 mod change;
 mod correction;
 mod settings;
 pub mod shop;
 
+pub use self::balance::balance;
 pub use self::change::{billing_period, plan_change, scheduled, switch, waiting};
 pub use self::settings::{enrolment, settings_change};
 
 use std::collections::BTreeMap;
 
 use book::entry::{Charge, EntryKind, Granted};
-use book::{Account, Cycle, GrantSource, Key, LotEnd, balance};
+use book::{Account, Cycle, GrantSource, Key, LotEnd};
 use jiff::Timestamp;
-use tariff::catalog::{Measure, Window};
 use tariff::{Catalog, Micros, Usage};
 use wire::AccountStatus;
 
@@ -79,6 +80,7 @@ pub fn lot_state(id: u64, lot: &book::Lot, voided: bool) -> dto::LotState {
     dto::LotState {
         id: lot_id(id),
         pool: lot.pool.to_string(),
+        asset: lot.asset.to_string(),
         amount: lot.amount.into(),
         available: lot.remaining.into(),
         expires_at: lot.expires_at.map(time),
@@ -91,67 +93,13 @@ pub fn lot(id: u64, at: i64, granted: &Granted) -> dto::Lot {
     dto::Lot {
         id: lot_id(id),
         pool: granted.pool.to_string(),
+        asset: granted.asset.to_string(),
         amount: granted.amount.into(),
         available: Micros(granted.amount.get().saturating_sub(granted.repaid.get())).into(),
         created_at: time(at),
         expires_at: granted.expires_at.map(time),
         reference: granted.reference.clone(),
     }
-}
-
-/// What an account has.
-pub fn balance(account: &Account) -> dto::Balance {
-    let balance = balance::balance(account);
-    let pools = balance.pools.iter().map(|pool| dto::PoolBalance {
-        pool: pool.pool.to_string(),
-        available: book::amount::total(pool.lots.iter().map(|(_, lot)| lot.remaining)).into(),
-        lots: pool
-            .lots
-            .iter()
-            .map(|(id, lot)| dto::LotBalance {
-                id: lot_id(*id),
-                amount: lot.amount.into(),
-                available: lot.remaining.into(),
-                expires_at: lot.expires_at.map(time),
-            })
-            .collect(),
-    });
-    dto::Balance {
-        account: account.id.to_string(),
-        at: None,
-        available: balance.available.into(),
-        leased: balance.leased.into(),
-        in_flight: balance.in_flight.into(),
-        debt: balance.debt.into(),
-        pools: pools.collect(),
-        limits: limits(account),
-    }
-}
-
-/// The limits of the term in force, with what is used in the windows that now run (L7).
-fn limits(account: &Account) -> Vec<dto::LimitUse> {
-    let Some(term) = account.term() else { return Vec::new() };
-    let limits = account.rules(term).limits.iter().map(|limit| {
-        let running = term.standing.windows.iter().find(|window| window.limit == limit.id);
-        dto::LimitUse {
-            meter: match limit.measure {
-                Measure::Credits => "credits".to_owned(),
-                Measure::Cost => "cost_usd".to_owned(),
-                Measure::Meter(meter) => meter.as_str().to_owned(),
-            },
-            window: match limit.window {
-                Window::Cycle => "cycle".to_owned(),
-                Window::Day => "day".to_owned(),
-                Window::Week => "week".to_owned(),
-                Window::Month => "month".to_owned(),
-                Window::Anchored(period) => period.to_string(),
-            },
-            max: limit.max.map(|max| trimmed(&max.to_string()).to_owned()),
-            used: trimmed(&account.used(&limit.id, term.window_key(&limit.id)).to_string()).to_owned(),
-            resets_at: running.map(|window| time(window.end)),
-        }
-    });
-    limits.collect()
 }
 
 /// A statement line; nothing for entries that no statement shows.

@@ -56,24 +56,28 @@ async fn purchase(
     Ok(written(StatusCode::CREATED, done))
 }
 
-/// Gives a purchase back: its payment and its credits. Only while the catalog's refund policy allows it.
+/// Gives a purchase back: its payment and its credits, only while the catalog's refund policy allows it; or (`preview`)
+/// shows what would be given back, refused where it could not be.
 #[utoipa::path(
     post, path = "/v1/accounts/{account}/refunds", tag = "credits", operation_id = "createRefund",
-    params(("account" = String, Path, description = "The account's id"), IdempotencyHeader),
+    params(("account" = String, Path, description = "The account's id"), PreviewQuery, IdempotencyHeader),
     request_body = RefundRequest, security(("admin" = [])),
     responses(
         (status = 201, description = "The refund", body = Refund),
-        (status = 200, description = "The refund of this reference", body = Refund),
+        (status = 200, description = "The refund of this reference, or (preview) what it would be", body = Refund),
         WriteRefusals
     )
 )]
 async fn refund(
     State(app): State<App>,
     Path(account): Path<String>,
+    Query(query): Query<PreviewQuery>,
     write: Write<RefundRequest>,
 ) -> Answer<Response> {
     let (request, idempotency, _in_flight) = write.into_parts();
-    Ok(written(StatusCode::CREATED, app.service.refund(idempotency, account, request).await?))
+    let idempotency = idempotency.filter(|_| !query.preview);
+    let done = app.service.refund(idempotency, account, request, query.preview).await?;
+    Ok(written(StatusCode::CREATED, done))
 }
 
 /// The schedule of purchases, and what it asked for and was not paid.

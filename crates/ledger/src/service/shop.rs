@@ -20,12 +20,13 @@ pub trait Shop: Send + Sync + 'static {
         preview: bool,
     ) -> Reply<'_, Written<dto::Purchase>>;
 
-    /// Gives a purchase back. `Conflict` (`no_such_purchase`, `not_refundable`, `reference_conflict`).
+    /// Gives a purchase back, or says what that would give back. `Conflict` (`no_such_purchase`, `not_refundable`, `reference_conflict`).
     fn refund(
         &self,
         write: Option<Idempotency>,
         account: String,
         request: dto::RefundRequest,
+        preview: bool,
     ) -> Reply<'_, Written<dto::Refund>>;
 
     /// The schedule of purchases, and what it asked for.

@@ -305,7 +305,7 @@ fn accounts_are_labelled_found_and_explained() {
     assert!(told.contains("on a hold of 500.000000") && told.contains("charged as small"), "{told}");
     shell.fails(2, "openai_chat", &["explain", "acme", "--model", "small", "--operation", "psychic"]);
     shell.fails(2, "none.json", &["explain", "acme", "--body", "/nowhere/none.json"]);
-    assert!(shell.text(&["account", "shadow", "acme", "--off"]).contains("shadow     no"));
+    assert!(shell.text(&["account", "shadow", "acme", "--off"]).contains("shadow        no"));
     assert!(shell.text(&["explain", "acme", "--model", "small"]).contains("forwarded, unless a rate"));
     assert!(shell.text(&["catalog", "versions"]).contains("free starter pro"));
     assert_eq!(shell.text(&["catalog", "publish", "--dry-run", CATALOG]), "no difference\n");
@@ -321,6 +321,17 @@ fn plans_purchases_and_settings_from_the_command_line() {
     let set =
         ["account", "set", "acme", "--card-on-file", "true", "--overage-cap", "50", "--renewal", "auto"];
     let shown = shell.json(&set);
+    let told = shell.text(&["account", "show", "acme"]);
+    for line in [
+        "time zone     Asia/Seoul",
+        "card on file  yes",
+        "overage cap   50.000000",
+        "cadence       the plan's own",
+        "renews        by itself",
+        "billed for    ",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
     assert_eq!((&shown["card_on_file"], &shown["overage_cap"]), (&true.into(), &"50.000000".into()));
     assert_eq!(shown["time_zone"], "Asia/Seoul");
     assert_eq!(shell.json(&["account", "set", "acme", "--overage-cap", "none"])["overage_cap"], Value::Null);
@@ -383,4 +394,32 @@ fn changes_that_wait_and_things_kept_from_the_command_line() {
     assert_eq!(shell.json(&["resource", "remove", "acme", "stacks", "2"])["count"], 1);
     assert_eq!(shell.json(&["resource", "set", "acme", "stacks", "7"])["count"], 7);
     assert!(shell.text(&["resource", "list", "acme"]).contains("stacks"));
+}
+
+#[test]
+fn customers_own_calls_from_the_command_line() {
+    let server = Server::page("modelux.yaml");
+    let shell = Shell(&server);
+    shell.text(&["account", "create", "acme", "--plan", "free"]);
+    let key = shell.json(&["key", "create", "acme"])["key"].as_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key.txt");
+    std::fs::write(&file, key + "\n").unwrap();
+    let run = |words: &[&str]| {
+        let gateway = format!("http://{}", server.address);
+        let mut command = bursar();
+        command.arg("customer").args(words).args(["--gateway", &gateway, "--api-key-file"]).arg(&file);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let (status, billing) = run(&["billing"]);
+    assert!(status == 0 && billing.contains("free, monthly") && billing.contains("api_keys"), "{billing}");
+    assert!(run(&["plans"]).1.contains("pro"));
+    let (status, refused) = run(&["change-plan", "pro"]);
+    assert!(status == 1 && refused.contains("payment_needed"), "{refused}");
+    assert!(run(&["checkout", "pro"]).1.contains("to pay"));
+    assert!(run(&["portal"]).1.starts_with("https://"));
+    let no_key = bursar().args(["customer", "plans"]).output().unwrap();
+    assert_eq!(no_key.status.code(), Some(2));
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::node::Node;
 use crate::support::Server;
 
 #[test]
@@ -147,4 +148,54 @@ fn usage_has_a_span() {
     server.get("/v1/accounts/none/usage").problem(404, "account_not_found");
     server.get("/v1/accounts/none/balance").problem(404, "account_not_found");
     server.get("/v1/accounts/none/entries").problem(404, "account_not_found");
+}
+
+#[test]
+fn w5_what_is_counted_apart_is_told_apart() {
+    let server = Server::page("image-credits.yaml");
+    server.account("acme", "pro");
+    let balance = server.get("/v1/accounts/acme/balance").ok(200);
+    assert_eq!(balance["available"], "450.000000", "{balance}");
+    let training = json!({"asset": "training", "available": "1.000000", "leased": "0.000000", "in_flight": "0.000000", "debt": "0.000000"});
+    assert_eq!(balance["assets"], json!([training]));
+    let change = json!({"plan": "max", "when": "now"});
+    let preview = server.post("/v1/accounts/acme/plan?preview=true", &change).ok(200);
+    let lots = |side: &str| -> Vec<(Value, Value, Value)> {
+        let amount = if side == "voided" { "available" } else { "amount" };
+        let lots = preview[side].as_array().unwrap().iter();
+        lots.map(|lot| (lot["pool"].clone(), lot["asset"].clone(), lot[amount].clone())).collect()
+    };
+    let row = |pool: &str, asset: &str, amount: &str| (json!(pool), json!(asset), json!(amount));
+    let voided = lots("voided");
+    assert!(voided.contains(&row("weekly", "credits", "450.000000")), "{preview}");
+    assert!(voided.contains(&row("train_week", "training", "1.000000")), "{preview}");
+    assert!(lots("granted").iter().any(|(_, asset, _)| asset == "training"), "{preview}");
+    assert!(preview["voided"].as_array().unwrap().iter().all(|lot| lot["voided"] == false), "as they stood");
+    let quoted = json!({"plan": "pro", "model": "flux-training", "usage": {"requests": 1}});
+    let quote = server.post("/v1/quote", &quoted).ok(200);
+    assert_eq!((&quote["asset"], &quote["lines"][0]["amount"]), (&json!("training"), &json!("1")));
+    assert!(
+        quote["paid_by"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|pool| pool["pool"].as_str().unwrap().starts_with("train"))
+    );
+}
+
+#[test]
+fn a_balance_says_what_the_next_cycle_does_not_take_over() {
+    let server = Server::with_catalog(
+        "name: Rollover\nmax_output_default: 100\npools:\n  saved: { order: 1, expiry: cycle_end, rollover: { cycles: 1, max: 200 } }\n  rest: { order: 2, expiry: never }\n\
+         models: { small: { price: { per_1m: { input_tokens: 10, output_tokens: 10 } } } }\nplans:\n  pro: { price_usd: 20, grants: { saved: 1000 } }\n",
+    );
+    server.account("acme", "pro");
+    let balance = || server.get("/v1/accounts/acme/balance").ok(200);
+    let period = server.get("/v1/accounts/acme").ok(200)["period"].clone();
+    let rollover = |loses: &str| json!({"at": period["to"], "max": "200.000000", "loses": loses});
+    assert_eq!(balance()["pools"][0]["rollover"], rollover("800.000000"));
+    assert_eq!(balance()["pools"][1].get("rollover"), None);
+    // 90 million tokens: 900 credits; what is left is carried over whole.
+    Node::new(&server).charge("acme", "r", 90_000_000);
+    assert_eq!(balance()["pools"][0]["rollover"], rollover("0.000000"));
 }

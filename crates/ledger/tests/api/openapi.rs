@@ -88,3 +88,61 @@ fn no_reference_dangles() {
         assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
 }
+
+/// The documentation's text, and what commands it shows.
+const DOCS: [&str; 2] =
+    [include_str!("../../../../docs/api.md"), include_str!("../../../../docs/operations.md")];
+
+#[test]
+fn every_operation_has_its_place_in_the_documentation() {
+    let document: Value = serde_json::from_str(&ledger::http::document().to_json().unwrap()).unwrap();
+    let docs = DOCS.concat();
+    // `/resources/projects {"add": 1}` stands for `/resources/{name}`.
+    let shown = |path: &str| {
+        let steps: Vec<&str> = path.split('/').collect();
+        docs.match_indices(&format!("{}/", steps[1]))
+            .map(|(at, _)| at)
+            .chain(docs.match_indices(steps[1]).map(|(at, _)| at))
+            .any(|at| {
+                let text: String = docs[at..].chars().take_while(|c| !" `?|\n".contains(*c)).collect();
+                let text: Vec<&str> = text.split('/').collect();
+                let same = |(own, step): (&&str, &&str)| step.starts_with('{') || own == step;
+                text.len() == steps.len() - 1 && text.iter().zip(&steps[1..]).all(same)
+            })
+    };
+    let paths = document["paths"].as_object().unwrap().keys();
+    for path in paths.filter(|path| !path.starts_with("/v1/edge/")) {
+        let tail =
+            path.strip_prefix("/v1/accounts/{account}").filter(|tail| !tail.is_empty()).unwrap_or(path);
+        assert!(shown(tail), "{path} is in no documentation");
+    }
+}
+
+#[test]
+fn every_command_has_its_place_in_the_documentation() {
+    let docs =
+        DOCS.concat() + include_str!("../../../../README.md") + include_str!("../../../../docs/catalog.md");
+    let listed = |words: &[&str]| -> Vec<String> {
+        let help = crate::process::bursar().args(words).arg("--help").output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
+        let lines = commands.lines().take_while(|line| !line.is_empty());
+        let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names = names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+        names.filter(|name| name != "help").collect()
+    };
+    let mut missing = Vec::new();
+    let all = listed(&[]);
+    assert!(all.len() > 25, "{all:?}");
+    for command in &all {
+        let inner = listed(&[command]);
+        let shown = |words: String| docs.contains(&format!("bursar {words}"));
+        if inner.is_empty() && !shown(command.clone()) {
+            missing.push(command.clone());
+        }
+        // `bursar account suspend` / `resume` / `close` are shown in one cell.
+        let named = |name: &str| shown(format!("{command} {name}")) || docs.contains(&format!("`{name}"));
+        missing.extend(inner.iter().filter(|name| !named(name)).map(|name| format!("{command} {name}")));
+    }
+    assert_eq!(missing, Vec::<String>::new(), "commands that no documentation shows");
+}

@@ -143,7 +143,7 @@ fn m10_m11_m12_up_now_down_later_and_half_off_once() {
     // Up: at once, in full, the old rest is void.
     take(&server, "included", "100");
     let up = post(&server, "plan", &json!({"plan": "max"})).ok(200);
-    assert_eq!((&up["voided"], &up["amount_usd"]), (&json!("400.000000"), &json!("100.00")));
+    assert_eq!((&up["voided"][0]["available"], &up["amount_usd"]), (&json!("400.000000"), &json!("100.00")));
     assert_eq!(left(&server, "included"), "3000.000000");
     post(&server, "plan", &json!({"plan": "pro", "coupon": "NEW50"})).problem(409, "coupon_refused");
     // Down: with the period, and the next change takes its place.

@@ -70,7 +70,14 @@ fn c10_a_purchase_comes_back_only_before_the_first_request() {
     let refund = |of: &str, reference: &str| {
         post(&server, "refunds", &json!({"provider": "card", "purchase": of, "reference": reference}))
     };
+    let preview =
+        |of: &str| post(&server, "refunds?preview=true", &json!({"provider": "card", "purchase": of}));
+    let foreseen = preview("p1").ok(200);
+    assert_eq!((&foreseen["preview"], foreseen.get("payment")), (&json!(true), None));
+    post(&server, "refunds", &json!({"provider": "card", "purchase": "p1"})).problem(422, "invalid_request");
     let back = refund("p1", "re_1").ok(201);
+    assert_eq!((&back["amount_usd"], &back["credits"]), (&foreseen["amount_usd"], &foreseen["credits"]));
+    preview("p1").problem(409, "no_such_purchase");
     assert_eq!((&back["amount_usd"], &back["credits"]), (&json!("500.00"), &json!("525.000000")));
     assert_eq!(refund("p1", "re_1").ok(200), back);
     refund("p1", "re_2").problem(409, "no_such_purchase");
@@ -82,6 +89,7 @@ fn c10_a_purchase_comes_back_only_before_the_first_request() {
     let mut node = Node::new(&server);
     node.settle("acme", "r1", &json!({"model": "solar-pro-2", "usage": {"input_tokens": 1}}));
     refund("p2", "re_3").problem(409, "not_refundable");
+    preview("p2").problem(409, "not_refundable");
     assert!(server.verify().agrees());
 }
 
@@ -192,11 +200,11 @@ fn m4_a_quote_says_the_price_by_meter_and_pool() {
     let ask = |body: Value| server.post("/v1/quote", &body);
     let quote = ask(json!({"plan": "max", "model": "claude-sonnet-4.5", "usage": usage})).ok(200);
     assert_eq!((&quote["base"], &quote["open"]), (&json!("6.000000"), &json!(true)));
-    assert_eq!(quote["pools"][1], json!({"pool": "topup", "credits": "3.600000"}));
-    assert_eq!(quote["lines"][0]["credits"], "3");
+    assert_eq!(quote["paid_by"][1], json!({"pool": "topup", "amount": "3.600000"}));
+    assert_eq!(quote["lines"][0]["amount"], "3");
     server.account("acme", "starter");
     let own = ask(json!({"account": "acme", "model": "claude-sonnet-4.5", "usage": usage})).ok(200);
-    assert_eq!((&own["plan"], &own["pools"][1]["credits"]), (&json!("starter"), &json!("5.100000")));
+    assert_eq!((&own["plan"], &own["paid_by"][1]["amount"]), (&json!("starter"), &json!("5.100000")));
     ask(json!({"plan": "max", "model": "none", "usage": usage})).problem(422, "invalid_request");
     ask(json!({"plan": "max", "model": "claude-sonnet-4.5", "usage": {"tea": 1}}))
         .problem(422, "invalid_request");

@@ -10,8 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ledger::engine::Delivery;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::process::Process;
 use crate::support::Server;
 
 /// What the receiver does with a call.
@@ -22,6 +24,8 @@ enum Does {
     Hangs,
     HangsUp,
     Redirects,
+    /// Answers 204 to a process that stands still and is killed before it hears of it.
+    Kills(Pid),
 }
 
 /// A call as it came.
@@ -96,7 +100,11 @@ fn serve(stream: TcpStream, own: SocketAddr, next: &Mutex<VecDeque<Does>>, kept:
             body: String::from_utf8(body).unwrap(),
         };
         let does = next.lock().unwrap().pop_front().unwrap_or(Does::Answers(204));
-        kept.lock().unwrap().push(call);
+        // Who waits for the call of a process that is killed waits for its end.
+        let mut call = Some(call);
+        if !matches!(does, Does::Kills(_)) {
+            kept.lock().unwrap().extend(call.take());
+        }
         let said = match does {
             Does::Answers(status) => format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n\r\n"),
             Does::Redirects => {
@@ -107,8 +115,16 @@ fn serve(stream: TcpStream, own: SocketAddr, next: &Mutex<VecDeque<Does>>, kept:
                 return;
             }
             Does::HangsUp => return,
+            Does::Kills(sender) => {
+                kill_process(sender, Signal::STOP).unwrap();
+                "HTTP/1.1 204 Said\r\n\r\n".to_owned()
+            }
         };
         writer.write_all(said.as_bytes()).unwrap();
+        if let Does::Kills(sender) = does {
+            kill_process(sender, Signal::KILL).unwrap();
+            kept.lock().unwrap().extend(call);
+        }
     }
 }
 
@@ -181,6 +197,30 @@ fn a_receiver_that_fails_hangs_and_hangs_up_gets_the_event_in_the_end() {
     assert_eq!(events["data"][1]["type"], "account.opened");
     let opened = server.get("/v1/events?type=account.opened&limit=1").ok(200);
     assert_eq!((&opened["data"][0], &opened["has_more"]), (&events["data"][1], &json!(false)));
+}
+
+#[test]
+fn an_answer_that_nobody_noted_is_had_again_under_the_same_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("ledger.db");
+    let receiver = Receiver::start(&[]);
+    let ledger = Process::start(&store, "info", &[]);
+    let endpoint = ledger.admin("POST", "/v1/webhooks", Some(&json!({"url": receiver.url()}))).ok(201);
+    receiver.then(&[Does::Kills(ledger.pid())]);
+    ledger.admin("POST", "/v1/accounts", Some(&json!({"id": "a", "plan": "free"}))).ok(201);
+    until("the answer to a process that is no more", || receiver.calls().len() == 1);
+    // It has been killed: waiting for it gives no status of its own.
+    assert_eq!(ledger.end(Signal::KILL).0, None);
+
+    let ledger = Process::start(&store, "info", &[]);
+    let path = format!("/v1/webhooks/{}/deliveries", endpoint["id"].as_str().unwrap());
+    let delivered = || ledger.admin("GET", &format!("{path}?state=delivered"), None).ok(200)["data"].clone();
+    until("the delivery", || !delivered().as_array().unwrap().is_empty());
+    let calls = receiver.calls();
+    let same = |call: &Call| (call.id.clone(), call.body.clone());
+    assert_eq!((calls.len(), same(&calls[0])), (2, same(&calls[1])));
+    assert!(calls.iter().all(|call| call.is_signed_by(endpoint["secret"].as_str().unwrap())));
+    assert_eq!(delivered()[0]["attempts"], 1, "the one that was noted");
 }
 
 #[test]

@@ -52,28 +52,65 @@ pub fn refund(
             Err(Refusal::ReferenceConflict(back).into())
         };
     }
+    let kinds = kinds(tx, now, (id, &of), (provider, reference))?;
+    let account = touched(tx, id, now)?.id.clone();
+    post(tx, &account, now, kinds)?;
+    touch(tx, id, now)?;
+    let entry = tx.correction(id, PAYMENT, &back)?.ok_or_else(lost)?;
+    done(tx, id, &of, entry, true)
+}
+
+/// What would be given back of a purchase: money and credits.
+///
+/// # Errors
+/// As [`refund`], where it cannot be given back at this moment.
+pub fn preview(
+    tx: &mut impl Tx,
+    now: Now,
+    id: &str,
+    (provider, bought): (&str, &str),
+) -> Result<(Micros, Micros), Error> {
+    check_names(provider, bought)?;
+    touched(tx, id, now)?;
+    let kinds = kinds(tx, now, (id, &name(provider, bought)), (provider, bought))?;
+    let (mut usd, mut credits) = (Micros::ZERO, Micros::ZERO);
+    for kind in &kinds {
+        match kind {
+            EntryKind::Payment(payment) => usd = minus(usd, payment.usd),
+            EntryKind::Adjusted(adjusted) => credits = minus(credits, adjusted.amount),
+            _ => {}
+        }
+    }
+    Ok((usd, credits))
+}
+
+/// The entries that give a purchase back: the payment the other way first.
+fn kinds(
+    tx: &mut impl Tx,
+    now: Now,
+    (id, of): (&str, &str),
+    (provider, reference): (&str, &str),
+) -> Result<Vec<EntryKind>, Error> {
     let catalog = settings::catalog(tx)?;
     let account = touched(tx, id, now)?.clone();
     let no_such =
         || Refusal::conflict("no_such_purchase", "no purchase of this payment, or it was given back");
-    let paid = account.dealings.purchases.iter().find(|bought| bought.payment == of).ok_or_else(no_such)?;
+    let paid = account.dealings.purchases.iter().find(|bought| bought.payment == *of).ok_or_else(no_such)?;
     check_eligible(&account, catalog.purchases.refund)?;
     let mut kinds = vec![EntryKind::Payment(Box::new(Payment {
         provider: provider.to_owned(),
         reference: reference.to_owned(),
         usd: minus(Micros::ZERO, paid.usd),
-        purpose: Purpose::Refund { of: of.clone() },
+        purpose: Purpose::Refund { of: of.to_owned() },
         coupon: None,
     }))];
+    let back = name(provider, reference);
     for source in [GrantSource::Purchase, GrantSource::Bonus] {
-        if let Some(lot) = tx.grant_entry(id, source, &of)? {
+        if let Some(lot) = tx.grant_entry(id, source, of)? {
             kinds.extend(take_back(&account, &lot, &back)?);
         }
     }
-    post(tx, &account.id, now, kinds)?;
-    touch(tx, id, now)?;
-    let entry = tx.correction(id, PAYMENT, &back)?.ok_or_else(lost)?;
-    done(tx, id, &of, entry, true)
+    Ok(kinds)
 }
 
 fn done(tx: &mut impl Tx, id: &str, of: &str, payment: Entry, is_new: bool) -> Result<Refunded, Error> {

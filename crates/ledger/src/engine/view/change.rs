@@ -5,12 +5,13 @@ use book::{Account, Cycle, Payment, Pending, Purpose};
 use jiff::Timestamp;
 use tariff::SwitchAt;
 
-use super::{lot, period, time};
+use super::{lot, lot_state, period, time};
 use crate::dto;
 
 /// What a change of plan does.
 pub fn plan_change(account: &str, switch: &Switch, now: i64, preview: bool) -> dto::PlanChange {
     let lots = switch.granted.iter().map(|(id, granted)| lot(*id, switch.at.unwrap_or(now), granted));
+    let voided = switch.voided.iter().map(|(id, found)| lot_state(*id, found, false));
     dto::PlanChange {
         account: account.to_owned(),
         from: switch.from.to_string(),
@@ -21,7 +22,7 @@ pub fn plan_change(account: &str, switch: &Switch, now: i64, preview: bool) -> d
         change: switch.change.map(|change| change.to_string()),
         amount_usd: switch.usd.map(dto::Usd),
         credit_usd: switch.prorated.map(|prorated| dto::Usd(prorated.credit)),
-        voided: switch.voided.into(),
+        voided: voided.collect(),
         granted: lots.collect(),
         period: switch.cycle.as_ref().map(period),
     }

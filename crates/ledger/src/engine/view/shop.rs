@@ -53,6 +53,17 @@ pub fn purchase(account: &Account, posted: &Posted) -> dto::Purchase {
     }
 }
 
+/// A purchase that was given back, or (without a payment) would be: money and credits.
+pub fn refund(account: &str, payment: Option<String>, (usd, credits): (Micros, Micros)) -> dto::Refund {
+    dto::Refund {
+        account: account.to_owned(),
+        preview: payment.is_none(),
+        payment,
+        amount_usd: dto::Usd(usd),
+        credits: credits.into(),
+    }
+}
+
 /// The schedule of purchases.
 pub fn recharge(account: &Account) -> dto::Recharge {
     let schedule = account.dealings.recharge.as_ref();
@@ -95,12 +106,10 @@ pub fn quote(plan: &Plan, quote: &tariff::Quote) -> dto::Quote {
     let line = |(meter, count, price): &(tariff::Meter, u64, tariff::Ratio)| dto::QuoteLine {
         meter: meter.as_str().to_owned(),
         count: *count,
-        credits: price.checked_div(per_credit).unwrap_or(*price).to_string(),
+        amount: price.checked_div(per_credit).unwrap_or(*price).to_string(),
     };
-    let pool = |(pool, credits): &(String, Micros)| dto::QuotePool {
-        pool: pool.clone(),
-        credits: (*credits).into(),
-    };
+    let pool =
+        |(pool, amount): &(String, Micros)| dto::QuotePool { pool: pool.clone(), amount: (*amount).into() };
     dto::Quote {
         plan: plan.name.clone(),
         model: quote.model.clone(),
@@ -108,7 +117,7 @@ pub fn quote(plan: &Plan, quote: &tariff::Quote) -> dto::Quote {
         asset: quote.asset.clone(),
         base: quote.base.into(),
         lines: quote.lines.iter().map(line).collect(),
-        pools: quote.pools.iter().map(pool).collect(),
+        paid_by: quote.pools.iter().map(pool).collect(),
     }
 }
 

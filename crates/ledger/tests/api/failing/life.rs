@@ -32,7 +32,7 @@ impl Life for Failing {
 impl Shop for Failing {
     fails! {
         purchase(Wish, String, dto::PurchaseRequest, bool) -> Written<dto::Purchase>;
-        refund(Wish, String, dto::RefundRequest) -> Written<dto::Refund>;
+        refund(Wish, String, dto::RefundRequest, bool) -> Written<dto::Refund>;
         recharge(String) -> dto::Recharge;
         set_recharge(Wish, String, Option<dto::RechargeRequest>) -> Written<dto::Recharge>;
         receivables(PageRequest<String>) -> Page<dto::Receivable, String>;
