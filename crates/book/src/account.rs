@@ -227,6 +227,13 @@ impl Account {
         total(open.map(|lot| lot.remaining))
     }
 
+    /// When a cycle begins that brings something; nothing where none does.
+    #[must_use]
+    pub fn renewal(&self) -> Option<i64> {
+        let barren = self.term().is_some_and(|term| self.rules(term).barren);
+        self.cycle.as_ref().filter(|_| !barren).map(|cycle| cycle.end)
+    }
+
     /// What binds a term.
     #[must_use]
     pub fn rules(&self, term: &Term) -> &Rules {

@@ -27,6 +27,9 @@ pub struct Rules {
     /// The most that may be owed for overage in one cycle; absent: no bound (C8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overage_cap: Option<Micros>,
+    /// True: a cycle that begins brings nothing, so that waiting for it does not help (W8).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub barren: bool,
     /// True: one class, which all pools of the term pay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plain: bool,

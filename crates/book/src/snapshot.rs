@@ -54,10 +54,10 @@ fn tell_windows(policy: &mut Policy, term: &Term) {
     }
 }
 
-/// When the next included credits come (RFC 3339); nothing where the plan has no cycle.
+/// When the next included credits come (RFC 3339); nothing where none do.
 #[must_use]
 pub fn resets_at(account: &Account) -> Option<String> {
-    account.cycle.as_ref().and_then(|cycle| calendar::rfc3339(cycle.end))
+    account.renewal().and_then(calendar::rfc3339)
 }
 
 /// The denial of a bucket that has nothing left: it comes back with its window, or with the first window of a cap
@@ -74,8 +74,7 @@ pub fn denial(account: &Account, funds: &Funds, bucket: &str, available: Micros)
     let (code, resets_at) = match limit {
         Some(limit) => (DenialCode::Limit, end_of(&limit.id).and_then(calendar::rfc3339)),
         None => {
-            let cycle = account.cycle.as_ref().map(|cycle| cycle.end);
-            let first = funds.binding(bucket).filter_map(end_of).chain(cycle).min();
+            let first = funds.binding(bucket).filter_map(end_of).chain(account.renewal()).min();
             (DenialCode::Empty, first.and_then(calendar::rfc3339))
         }
     };

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tariff::catalog::{Cadence, Window};
-use tariff::{Catalog, Exhaustion, ExhaustionAction, Expiry, Limit, Micros, Plan, RunningWindow, Standing};
+use tariff::{
+    Catalog, Exhaustion, ExhaustionAction, Expiry, Limit, Micros, Overage, Plan, RunningWindow, Standing,
+};
 
 use crate::account::{Account, Billing, Cycle, Term, TermPool};
 use crate::calendar;
@@ -197,12 +199,17 @@ fn rules(account: &Account, catalog: &Catalog, plan: &Plan, standing: &Standing)
     // The windows stand in the term: what binds it stays the same from day to day.
     let timeless = Standing { windows: Vec::new(), positive: Vec::new(), ..standing.clone() };
     let bypasses = catalog.bypasses.iter().map(|bypass| bypass.pool.clone());
+    let funding = catalog.funding(&plan.name, &timeless).unwrap_or_default();
+    let comes_again = account.cadence(plan).grants.iter().any(|grant| !grant.once);
+    // What may be owed for overage is counted by the cycle.
+    let is_capped = funding.classes.iter().any(|class| class.overage == Overage::Capped);
     Rules {
-        funding: catalog.funding(&plan.name, &timeless).unwrap_or_default(),
+        funding,
         limits: plan.limits.clone(),
         exempt: catalog.exempt.clone(),
         bypasses: bypasses.collect(),
         overage_cap: account.overage_cap(catalog, &plan.name),
+        barren: !comes_again && !is_capped,
         plain: false,
     }
 }

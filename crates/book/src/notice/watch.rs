@@ -100,7 +100,7 @@ fn crossed(account: &Account, before: Micros) -> [Option<Event>; 2] {
     [
         is_low.then(|| Event::CreditsLow { left, threshold, cycle: cycle.map(|cycle| cycle.start) }),
         (left == Micros::ZERO && before > Micros::ZERO)
-            .then(|| Event::CreditsExhausted { resets_at: cycle.map(|cycle| cycle.end) }),
+            .then(|| Event::CreditsExhausted { resets_at: account.renewal() }),
     ]
 }
 

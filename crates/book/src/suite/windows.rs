@@ -128,7 +128,9 @@ pub fn w1_credits_that_come_once_never_come_again<S: Subject>(make: impl FnOnce(
     assert_eq!(world.left("welcome"), credits(50));
     world.pass(100 * DAY);
     assert_eq!(world.account().totals.granted, credits(50));
+    assert_eq!(world.account().renewal(), None, "waiting would not help");
     world.switch("starter");
+    assert_eq!(world.account().renewal(), world.account().cycle.as_ref().map(|cycle| cycle.end));
     world.switch("free");
     assert_eq!(world.account().totals.granted, credits(250), "neither for leaving and coming back");
 }
