@@ -148,3 +148,52 @@ fn who_is_known_to_have_nothing_is_refused_in_an_outage_too() {
     );
     assert_eq!(world.charges("open"), 0);
 }
+
+/// A request waits for the ledger as long as any other before it goes beyond the lease.
+#[test]
+fn a_ledger_that_answers_in_time_is_waited_for() {
+    let mut world = world(1, "hold", "2");
+    world.pass(3_000);
+    world.ledger = Ledger::Down;
+    // More than is leased.
+    let stream = world.chat(0, "open", &ask(SONNET, 10_000));
+    world.pass(750);
+    assert_eq!(world.streams[stream].seen, None, "it waits");
+    world.ledger = Ledger::Up;
+    world.pass(1_000);
+    assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{:?}", world.warnings);
+    assert!(!world.warnings.iter().any(|text| text.contains("fail_open")), "{:?}", world.warnings);
+    world.answer(stream, 200, &usage(10, 10));
+    world.pass(1_500);
+    world.check_at_rest();
+}
+
+/// What is leased is not touched once the ledger may have closed the node; the allowance is.
+#[test]
+fn the_allowance_is_there_when_the_node_admits_nothing_else() {
+    for workers in [1, 2] {
+        let mut world = world(workers, "hold", "2");
+        let charges = world.charges("open");
+        world.ledger = Ledger::Down;
+        world.pass(60_000);
+        let open = served(&mut world, workers, "open", 5);
+        assert_eq!((open, served(&mut world, workers, "closed", 5)), (5, 0), "{:?}", world.warnings);
+        world.ledger = Ledger::Up;
+        world.pass(6_000);
+        assert_eq!(world.charges("open") - charges, open);
+        world.check_at_rest();
+    }
+}
+
+/// A call that nobody has heard of yet is no failure: the ledger may be slow.
+#[test]
+fn silence_alone_is_no_outage() {
+    let mut world = world(1, "hold", "2");
+    world.pass(3_000);
+    world.ledger = Ledger::Silent;
+    let stream = world.chat(0, "open", &ask(SONNET, 10_000));
+    world.pass(1_300);
+    let seen = &world.streams[stream].seen;
+    assert!(matches!(seen, Some(Seen::Reply(503, _))), "{seen:?} {:?}", world.warnings);
+    assert!(!world.warnings.iter().any(|text| text.contains("fail_open")), "{:?}", world.warnings);
+}

@@ -461,6 +461,23 @@ fn a_refusal_after_the_headers_gives_the_rate_back() {
 }
 
 #[test]
+fn what_is_known_to_be_gone_is_refused_before_the_body() {
+    let mut world = World::new(1, "stream");
+    world.account("a", "topup_only");
+    let first = world.chat(0, "a", &ask(SONNET, 10));
+    assert_eq!(reply(&world, first).0, 402);
+    let stream = world.chat_headers(0, "a", &ask(SONNET, 10));
+    assert_eq!(reply(&world, stream), (402, "insufficient_credits".to_owned()));
+    let calls = world.calls;
+    world.top_up("a", "1", "t1");
+    world.pass(1_500);
+    serve(&mut world, 0, "a");
+    assert!(world.calls > calls);
+    world.pass(1_500);
+    world.check_at_rest();
+}
+
+#[test]
 fn in_shadow_mode_a_request_above_its_rate_is_metered() {
     let shadow = catalog("    title: Starter\n", "    title: Starter\n    enforce: false\n");
     for mode in BOTH {

@@ -9,6 +9,19 @@ fn serve(world: &mut World, account: &str) {
     world.answer(stream, 200, &usage(10, 10));
 }
 
+/// A node of two workers that have served an account each, and the book from before.
+fn two_workers() -> (World, book::memory::Memory) {
+    let mut world = World::new(2, "hold");
+    world.account("a", "max");
+    let before = world.book.clone();
+    for worker in [0, 1] {
+        let stream = world.chat(worker, "a", &ask(SONNET, 10));
+        world.answer(stream, 200, &usage(10, 10));
+    }
+    world.pass(2_000);
+    (world, before)
+}
+
 /// The ledger is restored from a copy that lacks what the lane was acknowledged for: the hole was never declared,
 /// and nothing that came behind it was ever posted.
 #[test]
@@ -33,14 +46,7 @@ fn what_comes_behind_the_hole_of_a_restored_ledger_is_posted() {
 /// node's old id with leases that this ledger never gave, and never followed the other workers to the next id.
 #[test]
 fn a_vm_that_has_just_begun_does_not_use_leases_of_a_ledger_that_is_gone() {
-    let mut world = World::new(2, "hold");
-    world.account("a", "max");
-    let copy = world.book.clone();
-    for worker in [0, 1] {
-        let stream = world.chat(worker, "a", &ask(SONNET, 10));
-        world.answer(stream, 200, &usage(10, 10));
-    }
-    world.pass(2_000);
+    let (mut world, copy) = two_workers();
     let old = world.syncs[0].node;
     (world.book, world.generation) = (copy, Some("restored".to_owned()));
     world.replace_vm(1);
@@ -59,13 +65,7 @@ fn a_vm_that_has_just_begun_does_not_use_leases_of_a_ledger_that_is_gone() {
 /// gone, and the request was settled by nobody.
 #[test]
 fn what_a_vm_leaves_open_is_settled_though_the_node_goes_by_another_id() {
-    let mut world = World::new(2, "hold");
-    world.account("a", "max");
-    for worker in [0, 1] {
-        let stream = world.chat(worker, "a", &ask(SONNET, 10));
-        world.answer(stream, 200, &usage(10, 10));
-    }
-    world.pass(2_000);
+    let (mut world, _) = two_workers();
     let stream = world.chat(0, "a", &ask(SONNET, 10));
     assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded));
     world.generation = Some("restored".to_owned());
@@ -156,13 +156,7 @@ fn a_worker_that_has_rested_asks_before_it_refuses() {
 /// what it came to know of late for what was so, and told other nodes that the rest was in use.
 #[test]
 fn a_statement_that_a_settlement_has_overtaken_is_made_anew() {
-    let mut world = World::new(2, "hold");
-    world.account("a", "max");
-    for worker in [0, 1] {
-        let stream = world.chat(worker, "a", &ask(SONNET, 10));
-        world.answer(stream, 200, &usage(10, 10));
-    }
-    world.pass(2_000);
+    let (mut world, _) = two_workers();
     let stream = world.chat(0, "a", &ask(SONNET, 10_000));
     assert_eq!(world.streams[stream].seen, Some(sim::Seen::Forwarded));
     world.pass(700);

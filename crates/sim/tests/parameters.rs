@@ -210,6 +210,34 @@ fn w3_events_and_pictures_themselves_are_charged_by_what_was_asked_for() {
     world.check_at_rest();
 }
 
+/// A document that was cut says what was delivered, events that were cut do not; what the answer counts itself goes
+/// before the length of its list, and tokens are nothing to a model that is sold by the picture.
+#[test]
+fn w3_a_cut_answer_is_charged_by_what_it_tells() {
+    let mut world = world("hold");
+    let events = "event: image_generation.partial_image\ndata: {\"b64_json\":\"aa\"}\n\n";
+    for (answer, kind, charge) in [
+        (events, "text/event-stream", "20.000000"),
+        (r#"{"created":1,"#, "application/json", "0.000000"),
+        (r#"{"created":1,"data":["#, "application/json", "0.000000"),
+    ] {
+        let stream = picture(&mut world, "pro", r#"{"model":"picture","n":2}"#);
+        world.answer_headers(stream, 200, kind);
+        world.answer_piece(stream, answer.as_bytes(), false);
+        let line = world.leave(stream);
+        assert!(line.contains(&format!(r#""charge":"{charge}""#)), "{answer}: {line}");
+    }
+    let stream = picture(&mut world, "pro", r#"{"model":"picture","n":3}"#);
+    let told =
+        r#"{"data":[1,2,3],"usage":{"images":2,"input_tokens":5,"output_tokens":7,"total_tokens":12}}"#;
+    let (_, charge, usage) = charged(&mut world, stream, told);
+    assert_eq!(
+        (charge.as_str(), usage.to_string()),
+        ("20.000000", r#"{"images":2,"requests":1}"#.to_owned())
+    );
+    world.check_at_rest();
+}
+
 #[test]
 fn c12_a_plan_s_own_prices_stand_in_the_place_of_the_model_s() {
     let mut world = world("hold");

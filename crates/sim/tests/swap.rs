@@ -224,20 +224,24 @@ fn wherever_the_adopting_vm_ends_the_next_one_goes_on() {
     }
 }
 
+/// Six seconds in which worker 0 is held up and the others tick.
+fn hold_up(world: &mut World) {
+    for _ in 0..24 {
+        world.node.now_us += 250_000;
+        for worker in 1..3 {
+            world.node.tick(worker);
+            world.run();
+        }
+    }
+}
+
 #[test]
 fn a_vm_that_only_stalled_settles_nothing_again_and_goes_on() {
     for mode in ["hold", "stream"] {
         let mut world = warm(mode, sim::CATALOG, 3);
         let open: Vec<usize> = (world.streams.len() - 3..world.streams.len()).collect();
         world.pass(1_000);
-        // Worker 0 is held up; the others tick.
-        for _ in 0..24 {
-            world.node.now_us += 250_000;
-            for worker in 1..3 {
-                world.node.tick(worker);
-                world.run();
-            }
-        }
+        hold_up(&mut world);
         assert_eq!(world.record("a").open, 0, "its requests are settled: {:?}", world.warnings);
         let charged = world.charged("a");
         let line = world.answer(open[0], 200, &usage(500, 500));
@@ -395,13 +399,7 @@ fn events_of_a_lane_that_was_taken_are_counted_where_it_is() {
         world.answer(stream, 200, &usage(30, 40));
     }
     world.pass(1_000);
-    for _ in 0..24 {
-        world.node.now_us += 250_000;
-        for worker in 1..3 {
-            world.node.tick(worker);
-            world.run();
-        }
-    }
+    hold_up(&mut world);
     world.pass(2_000);
     assert_eq!(gauges(&world), [3, 0, 0], "not in both: {:?}", world.warnings);
     world.replace_vm(0);
