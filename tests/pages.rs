@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::ground::{Part, together};
 use e2e::{charge, openai_refusal};
 use serde_json::{Value, json};
 use testbed::gateway::Headers;
@@ -77,13 +78,27 @@ impl Ask {
     }
 }
 
+/// What was told of an account: the data of its events of a type, oldest first, once there are so many.
+async fn told(stack: &Stack, account: &Account, kind: &str, count: usize) -> Result<Vec<Value>> {
+    wait::until("it is told", Duration::from_secs(5), || async {
+        let path = format!("/v1/events?account={}&type={kind}", account.id);
+        let events = stack.api().call("GET", &path, None).await?.json()?;
+        let all = events.get("data").and_then(Value::as_array).context("no list")?;
+        let data = all.iter().rev().filter_map(|event| event.get("data").cloned()).collect::<Vec<_>>();
+        ensure!(data.len() == count, "{count} {kind}: {events}");
+        Ok(Some(data))
+    })
+    .await
+}
+
 fn text<'a>(body: &'a Value, pointer: &str) -> &'a str {
     body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Image credits: prices by parameter, batches, limits by parameter, levels as headers, trainings as an asset.
+/// Image credits: prices by parameter, batches, limits by parameter, levels as headers, trainings as an asset, and
+/// what helps when they are gone.
 #[tokio::test]
-async fn w3_w4_w5_w6_w7_images_are_priced_bounded_and_paid_as_the_page_says() -> Result<()> {
+async fn w3_w4_w5_w6_w7_w8_images_are_priced_bounded_and_paid_as_the_page_says() -> Result<()> {
     for headers in [Headers::Hold, Headers::Stream] {
         let stack = page("image-credits", headers).await?;
         let (free, pro) = (stack.account("free").await?, stack.account("pro").await?);
@@ -130,6 +145,20 @@ async fn w3_w4_w5_w6_w7_images_are_priced_bounded_and_paid_as_the_page_says() ->
         // W3: what upstreams could read in two ways is refused.
         let twice = Ask::images(json!({"model": "flux-schnell", "Size": "2048x2048"}));
         openai_refusal(&twice.send(&stack, &pro.key).await?, 400, "invalid_request")?;
+        // W8: Free has 10 of its 50 less, Pro 181 of 450; the last of it pays for a whole picture.
+        for (account, model, times, offered, waiting) in
+            [(&free, "flux-schnell", 4, "starter", false), (&pro, "uncensored-xl", 3, "ultra", true)]
+        {
+            for _ in 0..times {
+                Ask::images(json!({"model": model})).charged(&stack, account).await?;
+            }
+            let body = Ask::images(json!({"model": "flux-schnell"}));
+            let body = body.refused(&stack, &account.key, 402, "insufficient_credits").await?;
+            ensure!(text(&body, "/unlocks/0/plan") == offered, "{body}");
+            ensure!(text(&body, "/resets_at").ends_with('Z') == waiting, "{body}");
+            told(&stack, account, "credits.low", 1).await?;
+            told(&stack, account, "credits.exhausted", 1).await?;
+        }
         stack.finish_unreconciled().await?;
     }
     Ok(())
@@ -189,12 +218,12 @@ async fn p4_p5_p7_p10_pools_caps_and_the_wallet_s_bypass() -> Result<()> {
     Ok(())
 }
 
-/// Limits against features: the cap of requests, gates, traffic that does not count.
+/// Limits against features: the cap of requests, what is told of it, gates, traffic that does not count.
 #[tokio::test]
-async fn l2_l3_l5_l11_l13_limits_and_features() -> Result<()> {
+async fn l2_l3_l5_l8_l11_l13_limits_and_features() -> Result<()> {
     let stack = page("modelux", Headers::Hold).await?;
     let text_of_catalog = std::fs::read_to_string(&stack.setup().catalog)?;
-    let small = text_of_catalog.replace("window: cycle, max: 10000", "window: cycle, max: 3");
+    let small = text_of_catalog.replace("window: cycle, max: 10000", "window: cycle, max: 5");
     ensure!(small != text_of_catalog, "the catalog has changed: mend this test");
     stack.api().publish_catalog(&small).await?;
     let free = stack.account("free").await?;
@@ -202,17 +231,23 @@ async fn l2_l3_l5_l11_l13_limits_and_features() -> Result<()> {
     let made = stack.api().call("POST", &path, Some(&json!({"auth_class": "dashboard"}))).await?;
     let own = text(&made.json()?, "/key").to_owned();
     ensure!(!own.is_empty(), "{}", made.text());
-    for key in [&own, &free.key, &own, &free.key, &own, &free.key, &own] {
+    for key in [&own, &free.key, &own].repeat(5) {
         Ask::chat("gpt-5", 100)
             .send(&stack, key)
             .await?
             .expect(200)
-            .context("three are allowed, own ones do not count")?;
+            .context("five are allowed, own ones do not count")?;
     }
     let body = Ask::chat("gpt-5", 100).refused(&stack, &free.key, 402, "limit_reached").await?;
     ensure!((text(&body, "/limit"), text(&body, "/unlocks/0/plan")) == ("requests/cycle", "pro"), "{body}");
     ensure!(text(&body, "/resets_at").ends_with('Z') && text(&body, "/limit_source") == "limit", "{body}");
     Ask::chat("gpt-5", 100).send(&stack, &own).await?.expect(200).context("own traffic at the limit")?;
+    // L8: at four fifths and at the end, once each, however often it is refused since.
+    let told = told(&stack, &free, "limit.threshold", 2).await?;
+    for (told, (percent, used)) in told.iter().zip([(80, 4), (100, 5)]) {
+        let said = (told.get("percent").and_then(Value::as_u64), text(told, "/used"));
+        ensure!(said == (Some(percent), format!("{used}.000000").as_str()), "{told}");
+    }
     // L3: the cheapest public plan, or whom to ask.
     let body = Ask::chat("ensemble/best-of-3", 10).refused(&stack, &free.key, 402, "plan_required").await?;
     ensure!(text(&body, "/unlocks/0/plan") == "team", "{body}");
@@ -232,15 +267,11 @@ async fn l2_l3_l5_l11_l13_limits_and_features() -> Result<()> {
     stack.finish_unreconciled().await
 }
 
-/// Commitment tiers: rates by model and tier, pages, overage, a programme.
+/// Commitment tiers: rates by model and tier, pages, overage, a programme, and rates from before the tiers.
 #[tokio::test]
-async fn c3_c8_c11_tiers_pages_overage_and_programmes() -> Result<()> {
+async fn c3_c8_c9_c11_tiers_pages_overage_cohorts_and_programmes() -> Result<()> {
     let stack = page("upstage", Headers::Hold).await?;
     let explore = stack.account("explore").await?;
-    let pages = |model: &str, pages: u64| {
-        let ask = Ask::new("/v1/document-parse", json!({"model": model, "document": "x"}));
-        ask.answered(json!({"content": {}, "usage": {"pages": pages}}))
-    };
     // C8: without a payment method zero credits are the end.
     let body = pages("document-parse", 1).refused(&stack, &explore.key, 402, "insufficient_credits").await?;
     ensure!(text(&body, "/top_up_url").starts_with("https://"), "{body}");
@@ -275,12 +306,56 @@ async fn c3_c8_c11_tiers_pages_overage_and_programmes() -> Result<()> {
     let entry = pages("document-parse", 5).charged(&stack, &school).await?;
     ensure!(entry.amount == 0 && entry.used("pages") == 5, "{}", entry.json);
     Ask::chat("solar-pro-2", 10).refused(&stack, &school.key, 402, "insufficient_credits").await?;
+    legacy_rates(&stack).await?;
     stack.finish_unreconciled().await
 }
 
-/// Subscription credits: models per stack are bounded by a list in the request.
+/// A document of so many pages.
+fn pages(model: &str, pages: u64) -> Ask {
+    let ask = Ask::new("/v1/document-parse", json!({"model": model, "document": "x"}));
+    ask.answered(json!({"content": {}, "usage": {"pages": pages}}))
+}
+
+/// C9: who was there before the tiers keeps the old rate for a time.
+async fn legacy_rates(stack: &Stack) -> Result<()> {
+    let text_of_catalog = std::fs::read_to_string(&stack.setup().catalog)?;
+    let early = text_of_catalog.replace("until: 2026-01-06", "until: 2126-01-06");
+    ensure!(early != text_of_catalog, "the catalog has changed: mend this test");
+    stack.api().publish_catalog(&early).await?;
+    let mut keys = Vec::new();
+    for (id, created_at) in [("old", "2025-11-03T23:59:59Z"), ("newer", "2025-11-04T00:00:00Z")] {
+        let new = json!({"id": id, "plan": "explore", "created_at": created_at});
+        stack.api().call("POST", "/v1/accounts", Some(&new)).await?.expect(201)?;
+        let path = format!("/v1/accounts/{id}");
+        stack.api().call("PATCH", &path, Some(&json!({"card_on_file": true}))).await?.expect(200)?;
+        keys.push(stack.api().create_key(id, None).await?.1);
+    }
+    let extract = || pages("information-extract", 1);
+    let has_rate = |answer: &Answer, rate: &str| {
+        let policies = answer.header("ratelimit-policy").unwrap_or_default();
+        policies.split(", ").any(|policy| policy == format!("\"information-extract\";{rate}"))
+    };
+    for (key, rate) in keys.iter().zip(["q=5;w=1", "q=10;w=1"]) {
+        let answer = extract().send(stack, key).await?.expect(200)?;
+        ensure!(has_rate(&answer, rate), "{rate}: {:?}", answer.headers);
+    }
+    // Five a second are far less than thirty at once.
+    let ask = |key| Box::pin(async move { extract().send(stack, key).await }) as Part<'_, Answer>;
+    let answers = together((0..30).map(|_| ask(&keys[0])).collect()).await?;
+    let refused = answers.iter().find(|answer| answer.status != 200).context("nothing was refused")?;
+    ensure!(text(&openai_refusal(refused, 429, "rate_limited")?, "/detail").contains("information-extract"));
+    // Its time is over: the tier's rate, as for everybody.
+    stack.api().publish_catalog(&text_of_catalog).await?;
+    wait::until_true("the tier counts", SOON, || async {
+        let answer = extract().send(stack, &keys[0]).await?;
+        Ok(answer.status == 200 && has_rate(&answer, "q=10;w=1"))
+    })
+    .await
+}
+
+/// Subscription credits: models per stack are bounded by a list in the request, and top-ups alone work.
 #[tokio::test]
-async fn m6_m7_models_per_stack_follow_the_plan_and_are_not_monotonic() -> Result<()> {
+async fn m6_m7_m14_models_per_stack_follow_the_plan_and_top_ups_alone_work() -> Result<()> {
     let stack = page("modelstack", Headers::Stream).await?;
     let (topup_only, starter) = (stack.account_with("10").await?, stack.account("starter").await?);
     let of = |count: usize| {
@@ -296,5 +371,14 @@ async fn m6_m7_models_per_stack_follow_the_plan_and_are_not_monotonic() -> Resul
         let seen = stack.mock.record.tagged(&refused.tag);
         ensure!(seen.iter().all(|seen| !seen.complete), "the upstream got a refused request");
     }
+    // M14: at base price, on the base entitlements; without any the way to some is named.
+    let chat = of(1);
+    let answer = stack.chat(&topup_only, chat.clone()).await?.expect(200)?;
+    ensure!(answer.header("ratelimit-policy") == Some("\"rpm\";q=40;w=60"), "{:?}", answer.headers);
+    let entry = charge(&stack, &topup_only, &chat.tag).await?;
+    ensure!(entry.pools == [("topup".to_owned(), -625)], "{}", entry.json);
+    let nothing = stack.account("topup_only").await?;
+    let body = openai_refusal(&stack.chat(&nothing, of(1)).await?, 402, "insufficient_credits")?;
+    ensure!(text(&body, "/top_up_url").starts_with("https://"), "{body}");
     stack.finish().await
 }
