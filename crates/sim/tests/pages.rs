@@ -9,6 +9,7 @@ use sim::{Seen, World, ask, config, usage};
 const POOLS: &str = include_str!("../../../envoy/catalogs/pools-and-wallet.yaml");
 const MODELUX: &str = include_str!("../../../envoy/catalogs/modelux.yaml");
 const IMAGES: &str = include_str!("../../../envoy/catalogs/image-credits.yaml");
+const SPEECH: &str = include_str!("../../tariff/tests/sixth/speech.yaml");
 const UPSTAGE: &str = include_str!("../../../envoy/catalogs/upstage.yaml");
 
 const DAY_MS: u64 = 86_400_000;
@@ -480,5 +481,40 @@ fn c11_an_enrolled_account_has_its_models_for_nothing() {
     );
     world.pass(2_000);
     assert_eq!((world.charged("a"), world.charges("a")), (0, 2));
+    world.check_at_rest();
+}
+
+#[test]
+fn another_page_sells_speech_by_the_character_until_the_months_are_used_up() {
+    let mut world = world("hold", SPEECH);
+    world.account("free", "free");
+    world.account("studio", "studio");
+    let speech = |characters: usize, more: &str| {
+        format!(r#"{{"model":"voice-standard","input":"{}"{more}}}"#, "ß".repeat(characters))
+    };
+    let charge = |world: &mut World, account: &str, body: &str| {
+        world.pass(1_000);
+        let stream = post(world, account, "/v1/videos", body);
+        if world.streams[stream].seen != Some(Seen::Forwarded) {
+            return Err(reply(world, stream));
+        }
+        let line: Value = serde_json::from_str(&world.answer(stream, 200, "ID3")).expect("a line");
+        Ok(line["charge"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(
+        charge(&mut world, "studio", &speech(800, r#","quality":"hd""#)).as_deref(),
+        Ok("1600.000000")
+    );
+    assert_eq!(charge(&mut world, "studio", &speech(800, "")).as_deref(), Ok("800.000000"));
+    let (status, body) = charge(&mut world, "free", &speech(501, "")).expect_err("too long");
+    assert_eq!(
+        (status, body["limit"].as_str(), &body["unlocks"][0]["plan"]),
+        (402, Some("text"), &"creator".into())
+    );
+    for _ in 0..20 {
+        assert_eq!(charge(&mut world, "free", &speech(500, "")).as_deref(), Ok("500.000000"));
+    }
+    let (status, body) = charge(&mut world, "free", &speech(1, "")).expect_err("used up");
+    assert_eq!((status, body["code"].as_str()), (402, Some("insufficient_credits")), "{body}");
     world.check_at_rest();
 }

@@ -412,6 +412,8 @@ fn w7_levels_open_models_and_go_upstream_as_headers() {
     plan.forward = vec![("x-pool".into(), "b".into())];
     let closed = policy(&catalog, &opted_in());
     assert_eq!(closed.gates, [], "the wallet pays for it");
+    let said = [("x-pool".to_owned(), "b".to_owned()), ("x-speed".to_owned(), String::new())];
+    assert_eq!(closed.forward, said, "what a client says of a level that its plan has not goes no further");
     assert!(!catalog.plans[0].opens(&catalog.models[0]));
     catalog.plans[0].levels =
         [("video", "limited"), ("speed", "full")].map(|(a, b)| (a.into(), b.into())).into();

@@ -130,7 +130,7 @@ fn a_plan_takes_from_the_one_it_extends_what_it_does_not_state() {
 }
 
 #[test]
-fn what_a_plan_states_replaces_and_is_never_combined() {
+fn m7_what_a_plan_states_replaces_and_is_never_combined() {
     let catalog = load(&with_plans(
         "  base:
     price_usd: 9.99
