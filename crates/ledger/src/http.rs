@@ -36,6 +36,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::middleware;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::access::CreatedToken;
@@ -57,6 +58,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     tokens: Arc<Tokens>,
     in_flight: idempotency::InFlightKeys,
+    /// Room for customers' own calls.
+    customers: Arc<Semaphore>,
     openapi: Bytes,
 }
 
@@ -74,7 +77,8 @@ impl App {
     ) -> Result<Self, serde_json::Error> {
         let openapi = document().to_pretty_json()?.into();
         let in_flight = idempotency::InFlightKeys::default();
-        Ok(Self { service, metrics, tokens: Arc::new(tokens), in_flight, openapi })
+        let customers = Arc::new(Semaphore::new(manage::CALLS_MAX));
+        Ok(Self { service, metrics, tokens: Arc::new(tokens), in_flight, customers, openapi })
     }
 
     /// All routes with all layers.

@@ -223,6 +223,23 @@ pub struct Page<T, C> {
     pub next: Option<C>,
 }
 
+// === impl Page ===
+
+impl<T, C> Page<T, C> {
+    /// A page of what was found, where one more than its limit was looked for.
+    pub fn cut(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> C) -> Self {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(cursor);
+        Self { data: found, next }
+    }
+
+    /// The same page of what its items become.
+    pub fn map<U>(self, each: impl FnMut(T) -> U) -> Page<U, C> {
+        Page { data: self.data.into_iter().map(each).collect(), next: self.next }
+    }
+}
+
 /// What gauges show. Sums over accounts are `i128`: they may pass 64 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {

@@ -109,11 +109,7 @@ impl Access for Engine {
             let filter = AuditFilter { account, who, outcome, span };
             let limit = page.limit.saturating_add(1);
             let read = report::read(&self.reader, move |reader| reader.audit(&filter, page.after, limit));
-            let mut found = read.await?;
-            let more = found.len() > page.limit;
-            found.truncate(page.limit);
-            let next = found.last().filter(|_| more).map(|row| row.id);
-            Ok(Page { data: found.into_iter().map(line).collect(), next })
+            Ok(Page::cut(read.await?, page.limit, |row| row.id).map(line))
         })
     }
 }

@@ -139,11 +139,7 @@ impl Journal for Engine {
             let filter = IncidentFilter { code, account, span };
             let limit = page.limit.saturating_add(1);
             let read = report::read(&self.reader, move |reader| reader.incidents(&filter, page.after, limit));
-            let mut found = read.await?;
-            let more = found.len() > page.limit;
-            found.truncate(page.limit);
-            let next = found.last().filter(|_| more).map(|row| row.id);
-            Ok(Page { data: found.into_iter().map(incident).collect(), next })
+            Ok(Page::cut(read.await?, page.limit, |row| row.id).map(incident))
         })
     }
 }

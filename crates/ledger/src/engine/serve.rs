@@ -55,10 +55,7 @@ impl Service for Engine {
             let read = report::read(&self.reader, move |reader| {
                 reader.accounts(&filter, &after, limit.saturating_add(1))
             });
-            let mut ids = read.await?;
-            let more = ids.len() > limit;
-            ids.truncate(limit);
-            let next = ids.last().filter(|_| more).cloned();
+            let Page { data: ids, next } = Page::cut(read.await?, limit, String::clone);
             let data = self.look(move |tx, now| {
                 ids.iter()
                     .map(|id| Ok(view::account(command::touched(tx, id, now)?)))
@@ -89,11 +86,7 @@ impl Service for Engine {
             let read = report::read(&self.reader, move |reader| {
                 reader.keys(&account, after.as_deref(), limit.saturating_add(1))
             });
-            let mut keys = read.await?;
-            let more = keys.len() > limit;
-            keys.truncate(limit);
-            let next = keys.last().filter(|_| more).map(|key| key.id.to_string());
-            Ok(Page { data: keys.iter().map(view::key).collect(), next })
+            Ok(Page::cut(read.await?, limit, |key| key.id.to_string()).map(|key| view::key(&key)))
         })
     }
 

@@ -103,10 +103,7 @@ impl Shop for Engine {
             let (after, limit) = (page.after.unwrap_or_default(), page.limit);
             let read =
                 report::read(&self.reader, move |reader| reader.receivables(&after, limit.saturating_add(1)));
-            let mut ids = read.await?;
-            let more = ids.len() > limit;
-            ids.truncate(limit);
-            let next = ids.last().filter(|_| more).cloned();
+            let Page { data: ids, next } = Page::cut(read.await?, limit, String::clone);
             let catalog = self.shelf.in_force();
             let data = self.look(move |tx, now| {
                 let shown = ids.iter().map(|id| {

@@ -27,10 +27,7 @@ impl Webhooks for Engine {
             let filter = EventFilter { account: query.account, name: query.name };
             let limit = page.limit.saturating_add(1);
             let read = report::read(&self.reader, move |reader| reader.events(&filter, page.after, limit));
-            let mut found = read.await?;
-            let more = found.len() > page.limit;
-            found.truncate(page.limit);
-            let next = found.last().filter(|_| more).map(|row| row.no);
+            let Page { data: found, next } = Page::cut(read.await?, page.limit, |row| row.no);
             let events = found.iter().map(|row| serde_json::from_str(&row.body).map_err(StoreError::new));
             let data = events.collect::<Result<_, _>>().map_err(crate::service::ServiceError::internal)?;
             Ok(Page { data, next })
@@ -152,11 +149,7 @@ impl Webhooks for Engine {
             let read = report::read(&self.reader, move |reader| {
                 reader.deliveries(&endpoint, state, page.after, limit)
             });
-            let mut found = read.await?;
-            let more = found.len() > page.limit;
-            found.truncate(page.limit);
-            let next = found.last().filter(|_| more).map(|row| row.id);
-            Ok(Page { data: found.into_iter().map(delivery).collect(), next })
+            Ok(Page::cut(read.await?, page.limit, |row| row.id).map(delivery))
         })
     }
 

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use edge::credential::digest;
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +24,7 @@ use super::openapi::{IdempotencyHeader, ReadRefusals, WriteRefusals};
 use super::respond::{Answer, Problem, ProblemBody, written};
 use crate::audit::{self, Act};
 use crate::dto::{Billing, Checkout, OwnChange, PlanChange, Portal, PublicPlan};
-use crate::service::{Idempotency, Written};
+use crate::service::{Idempotency, ServiceError, Written};
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
@@ -35,8 +36,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(portal))
 }
 
-/// The account whose key came with the request.
-struct Customer(String, Arc<Act>);
+/// The most calls of customers that are under way at a time: what they ask is answered by the writer, which settles.
+pub const CALLS_MAX: usize = 64;
+
+/// The account whose key came with the request, with its room until it is answered.
+struct Customer(String, Arc<Act>, OwnedSemaphorePermit);
 
 impl FromRequestParts<App> for Customer {
     type Rejection = Problem;
@@ -49,6 +53,7 @@ impl FromRequestParts<App> for Customer {
         // As the filter reads it: a mistyped key costs no look-up.
         let digest = digest(key)
             .ok_or_else(|| unauthenticated("the API key is malformed: check that it was copied whole"))?;
+        let room = Arc::clone(&app.customers).try_acquire_owned().map_err(|_| ServiceError::Overloaded)?;
         let known = app.service.customer(digest).await?;
         let (account, key) =
             known.ok_or_else(|| unauthenticated("the API key is not known, or no longer valid"))?;
@@ -58,7 +63,7 @@ impl FromRequestParts<App> for Customer {
         act.account = Some(account.clone());
         act.operation = format!("{} {}", parts.method, parts.uri.path());
         act.path.clone_from(&act.operation);
-        Ok(Self(account, Arc::new(act)))
+        Ok(Self(account, Arc::new(act), room))
     }
 }
 
@@ -68,7 +73,8 @@ impl FromRequestParts<App> for Customer {
     responses((status = 200, description = "Plan, usage, limits", body = Billing), ReadRefusals)
 )]
 async fn billing(State(app): State<App>, customer: Customer) -> Answer<Json<Billing>> {
-    Ok(Json(app.service.billing(customer.0).await?))
+    let Customer(account, _, _room) = customer;
+    Ok(Json(app.service.billing(account).await?))
 }
 
 /// The plans.
@@ -114,7 +120,7 @@ async fn ask(
     change: OwnChange,
     checkout: bool,
 ) -> Answer<Written<PlanChange>> {
-    let Customer(account, act) = customer;
+    let Customer(account, act, _room) = customer;
     let body = serde_json::to_vec(&change).map_err(|error| Problem::internal(&error))?;
     let changed = async move {
         audit::note_body(&body);

@@ -2,8 +2,10 @@
 
 mod life;
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use ledger::audit::Act;
 use ledger::dto::{
@@ -333,4 +335,39 @@ fn one_customers_call_does_not_stand_in_anothers_way() {
             call.join().unwrap().problem(503, "overloaded");
         }
     });
+}
+
+#[test]
+fn customers_have_so_much_room_and_no_more() {
+    let (_runtime, address) = api(Fault::Silent);
+    let headers = format!("host: {address}\r\nauthorization: Bearer customer-a\r\n");
+    let mut calls: Vec<TcpStream> = (0..65)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "GET /manage/v1/billing HTTP/1.1\r\n{headers}\r\n").unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    // One of them is put off; the others are under way, and stay so.
+    let mut answered = Vec::new();
+    let begun = Instant::now();
+    while answered.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "nobody is put off");
+        for stream in &mut calls {
+            let mut text = [0; 64];
+            if let Ok(read) = stream.read(&mut text) {
+                answered.push(String::from_utf8_lossy(&text[..read]).into_owned());
+            }
+        }
+        std::thread::yield_now();
+    }
+    assert!(answered.len() == 1 && answered[0].starts_with("HTTP/1.1 503 "), "{answered:?}");
+    // Whoever goes makes room.
+    drop(calls);
+    let headers = [("authorization", "Bearer customer-b")];
+    while call(address, "POST", "/manage/v1/billing/portal", &headers, None).status != 409 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no room again");
+        std::thread::yield_now();
+    }
 }
