@@ -5,6 +5,7 @@
 
 pub mod correct;
 pub mod grant;
+pub mod home;
 pub mod key;
 pub mod node;
 pub mod open;

@@ -237,7 +237,10 @@ fn roll(account: &Account, catalog: &Catalog, version: u64, cycle: &Cycle, now: 
     let Some((plan, cadence)) = continued else { return Vec::new() };
     let zone = zone_of(account);
     let next = if is_of(cycle, &cadence) {
-        cycle_of(&zone, cycle.anchor, next_number(account, cycle, now.wall), &cadence)
+        let next = cycle_of(&zone, cycle.anchor, next_number(account, cycle, now.wall), &cadence);
+        // What is paid is the billing period.
+        let goes_on = |next: &Cycle| next.billing_start() == cycle.billing_start();
+        next.map(|next| if goes_on(&next) { Cycle { price: cycle.price, ..next } } else { next })
     } else {
         // The catalog changed the length: the next cycles are counted from here.
         cycle_of(&zone, boundary, 0, &cadence)

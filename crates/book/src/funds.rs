@@ -4,6 +4,8 @@
 //! pools in their order; what is leased of it is laid on the pools that it alone can use first, then on
 //! those that it shares, so that no credit is promised twice (protocol §4).
 
+mod short;
+
 use std::sync::Arc;
 
 use tariff::{Limit, Micros, Overage, Ratio};
@@ -88,7 +90,9 @@ impl Funds {
     #[must_use]
     pub fn at_face(account: &Account) -> Self {
         let mut funds = Self::unleased(account);
-        account.leases.iter().for_each(|lease| funds.lay(lease));
+        account.leases.iter().for_each(|lease| {
+            funds.lay(lease);
+        });
         funds
     }
 
@@ -97,11 +101,7 @@ impl Funds {
     #[must_use]
     pub fn of(account: &Account) -> Self {
         let mut funds = Self::unleased(account);
-        funds.weigh(account);
-        // The dearest first, which have the fewest pools to be dear in.
-        let mut leases: Vec<&Lease> = account.leases.iter().collect();
-        leases.sort_by_key(|lease| lease.since);
-        leases.into_iter().for_each(|lease| funds.lay(lease));
+        funds.lay_all(account);
         funds
     }
 
@@ -138,18 +138,25 @@ impl Funds {
         self.credits.iter().any(|own| own.id == bucket && own.overage == Overage::Unlimited)
     }
 
-    /// Promises so much of a bucket to requests of a term or later ones; what is more than there is changes nothing.
-    pub fn take(&mut self, bucket: &str, amount: Micros, since: u64) {
+    /// Promises so much of a bucket to requests of a term or later ones; gives what there was too little of it.
+    pub fn take(&mut self, bucket: &str, amount: Micros, since: u64) -> Micros {
         if let Some(cap) = self.caps.iter_mut().find(|cap| cap.id == bucket) {
+            let missing = less(amount, cap.left);
             cap.left = less(cap.left, amount);
-            return;
+            return missing;
         }
-        let Some(at) = self.credits.iter().position(|own| own.id == bucket) else { return };
-        let Some(CreditBucket { pools, skips, overage, .. }) = self.credits.get(at) else { return };
+        let Some(at) = self.credits.iter().position(|own| own.id == bucket) else { return amount };
+        let Some(CreditBucket { pools, skips, overage, .. }) = self.credits.get(at) else { return amount };
         let (pools, skips, overage) = (pools.clone(), skips.clone(), *overage);
         let rest = self.take_of(&pools, &skips, amount, since);
-        if overage == Overage::Capped {
-            self.overage = less(self.overage, rest);
+        match overage {
+            Overage::None => rest,
+            Overage::Unlimited => Micros::ZERO,
+            Overage::Capped => {
+                let missing = less(rest, self.overage);
+                self.overage = less(self.overage, rest);
+                missing
+            }
         }
     }
 
@@ -192,14 +199,6 @@ impl Funds {
     pub fn buckets(&self) -> impl Iterator<Item = &str> {
         let caps = self.caps.iter().map(|cap| cap.id.as_str());
         self.credits.iter().map(|bucket| bucket.id.as_str()).chain(caps)
-    }
-
-    /// The limits that leave a bucket nothing where its pools have something.
-    pub fn binding(&self, bucket: &str) -> impl Iterator<Item = &str> {
-        let bucket = self.credits.iter().find(|own| own.id == bucket);
-        let skips = bucket.into_iter().flat_map(|bucket| &bucket.skips);
-        let skips = skips.filter_map(|skip| self.skips.get(*skip));
-        skips.filter(|skip| skip.left == Micros::ZERO).map(|skip| skip.limit.as_str())
     }
 
     const fn nothing() -> Self {
@@ -324,17 +323,19 @@ impl Funds {
         }
     }
 
-    fn lay(&mut self, lease: &Lease) {
+    /// Lays a lease on what there is; gives what there was too little.
+    fn lay(&mut self, lease: &Lease) -> Micros {
         let outstanding = lease.outstanding();
         if outstanding == Micros::ZERO {
-            return;
+            return Micros::ZERO;
         }
         if self.asset(&lease.bucket).is_some() {
-            self.take(&lease.bucket, outstanding, lease.since);
-            return;
+            return self.take(&lease.bucket, outstanding, lease.since);
         }
         let (pools, skips) = self.of_lease(lease);
-        self.take_of(&pools, &skips, outstanding, lease.since);
+        let rest = self.take_of(&pools, &skips, outstanding, lease.since);
+        // A limit's bucket of an earlier term: nothing pays for it.
+        if lease.asset.is_empty() { Micros::ZERO } else { rest }
     }
 
     /// The pools that pay for what is leased, also of a bucket of an earlier term: its id names them.

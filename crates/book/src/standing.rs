@@ -68,7 +68,8 @@ pub fn cycle_of(zone: &TimeZone, anchor: i64, number: u64, cadence: &Cadence) ->
             end: calendar::after_in(zone, anchor, cadence.billing, number.checked_add(1)?)?,
         });
     }
-    Some(Cycle { anchor, number, period: cadence.cycle, start, end, billing })
+    let price = cadence.price_usd;
+    Some(Cycle { anchor, number, period: cadence.cycle, start, end, billing, price })
 }
 
 /// The entry that opens the term after the account's last one; nothing for an account without a term and a plan

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use tariff::{
-    Cadence, Catalog, Consumption, CycleOnSwitch, LotsOnSwitch, Micros, Plan, Prorated, Proration, SwitchAt,
-    Tiers, Transition,
+    Cadence, Catalog, Consumption, CycleOnSwitch, LotsOnSwitch, Micros, Plan, Prorated, Proration, Ratio,
+    SwitchAt, Tiers, Transition,
 };
 
 use crate::account::{Account, Cycle, Lot, LotEnd};
@@ -14,6 +14,7 @@ use crate::amount::{less, minus, plus, total};
 use crate::calendar;
 use crate::due;
 use crate::entry::{EntryKind, GrantSource, Granted};
+use crate::funds::Funds;
 use crate::grants::expires_at;
 use crate::limits::TOTAL_MAX;
 use crate::pending::{Pending, Waits};
@@ -42,6 +43,10 @@ pub struct Move<'c> {
     pub lots: LotsOnSwitch,
     /// What of the old price is given back.
     pub proration: Option<&'c Proration>,
+    /// What is paid for the plan, in millionths of a US dollar; absent: nothing was told, its price counts.
+    pub paid: Option<Micros>,
+    /// True: what nodes may still take counts as used where something is given back.
+    pub leased_counts: bool,
     /// True: the next billing period begins. A change that waits for its payment goes on waiting.
     pub renewal: bool,
 }
@@ -98,18 +103,27 @@ fn is_up(account: &Account, catalog: &Catalog, to: &Plan, cadence: &Cadence) -> 
 
 /// When a switch takes effect that nobody gave a time: a plan that costs nothing needs no payment, it comes with the
 /// end of what was paid (P11); without a billing period there is nothing to wait for. An account that has lapsed is
-/// given no plan with a price before it has paid.
+/// given no plan with a price before it has paid. Between ways to take plans that cost nothing, one of which grants
+/// again and again, the period ends first: whoever goes back and forth is granted once for each period.
 #[must_use]
-pub fn when(account: &Account, rule: &Transition, price: Option<Micros>) -> SwitchAt {
-    let runs = account.cycle.is_some();
+pub fn when(account: &Account, catalog: &Catalog, rule: &Transition, to: &Cadence) -> SwitchAt {
+    let (runs, price) = (account.cycle.is_some(), to.price_usd);
     match rule.at {
         _ if account.lapsed.is_some() && costs(price) => SwitchAt::PaymentConfirmed,
         SwitchAt::PaymentConfirmed if !costs(price) && runs => SwitchAt::PeriodEnd,
         SwitchAt::PaymentConfirmed if !costs(price) => SwitchAt::Now,
         SwitchAt::PeriodEnd if !runs && is_prepaid(account, price) => SwitchAt::PaymentConfirmed,
         SwitchAt::PeriodEnd if !runs => SwitchAt::Now,
+        SwitchAt::Now if runs && is_free_again(account, catalog, to) => SwitchAt::PeriodEnd,
         at => at,
     }
+}
+
+/// Whether neither what is left nor what follows costs anything, and one of them grants with every cycle.
+fn is_free_again(account: &Account, catalog: &Catalog, to: &Cadence) -> bool {
+    let Some(own) = catalog.plan(account.plan()).map(|plan| account.cadence(plan)) else { return false };
+    let grants = |cadence: &Cadence| cadence.grants.iter().any(|grant| !grant.once);
+    !costs(own.price_usd) && !costs(to.price_usd) && (grants(&own) || grants(to))
 }
 
 /// Whether a price has to be paid; one on request has.
@@ -159,16 +173,22 @@ pub fn moved(account: &Account, catalog: &Catalog, version: u64, to: &Move<'_>) 
             && cycle.period == cadence.cycle
             && cycle.end > to.at
     });
+    let goes_on = goes_on.map(|cycle| Cycle { price: to.paid.or(cycle.price), ..cycle.clone() });
     let credit = to.proration.and_then(|proration| credit(account, catalog, to, &cadence, proration));
     let given = credit.as_ref().map(|(_, grant)| grant).filter(|grant| grant.amount > Micros::ZERO).cloned();
     if let Some(grant) = &given {
         // It repays debt before the plan's grants do.
         after.grant(SCRATCH, to.at, grant);
     }
-    let opening = Opening { catalog: (catalog, version), plan: &to.plan.name, cycle: goes_on, at: to.at };
-    let cycle = goes_on.cloned().or_else(|| first_cycle(&after, catalog, to, &cadence));
-    let begun = match goes_on {
-        Some(_) => next_term(&after, opening).into_iter().collect(),
+    let opening =
+        Opening { catalog: (catalog, version), plan: &to.plan.name, cycle: goes_on.as_ref(), at: to.at };
+    let cycle = goes_on.clone().or_else(|| first_cycle(&after, catalog, to, &cadence));
+    let begun = match &goes_on {
+        Some(cycle) => {
+            let paid = (account.cycle.as_ref() != Some(cycle)).then(|| Some(cycle.clone()));
+            let paid = paid.map(|cycle| EntryKind::Cycle { cycle });
+            next_term(&after, opening).into_iter().chain(paid).collect()
+        }
         None => {
             // Whoever comes from another plan has its first cycle on this one.
             let renewal = to.renewal && *name == *account.plan();
@@ -206,7 +226,8 @@ fn first_cycle(account: &Account, catalog: &Catalog, to: &Move<'_>, cadence: &Ca
         return None;
     }
     let (zone, anchor) = (zone_of(account), to.anchor.unwrap_or(to.at));
-    cycle_of(&zone, anchor, calendar::elapsed_in(&zone, anchor, cadence.cycle, to.at), cadence)
+    let cycle = cycle_of(&zone, anchor, calendar::elapsed_in(&zone, anchor, cadence.cycle, to.at), cadence)?;
+    Some(Cycle { price: to.paid.or(cycle.price), ..cycle })
 }
 
 /// What of the old plan's price is given back, and the grant that gives it (P13).
@@ -225,12 +246,14 @@ fn credit(
         let (granted, left) = lots.fold((Micros::ZERO, Micros::ZERO), |(granted, left), lot| {
             (plus(granted, lot.amount), plus(left, lot.remaining))
         });
-        (pool.clone(), minus(granted, left), granted)
+        let leased = if to.leased_counts { leased_of(account, pool) } else { Micros::ZERO };
+        (pool.clone(), minus(granted, less(left, leased)), granted)
     });
     let of = Consumption {
-        old_price: old.price_usd.unwrap_or(Micros::ZERO),
-        // A price on request is no bound.
-        new_price: cadence.price_usd.unwrap_or(Micros(i64::MAX)),
+        // What was paid: a coupon is not given back, a price that has risen since neither.
+        old_price: cycle.price.or(old.price_usd).unwrap_or(Micros::ZERO),
+        // A price on request is no bound before it is paid.
+        new_price: to.paid.or(cadence.price_usd).unwrap_or(Micros(i64::MAX)),
         elapsed_ms: u64::try_from(to.at.saturating_sub(cycle.billing_start())).unwrap_or(0),
         pools: used.collect(),
     };
@@ -249,6 +272,16 @@ fn credit(
         once: false,
     };
     Some((prorated, granted))
+}
+
+/// What nodes may still take of a pool, in its lots' credits.
+fn leased_of(account: &Account, pool: &str) -> Micros {
+    let left = |funds: &Funds| funds.left_of_pool(pool);
+    let base = less(left(&Funds::unleased(account)), left(&Funds::at_face(account)));
+    let factor = account.term().map_or(Ratio::ONE, |term| term.factor(pool));
+    let whole = Ratio::whole(u64::try_from(base.get()).unwrap_or(0));
+    let exact = whole.checked_mul(factor).and_then(Ratio::floor);
+    exact.map_or(base, Micros)
 }
 
 /// What the end of a billing period brings, beside a change that waits for it.
@@ -324,6 +357,8 @@ pub fn come(
         cycle: CycleOnSwitch::Restart,
         lots: LotsOnSwitch::Void,
         proration: None,
+        paid: pending.usd,
+        leased_counts: false,
         renewal: true,
     };
     moved(account, catalog, version, &at_end).kinds

@@ -5,7 +5,7 @@ use wire::NodeId;
 
 use crate::amount::less;
 use crate::lease::{Lease, Stated};
-use crate::limits::STATED_LATE_MS;
+use crate::limits::{RECALL_MS, STATED_LATE_MS};
 use crate::rates::Rates;
 
 /// What is remembered of an account beside its fold; two accounts are equal whatever stands here.
@@ -40,6 +40,15 @@ impl Soft {
             Some(known) => *known = stated,
             None => self.stated.push(stated),
         }
+    }
+
+    /// Whether idle leases may be recalled, in ledger uptime; if so they are taken to be.
+    pub fn is_recall_due(&mut self, up: i64) -> bool {
+        let is_due = self.recalled_at.is_none_or(|last| up.saturating_sub(last) >= RECALL_MS);
+        if is_due {
+            self.recalled_at = Some(up);
+        }
+        is_due
     }
 
     /// One request of a lease has ended: it holds no more.

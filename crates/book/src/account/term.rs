@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tariff::{Period, Ratio, Standing};
+use tariff::{Micros, Period, Ratio, Standing};
 
 use super::{credits, is_credits};
 
@@ -59,6 +59,10 @@ pub struct Cycle {
     /// The billing period that it lies in; absent: itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing: Option<Billing>,
+    /// What its billing period was paid with, as far as was told, else its price when it began, in millionths of a US
+    /// dollar; absent: a price on request of which no payment was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Micros>,
 }
 
 /// A billing period of more than one cycle (M13).

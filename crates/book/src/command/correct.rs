@@ -8,12 +8,12 @@ pub use self::adjust::{NewAdjustment, adjust};
 pub use self::lot::{extend, void};
 pub use self::reverse::{Reversal, reverse};
 
-use tariff::compile::CREDITS;
 use tariff::{Expiry, Micros};
 use wire::Change;
 
 use crate::account::Account;
 use crate::error::{Refusal, StoreError};
+use crate::funds::Funds;
 use crate::id::is_title;
 use crate::limits::{LOTS_MAX, REASON_MAX};
 use crate::tx::Tx;
@@ -35,9 +35,9 @@ fn check_lots(account: &Account, more: usize) -> Result<(), Refusal> {
     Err(Refusal::LimitReached { resource: "lots", max: u64::try_from(LOTS_MAX).unwrap_or(u64::MAX) })
 }
 
-/// Calls idle leases home where nodes may take more than there is left.
+/// Calls idle leases home where nodes may take more than there is left, of whatever bucket.
 fn recall(tx: &mut impl Tx, id: &str) -> Result<(), StoreError> {
-    let is_short = tx.account(id)?.is_some_and(|account| account.outstanding(CREDITS) > account.worth());
+    let is_short = tx.account(id)?.is_some_and(Funds::is_short);
     if is_short { tx.change(Change::Recall { account: id.to_owned() }) } else { Ok(()) }
 }
 

@@ -137,6 +137,7 @@ struct Wish<'c> {
     coupon: Option<String>,
     period_end: Option<i64>,
     now: i64,
+    preview: bool,
 }
 
 impl<'c> Wish<'c> {
@@ -161,12 +162,14 @@ impl<'c> Wish<'c> {
         };
         let rule = transition::rule(account, catalog, plan, &cadence);
         let period_end = account.cycle.as_ref().map(Cycle::billing_end);
+        let own = |at| transition::when(account, catalog, &Transition { at, ..rule.clone() }, &cadence);
         let at = match new.when {
             None if new.paid.is_some() && account.lapsed.is_some() => SwitchAt::Now,
-            None => transition::when(account, rule, cadence.price_usd),
-            Some(SwitchAt::PeriodEnd) if period_end.is_none() => {
-                let later = Transition { at: SwitchAt::PeriodEnd, ..rule.clone() };
-                transition::when(account, &later, cadence.price_usd)
+            None => own(rule.at),
+            Some(SwitchAt::PeriodEnd) if period_end.is_none() => own(SwitchAt::PeriodEnd),
+            // There is no payment to wait for.
+            Some(SwitchAt::PaymentConfirmed) if !transition::costs(cadence.price_usd) => {
+                own(SwitchAt::PaymentConfirmed)
             }
             Some(when) => when,
         };
@@ -184,6 +187,7 @@ impl<'c> Wish<'c> {
             coupon,
             period_end,
             now: now.wall,
+            preview: new.preview,
         })
     }
 
@@ -198,6 +202,8 @@ impl<'c> Wish<'c> {
             cycle: self.rule.cycle,
             lots: self.rule.lots,
             proration: self.rule.proration.as_ref().filter(|_| !at_end),
+            paid: self.usd,
+            leased_counts: self.at == SwitchAt::Now && !self.preview,
             renewal: false,
         }
     }

@@ -304,6 +304,8 @@ fn rising<'c>(
         cycle: if first { CycleOnSwitch::Restart } else { CycleOnSwitch::Keep },
         lots: LotsOnSwitch::Keep,
         proration: None,
+        paid: None,
+        leased_counts: false,
         renewal: false,
     }
 }

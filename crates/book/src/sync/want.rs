@@ -23,7 +23,7 @@ use crate::error::StoreError;
 use crate::funds::Funds;
 use crate::id::AccountId;
 use crate::lease::Stated;
-use crate::limits::{AMOUNT_MAX, LEASES_MAX, RECALL_MS, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
+use crate::limits::{AMOUNT_MAX, LEASES_MAX, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
 use crate::snapshot;
 use crate::tx::{Now, Tx};
 
@@ -292,9 +292,7 @@ fn note_wait(tx: &mut impl Tx, id: &str, now: Now, recall: bool, waits: bool) ->
     } else if !is_fresh {
         soft.waiting_since = None;
     }
-    let is_due = soft.recalled_at.is_none_or(|last| now.up.saturating_sub(last) >= RECALL_MS);
-    if recall && is_due {
-        soft.recalled_at = Some(now.up);
+    if recall && soft.is_recall_due(now.up) {
         tx.change(Change::Recall { account: id.to_owned() })?;
     }
     Ok(())

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
 
 mod commitments;
+mod home;
 mod lapse;
 mod modelstack;
 mod pools_and_wallet;

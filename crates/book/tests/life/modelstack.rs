@@ -237,3 +237,65 @@ fn l5_at_once_both_ways_where_the_operator_says_so() {
     assert_eq!(world.account().plan(), "starter");
     assert_eq!(cents(100), usd(1));
 }
+
+#[test]
+fn m2_plans_without_a_price_are_not_taken_in_turns_for_fresh_credits() {
+    let mut two = catalog();
+    two.plans.push(priced("hobby", usd(0), &[("included", 50)]));
+    two.plans.push(priced("club", usd(0), &[("included", 60)]));
+    let mut world = World::open(two.clone(), "2026-01-01T00:00:00Z", "hobby");
+    world.use_up("included", credits(50), "u1");
+    // Whether it counts as up or as down, by way of a plan without grants too: the period ends first.
+    for plan in ["club", "topup_only", "club"] {
+        let switch = world.switch(plan);
+        assert_eq!((switch.at, switch.change.is_some()), (Some(at("2026-02-01T00:00:00Z")), true), "{plan}");
+        assert_eq!((world.account().plan(), world.left("included")), ("hobby", credits(0)));
+    }
+    world.until("2026-02-01T00:00:00Z");
+    assert_eq!((world.account().plan(), world.left("included")), ("club", credits(60)));
+    assert_eq!(world.account().totals.granted, credits(50 + 60));
+    // A checkout has nothing to wait for.
+    let checkout = NewSwitch { when: Some(SwitchAt::PaymentConfirmed), ..to("hobby") };
+    assert_eq!(world.change(&checkout).unwrap().at, Some(at("2026-03-01T00:00:00Z")));
+    // To a plan with a price it goes at once, and the operator's word counts.
+    assert_eq!(world.switch("pro").change, None);
+    let now = NewSwitch { when: Some(SwitchAt::Now), ..to("hobby") };
+    assert_eq!(world.change(&now).unwrap().change, None);
+    // Without a period there is nothing that could be had twice.
+    let mut world = World::open(two, "2026-01-01T00:00:00Z", "topup_only");
+    assert_eq!(world.switch("club").change, None);
+    assert_eq!(world.left("included"), credits(60));
+}
+
+#[test]
+fn m2_what_is_beyond_the_bound_of_a_rollover_is_trimmed_the_oldest_first() {
+    let mut rolling = catalog();
+    let included = rolling.pools.iter_mut().find(|pool| pool.name == "included").unwrap();
+    included.rollover = Some(tariff::catalog::Rollover { cycles: 2, max: Some(credits(700)) });
+    let mut world = World::open(rolling, "2026-01-01T00:00:00Z", "starter");
+    world.until("2026-02-01T00:00:00Z");
+    // All 500 are carried over beside the 500 of February.
+    assert_eq!(world.left("included"), credits(1_000));
+    world.use_up("included", credits(100), "u1");
+    world.until("2026-03-01T00:00:00Z");
+    // 900 are left, 700 may go on: January's lot loses 200 of its 400.
+    let trimmed: Vec<_> = world
+        .store
+        .journal
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            book::EntryKind::LotTrimmed { lot, amount, pool, .. } => Some((*lot, *amount, pool.to_string())),
+            _ => None,
+        })
+        .collect();
+    let first = *world.account().lots.first_key_value().unwrap().0;
+    assert_eq!(trimmed, [(first, credits(200), "included".to_owned())]);
+    let lots: Vec<_> = world.account().lots.values().map(|lot| lot.remaining).collect();
+    assert_eq!(lots, [credits(200), credits(500), credits(500)]);
+    assert_eq!(world.account().totals.expired, credits(200));
+    // January's rest ends with its third cycle; what remains fits, and nothing more is trimmed but what is too much.
+    world.use_up("included", credits(600), "u2");
+    world.until("2026-04-01T00:00:00Z");
+    assert_eq!(world.left("included"), credits(100 + 500 + 500));
+    assert_eq!(world.account().totals.expired, credits(200));
+}

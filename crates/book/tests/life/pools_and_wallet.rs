@@ -3,7 +3,7 @@
 use book::command::plan::{Confirmation, NewSwitch};
 use book::command::settings::SettingsChange;
 use book::command::{open, plan};
-use book::{EntryKind, GrantSource, Refusal, Waits};
+use book::{EntryKind, GrantSource, Refusal, Tx as _, Waits};
 use tariff::{
     Cadence, Catalog, CycleOnSwitch, Expiry, LotsOnSwitch, Period, Plan, Pool, Proration, Purchases, Ratio,
     SwitchAt, Transition, Transitions,
@@ -176,6 +176,83 @@ fn p13_what_was_used_counts_however_much_of_the_wallet_was_used_up_since() {
     let change = world.switch("premium").change.unwrap();
     world.confirm(change, "pay").unwrap();
     assert_eq!(world.left("wallet"), credits(0));
+}
+
+/// What an upgrade from `from` gives back on the first day, in cents.
+fn credited(world: &mut World, to: &str) -> i64 {
+    let change = world.switch(to).change.unwrap();
+    let before = world.left("wallet");
+    world.confirm(change, &format!("pay_{change}")).unwrap();
+    (world.left("wallet").get() - before.get()) / 1_000_000
+}
+
+#[test]
+fn p13_no_more_is_given_back_than_was_paid() {
+    let coupon =
+        tariff::Coupon { code: "HALF".to_owned(), off: ratio("0.5"), first_payment: false, until: None };
+    let mut pages = catalog();
+    pages.coupons = vec![coupon];
+    pages.plans.push(Plan { price_usd: None, ..priced("custom", usd(0), &[("main", 100)]) });
+    let half =
+        |to: &str| NewSwitch { coupon: Some("HALF".to_owned()), to: to.to_owned(), ..NewSwitch::default() };
+    // A coupon: 5 were paid of 10, nine tenths of that come back.
+    let mut world = World::open(pages.clone(), BEGIN, "free");
+    let change = world.change(&half("starter")).unwrap().change.unwrap();
+    world.confirm(change, "c1").unwrap();
+    assert_eq!(world.account().cycle.as_ref().unwrap().price, Some(usd(5)));
+    assert_eq!(credited(&mut world, "premium"), 450);
+    // The next period was paid in full, as far as was told.
+    let mut world = World::open(pages.clone(), BEGIN, "free");
+    let change = world.change(&half("starter")).unwrap().change.unwrap();
+    world.confirm(change, "c1").unwrap();
+    world.until("2026-12-01T00:00:00Z");
+    assert_eq!(credited(&mut world, "premium"), 900);
+    // A coupon for the new plan bounds what comes back: 12.50 are no more than 2.50 above 10.
+    let mut world = World::open(pages.clone(), BEGIN, "starter");
+    let preview = world.change(&NewSwitch { preview: true, ..half("premium") }).unwrap();
+    assert_eq!(preview.prorated.unwrap().credit, cents(250));
+    let change = world.change(&half("premium")).unwrap().change.unwrap();
+    world.confirm(change, "c2").unwrap();
+    assert_eq!(world.left("wallet"), credits(250));
+    // A price on request: what was paid for it counts, and nothing where nothing was told.
+    let mut world = World::open(pages.clone(), BEGIN, "free");
+    let change = world.switch("custom").change.unwrap();
+    let paid =
+        Confirmation { change, provider: "creem".to_owned(), reference: "r1".to_owned(), usd: Some(usd(30)) };
+    plan::confirm(&mut world.store, world.now, ACCOUNT, &paid).unwrap();
+    assert_eq!(credited(&mut world, "pro"), 2_000);
+    let mut world = World::open(pages.clone(), BEGIN, "custom");
+    assert_eq!(credited(&mut world, "pro"), 0);
+    // A price that was raised since is not what was paid.
+    let mut world = World::open(pages.clone(), BEGIN, "starter");
+    let mut dearer = pages;
+    for plan in dearer.plans.iter_mut().filter(|plan| plan.name == "starter") {
+        plan.price_usd = Some(usd(20));
+    }
+    world.store.publish(dearer);
+    assert_eq!(credited(&mut world, "premium"), 900);
+}
+
+#[test]
+fn p13_what_nodes_may_still_take_counts_as_used() {
+    let mut pages = catalog();
+    let meter = (tariff::Meter::InputTokens, ratio("1000000"));
+    pages.models = vec![tariff::Model::named("unit", tariff::Prices::new(vec![meter]), 1_000)];
+    let mut world = World::open(pages, BEGIN, "starter");
+    let id = world.account().id.clone();
+    let leased = EntryKind::Leased {
+        node: wire::NodeId([1; 16]),
+        epoch: 1,
+        bucket: "credits/main+backup".into(),
+        asset: "credits".into(),
+        amount: credits(600),
+    };
+    world.store.append(&id, world.now.wall, leased).unwrap();
+    // Half of main is out: as in case B, but nothing of it has settled. A look ahead does not count it.
+    let switch = world.switch("premium");
+    assert_eq!(switch.prorated.unwrap().credit, cents(900));
+    world.confirm(switch.change.unwrap(), "pay_1").unwrap();
+    assert_eq!(world.left("wallet"), credits(625));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The engine as [`Life`]: each method a job for the writer.
 
+use book::command::home::Before;
 use book::command::settings::SettingsChange;
 use book::command::{open, plan, settings, touched};
 use book::{Error, Now, Refusal};
 use jiff::Timestamp;
+use tariff::{SwitchAt, Transition};
 
 use super::{Engine, view};
 use crate::dto;
@@ -39,10 +41,21 @@ impl Life for Engine {
         request: dto::PlanChangeRequest,
         preview: bool,
     ) -> Reply<'_, Written<dto::PlanChange>> {
-        self.write(write, move |tx, now| {
-            let switch = plan::change(tx, now, &account, &view::switch(request, preview))?;
-            let change = view::plan_change(&account, &switch, now.wall, preview);
-            Ok(if preview { Written::Existing(change) } else { Written::Done(change) })
+        let at_once = !preview
+            && self.gives_back(|rule| match request.when {
+                Some(when) => when == dto::SwitchTime::Now,
+                None => rule.at == SwitchAt::Now,
+            });
+        Box::pin(async move {
+            if at_once {
+                self.leases_home(&account, Before::Reckoning).await;
+            }
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let switch = plan::change(tx, now, &account, &view::switch(request, preview))?;
+                let change = view::plan_change(&account, &switch, now.wall, preview);
+                Ok(if preview { Written::Existing(change) } else { Written::Done(change) })
+            };
+            self.write(write, job).await
         })
     }
 
@@ -59,15 +72,22 @@ impl Life for Engine {
         account: String,
         confirmation: dto::ChangeConfirmation,
     ) -> Reply<'_, Written<dto::Account>> {
-        self.write(write, move |tx, now| {
-            let new = plan::Confirmation {
-                change: change_number(&confirmation.change)?,
-                provider: confirmation.provider,
-                reference: confirmation.reference,
-                usd: confirmation.amount_usd.map(|usd| usd.0),
+        let gives_back = self.gives_back(|_| true);
+        Box::pin(async move {
+            if gives_back {
+                self.leases_home(&account, Before::Reckoning).await;
+            }
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let new = plan::Confirmation {
+                    change: change_number(&confirmation.change)?,
+                    provider: confirmation.provider,
+                    reference: confirmation.reference,
+                    usd: confirmation.amount_usd.map(|usd| usd.0),
+                };
+                let changed = plan::confirm(tx, now, &account, &new)?;
+                shown(tx, now, &account, changed)
             };
-            let changed = plan::confirm(tx, now, &account, &new)?;
-            shown(tx, now, &account, changed)
+            self.write(write, job).await
         })
     }
 
@@ -136,6 +156,16 @@ impl Life for Engine {
         self.write(write, move |tx, now| {
             let left = settings::leave(tx, now, &account, &programme)?;
             shown(tx, now, &account, left)
+        })
+    }
+}
+
+impl Engine {
+    /// Whether the catalog gives something of the old plan's price back where a rule of it is like that.
+    pub(super) fn gives_back(&self, is_it: impl Fn(&Transition) -> bool) -> bool {
+        self.shelf.in_force().is_some_and(|catalog| {
+            let rules = [&catalog.transitions.up, &catalog.transitions.down];
+            rules.into_iter().any(|rule| rule.proration.is_some() && is_it(rule))
         })
     }
 }

@@ -1,16 +1,18 @@
 //! The engine as an [`Operator`]: each method a job for the writer, or a read beside it.
 
 use book::command::grant::Outcome;
+use book::command::home::Before;
 use book::command::{correct, key};
-use book::{Error, Refusal, StoreError, Tx as _};
+use book::{Error, Now, Refusal, StoreError, Tx as _};
 use jiff::Timestamp;
-use tariff::Catalog;
+use tariff::{Catalog, Micros};
 use wire::Digest;
 
 use super::explain::Known;
 use super::{Engine, report, view};
 use crate::dto;
 use crate::service::{Idempotency, Kind, Operator, Reply, Rotation, ServiceError, Written};
+use crate::store::SqliteTx;
 
 impl Operator for Engine {
     fn change_key(
@@ -85,11 +87,19 @@ impl Operator for Engine {
             reason: adjustment.reason,
             reference: adjustment.reference,
         };
-        self.write(write, move |tx, now| {
-            Ok(match correct::adjust(tx, now, &new)? {
-                Outcome::Posted(entry) => Written::Done(line(&entry)?),
-                Outcome::Existing(entry) => Written::Existing(line(&entry)?),
-            })
+        Box::pin(async move {
+            if new.amount < Micros::ZERO {
+                let amount = Micros(new.amount.get().saturating_neg());
+                let taking = Before::Taking { pool: new.pool.clone(), amount };
+                self.leases_home(&new.account, taking).await;
+            }
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                Ok(match correct::adjust(tx, now, &new)? {
+                    Outcome::Posted(entry) => Written::Done(line(&entry)?),
+                    Outcome::Existing(entry) => Written::Existing(line(&entry)?),
+                })
+            };
+            self.write(write, job).await
         })
     }
 
@@ -179,10 +189,14 @@ impl Operator for Engine {
         account: String,
         lot: u64,
     ) -> Reply<'_, Written<dto::LotState>> {
-        self.write(write, move |tx, now| {
-            let (found, changed) = correct::void(tx, now, &account, lot)?;
-            let state = view::lot_state(lot, &found, true);
-            Ok(if changed { Written::Done(state) } else { Written::Existing(state) })
+        Box::pin(async move {
+            self.leases_home(&account, Before::Ending(lot)).await;
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let (found, changed) = correct::void(tx, now, &account, lot)?;
+                let state = view::lot_state(lot, &found, true);
+                Ok(if changed { Written::Done(state) } else { Written::Existing(state) })
+            };
+            self.write(write, job).await
         })
     }
 

@@ -1,8 +1,10 @@
 //! The engine as a [`Service`]: each method a job for the writer, or a read beside it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use book::command::{self, grant, key, open};
+use book::command::home::Before;
+use book::command::{self, grant, home, key, open};
 use book::sync::recover::Scope;
 use book::{Error, Now, Refusal, StoreError, Tx as _};
 use serde::Serialize;
@@ -17,6 +19,11 @@ use crate::service::{
     ServiceError, UsageQuery, Written,
 };
 use crate::store::{AccountFilter, DONE, SqliteTx};
+
+/// How often it is looked whether leases have come home: with [`HOME_WAIT`] five seconds, a few ticks of a node.
+const HOME_WAITS: u32 = 50;
+/// How long between two looks.
+const HOME_WAIT: Duration = Duration::from_millis(100);
 
 impl Service for Engine {
     fn create_account(
@@ -225,6 +232,19 @@ impl Service for Engine {
 // === impl Engine ===
 
 impl Engine {
+    /// Calls idle leases home and waits for them, for [`HOME_WAITS`] moments at most: what is about to happen goes by
+    /// what was used.
+    pub(super) async fn leases_home(&self, account: &str, before: Before) {
+        for _ in 0..HOME_WAITS {
+            let (account, before) = (account.to_owned(), before.clone());
+            match self.look(move |tx, now| home::call(tx, now, &account, &before)).await {
+                Ok(false) => tokio::time::sleep(HOME_WAIT).await,
+                // What stands in the way of the call stands in the way of what follows it, and is told there.
+                Ok(true) | Err(_) => return,
+            }
+        }
+    }
+
     /// A job without an idempotency key.
     pub(super) fn look<T: Send + 'static>(
         &self,

@@ -1,12 +1,13 @@
 //! The engine as [`Shop`]: each method a job for the writer, or a read beside it.
 
+use book::command::home::Before;
 use book::command::purchase::{self, NewPurchase, NewRecharge, Wanted};
 use book::command::receivable::{self, Settlement};
 use book::command::resource::{self, Count};
 use book::command::{plan, touched};
 use book::entry::EntryKind;
 use book::standing::plan_of;
-use book::{Account, Error, Refusal, Tx as _};
+use book::{Account, Error, Now, Refusal, Tx as _};
 use jiff::Timestamp;
 use tariff::catalog::Tiers;
 use tariff::{Catalog, Meter, Micros, QuoteError, SwitchAt, Usage};
@@ -15,6 +16,7 @@ use wire::Digest;
 use super::{Engine, report, view};
 use crate::dto;
 use crate::service::{Idempotency, Page, PageRequest, Reply, Shop, Written};
+use crate::store::SqliteTx;
 
 impl Shop for Engine {
     fn purchase(
@@ -54,22 +56,28 @@ impl Shop for Engine {
         request: dto::RefundRequest,
         preview: bool,
     ) -> Reply<'_, Written<dto::Refund>> {
-        self.write(write, move |tx, now| {
-            let of = (request.provider.as_str(), request.purchase.as_str());
-            if preview {
-                let (usd, credits) = purchase::refund_preview(tx, now, &account, of)?;
-                return Ok(Written::Existing(view::shop::refund(&account, None, (usd, credits))));
+        Box::pin(async move {
+            if !preview {
+                self.leases_home(&account, Before::Reckoning).await;
             }
-            let reference =
-                request.reference.as_deref().ok_or_else(|| Refusal::invalid("reference", "is needed"))?;
-            let done = purchase::refund(tx, now, &account, of, reference)?;
-            let (payment, usd) = match &done.payment.kind {
-                EntryKind::Payment(payment) => (payment.name(), payment.usd),
-                _ => (String::new(), Micros::ZERO),
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let of = (request.provider.as_str(), request.purchase.as_str());
+                if preview {
+                    let (usd, credits) = purchase::refund_preview(tx, now, &account, of)?;
+                    return Ok(Written::Existing(view::shop::refund(&account, None, (usd, credits))));
+                }
+                let reference =
+                    request.reference.as_deref().ok_or_else(|| Refusal::invalid("reference", "is needed"))?;
+                let done = purchase::refund(tx, now, &account, of, reference)?;
+                let (payment, usd) = match &done.payment.kind {
+                    EntryKind::Payment(payment) => (payment.name(), payment.usd),
+                    _ => (String::new(), Micros::ZERO),
+                };
+                let given_back = (Micros(usd.get().saturating_neg()), done.credits);
+                let shown = view::shop::refund(&account, Some(payment), given_back);
+                Ok(if done.is_new { Written::Done(shown) } else { Written::Existing(shown) })
             };
-            let given_back = (Micros(usd.get().saturating_neg()), done.credits);
-            let shown = view::shop::refund(&account, Some(payment), given_back);
-            Ok(if done.is_new { Written::Done(shown) } else { Written::Existing(shown) })
+            self.write(write, job).await
         })
     }
 
@@ -226,38 +234,45 @@ impl Shop for Engine {
         request: dto::OwnChange,
         checkout: bool,
     ) -> Reply<'_, Written<dto::PlanChange>> {
-        self.write(write, move |tx, now| {
-            let version = tx.catalog_version();
-            let unknown = || Refusal::UnknownPlan(request.plan.clone());
-            let catalog = tx.catalog(version)?.ok_or_else(unknown)?;
-            if !plan::plan_named(&catalog, &request.plan)?.public {
-                return Err(unknown().into());
+        let at_once = !checkout && self.gives_back(|rule| rule.at == SwitchAt::Now);
+        Box::pin(async move {
+            if at_once {
+                self.leases_home(&account, Before::Reckoning).await;
             }
-            let own = touched(tx, &account, now)?;
-            if let Some(detail) = not_for_customers(&catalog, own, &request.plan) {
-                return Err(Refusal::conflict("not_yours_to_change", detail).into());
-            }
-            let can_pay = own.settings.card_on_file;
-            let new = plan::NewSwitch {
-                to: request.plan.clone(),
-                cadence: request.cadence.clone(),
-                coupon: request.coupon.clone(),
-                when: checkout.then_some(SwitchAt::PaymentConfirmed),
-                preview: true,
-                ..plan::NewSwitch::default()
+            let job = move |tx: &mut SqliteTx<'_>, now: Now| {
+                let version = tx.catalog_version();
+                let unknown = || Refusal::UnknownPlan(request.plan.clone());
+                let catalog = tx.catalog(version)?.ok_or_else(unknown)?;
+                if !plan::plan_named(&catalog, &request.plan)?.public {
+                    return Err(unknown().into());
+                }
+                let own = touched(tx, &account, now)?;
+                if let Some(detail) = not_for_customers(&catalog, own, &request.plan) {
+                    return Err(Refusal::conflict("not_yours_to_change", detail).into());
+                }
+                let can_pay = own.settings.card_on_file;
+                let new = plan::NewSwitch {
+                    to: request.plan.clone(),
+                    cadence: request.cadence.clone(),
+                    coupon: request.coupon.clone(),
+                    when: checkout.then_some(SwitchAt::PaymentConfirmed),
+                    preview: true,
+                    ..plan::NewSwitch::default()
+                };
+                let foreseen = plan::change(tx, now, &account, &new)?;
+                let Some(usd) = foreseen.usd else {
+                    let detail = "the plan's price is on request";
+                    return Err(Refusal::conflict("on_request", detail).into());
+                };
+                // Also where it comes with the period: nobody would ask for its price.
+                if foreseen.at.is_some() && usd > Micros::ZERO && !can_pay {
+                    let detail = "no payment method is registered: use /manage/v1/billing/checkout";
+                    return Err(Refusal::conflict("payment_needed", detail).into());
+                }
+                let switch = plan::change(tx, now, &account, &plan::NewSwitch { preview: false, ..new })?;
+                Ok(Written::Done(view::plan_change(&account, &switch, now.wall, false)))
             };
-            let foreseen = plan::change(tx, now, &account, &new)?;
-            let Some(usd) = foreseen.usd else {
-                let detail = "the plan's price is on request";
-                return Err(Refusal::conflict("on_request", detail).into());
-            };
-            // Also where it comes with the period: nobody would ask for its price.
-            if foreseen.at.is_some() && usd > Micros::ZERO && !can_pay {
-                let detail = "no payment method is registered: use /manage/v1/billing/checkout";
-                return Err(Refusal::conflict("payment_needed", detail).into());
-            }
-            let switch = plan::change(tx, now, &account, &plan::NewSwitch { preview: false, ..new })?;
-            Ok(Written::Done(view::plan_change(&account, &switch, now.wall, false)))
+            self.write(write, job).await
         })
     }
 

@@ -184,3 +184,41 @@ fn l5_a_change_is_immediate_in_both_directions() {
     }
     assert!(server.verify().agrees());
 }
+
+#[test]
+fn p13_what_is_idle_comes_home_before_the_credit_is_reckoned() {
+    let server = Server::page("pools-and-wallet.yaml");
+    joined(&server, "starter", 0);
+    let call = |members: Value| {
+        let mut call = json!({"v": wire::VERSION, "node": "07".repeat(16), "now": 1_800_000_000_000_u64});
+        call.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        server.edge(&call).ok(200)
+    };
+    let first = call(json!({"refresh": ["acme"]}));
+    let ask = json!({"bucket": "credits", "ask": 900_000_000, "free": 0, "held": 0, "returned": 0});
+    let granted = call(json!({"wants": [{"account": "acme", "lease": 1, "asks": [ask]}]}));
+    let leased = granted["grants"][0]["granted"].as_i64().unwrap();
+    assert!(leased > 500_000_000, "{granted}");
+    let asked = post(&server, "plan", &json!({"plan": "premium"})).ok(200);
+    let paid = json!({"change": asked["change"], "provider": "creem", "reference": "pay_1"});
+    std::thread::scope(|scope| {
+        let confirmed = scope.spawn(|| post(&server, "plan/change/confirm", &paid).ok(200));
+        // The node hears of it with one of its next calls, and gives back what it does not use.
+        let mut cursor = first["cursor"].clone();
+        loop {
+            let heard = call(json!({"cursor": cursor}));
+            cursor = heard["cursor"].clone();
+            let changes = heard["changes"].as_array().cloned().unwrap_or_default();
+            if changes.iter().any(|change| change["recall"]["account"] == "acme") {
+                break;
+            }
+        }
+        assert_eq!(account(&server)["plan"], "starter", "it waits");
+        let home = json!({"account": "acme", "lease": 1, "bucket": "credits", "returned": leased});
+        call(json!({"returns": [home]}));
+        assert_eq!(confirmed.join().unwrap()["plan"], "premium");
+    });
+    // Nothing was used: nine tenths of the old price.
+    assert_eq!(left(&server, "wallet"), "900.000000");
+    assert!(server.verify().agrees());
+}

@@ -58,6 +58,7 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &Confirmation) -> Resu
     let cadence = pending.cadence.as_ref().and_then(|name| plan.cadence(name));
     let cadence = cadence.unwrap_or_else(|| plan.default_cadence());
     let rule = transition::rule(&account, &catalog, plan, &cadence);
+    let usd = paid(pending, new)?;
     // The billing period before is over: nothing of it goes on, nothing is given back of it.
     let on_renewal = if *plan.name == *account.plan() { LotsOnSwitch::Keep } else { LotsOnSwitch::Void };
     let to = Move {
@@ -69,12 +70,14 @@ pub fn confirm(tx: &mut impl Tx, now: Now, id: &str, new: &Confirmation) -> Resu
         cycle: if renews { CycleOnSwitch::Restart } else { rule.cycle },
         lots: if renews { on_renewal } else { rule.lots },
         proration: rule.proration.as_ref().filter(|_| !renews),
+        paid: Some(usd),
+        leased_counts: true,
         renewal: renews,
     };
     let payment = Payment {
         provider: new.provider.clone(),
         reference: new.reference.clone(),
-        usd: paid(pending, new)?,
+        usd,
         purpose: Purpose::Plan {
             plan: pending.to.clone(),
             cadence: Arc::from(cadence.name.as_str()),

@@ -8,10 +8,12 @@ use super::lost;
 use crate::account::Account;
 use crate::amount::minus;
 use crate::command::plan::check_names;
-use crate::command::{post, settings, touch, touched};
+use crate::command::{home, post, settings, touch, touched};
 use crate::correction::{Adjusted, REFUNDED};
 use crate::entry::{Entry, EntryKind, GrantSource, Slice};
 use crate::error::{Error, Refusal};
+use crate::funds::Funds;
+use crate::lease::Lease;
 use crate::payment::{PAYMENT, Payment, Purpose, name};
 use crate::tx::{Now, Tx};
 
@@ -97,10 +99,12 @@ fn kinds(
         || Refusal::conflict("no_such_purchase", "no purchase of this payment, or it was given back");
     let paid = account.dealings.purchases.iter().find(|bought| bought.payment == *of).ok_or_else(no_such)?;
     check_eligible(&account, catalog.purchases.refund)?;
+    let usd = minus(Micros::ZERO, paid.usd);
+    let mut without = account.clone();
     let mut kinds = vec![EntryKind::Payment(Box::new(Payment {
         provider: provider.to_owned(),
         reference: reference.to_owned(),
-        usd: minus(Micros::ZERO, paid.usd),
+        usd,
         purpose: Purpose::Refund { of: of.to_owned() },
         coupon: None,
     }))];
@@ -108,7 +112,14 @@ fn kinds(
     for source in [GrantSource::Purchase, GrantSource::Bonus] {
         if let Some(lot) = tx.grant_entry(id, source, of)? {
             kinds.extend(take_back(&account, &lot, &back)?);
+            without.lots.remove(&lot.id);
         }
+    }
+    let held = catalog.purchases.refund.unless_used && account.leases.iter().any(is_out);
+    if held || Funds::is_short(&without) {
+        home::call(tx, now, id, &home::Before::Reckoning)?;
+        let detail = "credits are held for requests that may run: try again in a moment";
+        return Err(Refusal::conflict("not_refundable", detail).into());
     }
     Ok(kinds)
 }
@@ -123,8 +134,7 @@ fn done(tx: &mut impl Tx, id: &str, of: &str, payment: Entry, is_new: bool) -> R
     Ok(Refunded { payment, credits, is_new })
 }
 
-/// Whether anything may be given back: only where the API was never used, if the catalog says so. What nodes hold may
-/// be used any moment, so nothing may be leased.
+/// Whether anything may be given back: only where the API was never used, if the catalog says so.
 fn check_eligible(account: &Account, policy: Refund) -> Result<(), Refusal> {
     let refused = |detail: &str| Err(Refusal::conflict("not_refundable", detail));
     if !policy.allowed {
@@ -133,10 +143,11 @@ fn check_eligible(account: &Account, policy: Refund) -> Result<(), Refusal> {
     if policy.unless_used && account.first_used_at.is_some() {
         return refused("the API was used");
     }
-    if policy.unless_used && account.leases.iter().any(|lease| lease.outstanding() > Micros::ZERO) {
-        return refused("credits are held for requests that may run: try again in a moment");
-    }
     Ok(())
+}
+
+fn is_out(lease: &Lease) -> bool {
+    lease.outstanding() > Micros::ZERO
 }
 
 /// Takes a lot back that is whole; one that was drawn from is not given back.
