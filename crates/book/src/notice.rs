@@ -144,6 +144,17 @@ pub enum Event {
         #[serde(serialize_with = "decimal")]
         amount_usd: Micros,
     },
+    /// A billing period ended and the next one is to be paid: charge it, then confirm it (P11).
+    #[serde(rename = "renewal.requested")]
+    RenewalRequested {
+        /// The change's number: the confirmation says so.
+        change: String,
+        /// The plan.
+        plan: String,
+        /// What is to be paid, in US dollars; absent where the plan's price is on request.
+        #[serde(serialize_with = "maybe_decimal", skip_serializing_if = "Option::is_none")]
+        amount_usd: Option<Micros>,
+    },
     /// Asked for by an operator, to see whether a receiver works.
     #[serde(rename = "webhook.test")]
     Test {},
@@ -162,6 +173,7 @@ pub const EVENT_NAMES: &[&str] = &[
     "key.revoked",
     "purchase.confirmed",
     "recharge.requested",
+    "renewal.requested",
     "webhook.test",
 ];
 
@@ -209,6 +221,7 @@ impl Event {
             Self::KeyRevoked { .. } => "key.revoked",
             Self::PurchaseConfirmed { .. } => "purchase.confirmed",
             Self::RechargeRequested { .. } => "recharge.requested",
+            Self::RenewalRequested { .. } => "renewal.requested",
             Self::Test {} => "webhook.test",
         }
     }
@@ -231,6 +244,10 @@ impl Event {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn decimal<S: Serializer>(amount: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(amount)
+}
+
+fn maybe_decimal<S: Serializer>(amount: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
+    amount.map(|amount| amount.to_string()).serialize(serializer)
 }
 
 fn maybe_time<S: Serializer>(time: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -262,6 +279,7 @@ mod tests {
             Event::KeyRevoked { key: name(), name: None },
             Event::PurchaseConfirmed { purchase: name(), pool: name(), amount: Micros(1) },
             Event::RechargeRequested { request: name(), amount_usd: Micros(1) },
+            Event::RenewalRequested { change: name(), plan: name(), amount_usd: Some(Micros(1)) },
             Event::Test {},
         ];
         let names: Vec<&str> = all.iter().map(Event::name).collect();

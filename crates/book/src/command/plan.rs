@@ -137,6 +137,8 @@ struct Wish<'c> {
     coupon: Option<String>,
     period_end: Option<i64>,
     now: i64,
+    /// Whether a change with the period's end is paid before it comes.
+    prepaid: bool,
     preview: bool,
 }
 
@@ -187,6 +189,7 @@ impl<'c> Wish<'c> {
             coupon,
             period_end,
             now: now.wall,
+            prepaid: transition::is_prepaid(account, usd),
             preview: new.preview,
         })
     }
@@ -230,7 +233,12 @@ impl<'c> Wish<'c> {
     /// What was paid for a switch at once. A coupon is redeemed with a payment.
     fn payment(&self, new: &NewSwitch) -> Result<Option<Payment>, Refusal> {
         let Some((provider, reference)) = &new.paid else {
-            let redeems = self.coupon.is_some() && self.at == SwitchAt::Now && !new.preview;
+            let paid = match self.at {
+                SwitchAt::Now => false,
+                SwitchAt::PeriodEnd => self.prepaid,
+                SwitchAt::PaymentConfirmed => true,
+            };
+            let redeems = self.coupon.is_some() && !paid && !new.preview;
             if redeems {
                 return Err(Refusal::invalid(
                     "coupon",

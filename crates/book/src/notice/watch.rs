@@ -34,10 +34,18 @@ pub fn append(
         let counts = counts_of(&kind).to_vec();
         let is_term = matches!(kind, EntryKind::Term { .. });
         ids.push(tx.append(id, now.wall, kind)?);
-        if let Some(Event::RechargeRequested { request, .. }) = &mut said {
-            *request = ids.last().map(u64::to_string).unwrap_or_default();
-        }
         let account = tx.account(id.as_str())?;
+        match &mut said {
+            Some(Event::RechargeRequested { request, .. }) => {
+                *request = ids.last().map(u64::to_string).unwrap_or_default();
+            }
+            Some(Event::RenewalRequested { change, .. }) => {
+                let lapse = account.and_then(|account| account.lapsed.as_ref());
+                *change =
+                    lapse.and_then(|lapse| Some(lapse.awaits.as_ref()?.id.to_string())).unwrap_or_default();
+            }
+            _ => {}
+        }
         let reached = account.map(|account| limit::reached(account, &counts, is_term)).unwrap_or_default();
         for event in said.into_iter().chain(reached) {
             notice(tx, now, id, event)?;
@@ -72,6 +80,11 @@ fn said(kind: &EntryKind) -> Option<Event> {
         EntryKind::Opened { plan, .. } => Event::AccountOpened { plan: plan.to_string() },
         EntryKind::RechargeDue { request } => {
             Event::RechargeRequested { request: String::new(), amount_usd: request.usd }
+        }
+        EntryKind::Lapsed { lapse } => {
+            let awaits = lapse.as_ref()?.awaits.as_ref()?;
+            let (change, plan) = (String::new(), awaits.to.to_string());
+            Event::RenewalRequested { change, plan, amount_usd: awaits.usd }
         }
         EntryKind::Status { status } => Event::StatusChanged { status: *status },
         EntryKind::Plan { from, to } => Event::PlanChanged { from: from.to_string(), to: to.to_string() },

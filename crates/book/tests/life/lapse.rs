@@ -56,6 +56,13 @@ fn p11_a_renewal_that_waits_for_payment_grants_nothing_before_it() {
     assert_unserved(&world);
     let awaits = awaited(&world);
     assert_eq!((&*awaits.to, awaits.usd, awaits.waits), ("starter", Some(usd(10)), Waits::Payment));
+    let told: Vec<_> = world.store.notices.iter().map(book::notice::Notice::body).collect();
+    let told = told.iter().find(|body| body["type"] == "renewal.requested").unwrap();
+    assert_eq!(
+        (&told["data"]["change"], &told["data"]["plan"]),
+        (&awaits.id.to_string().into(), &"starter".into())
+    );
+    assert_eq!(told["data"]["amount_usd"], "10.000000");
     world.until("2026-03-05T00:00:00Z");
     assert!(world.confirm(awaits.id, "in_2").unwrap());
     assert_eq!(world.account().lapsed, None);

@@ -153,6 +153,16 @@ fn m12_a_coupon_halves_the_first_payment_and_no_other() {
         refused(world.change(&NewSwitch { paid: coupon("", Some("in_1")).paid, ..to("pro") })),
         Refusal::ReferenceConflict(_)
     ));
+    // What comes with the period without a payment redeems none: it could be had again and again.
+    let mut world = World::open(catalog(), "2026-01-01T00:00:00Z", "max");
+    let later = NewSwitch { when: Some(SwitchAt::PeriodEnd), ..coupon("starter", None) };
+    assert_eq!(code(world.change(&later)), "coupon");
+    assert_eq!(world.account().pending, None);
+    world.set(&book::command::settings::SettingsChange {
+        renewal: Some(book::Renewal::OnPayment),
+        ..Default::default()
+    });
+    assert_eq!(world.change(&later).unwrap().usd, Some(usd(10)));
     // Whoever has paid before without it is no longer new.
     let mut world = World::open(catalog(), "2026-01-01T00:00:00Z", "topup_only");
     world.change(&NewSwitch { paid: coupon("", Some("in_1")).paid, ..to("starter") }).unwrap();
