@@ -9,6 +9,7 @@ mod dated;
 mod exhaustion;
 mod limit;
 mod parameter;
+mod pool;
 mod purchase;
 mod transition;
 
@@ -28,6 +29,7 @@ pub use self::dated::{Cohort, DatedPrices, Programme};
 pub use self::exhaustion::{Admission, Exhaustion, ExhaustionAction};
 pub use self::limit::{Bypass, Counted, Exempt, Limit, Measure, OnExceed, Window};
 pub use self::parameter::{Parameter, ParameterRead, Stated, Variant};
+pub use self::pool::{Expiry, Pool, PoolModels};
 pub use self::purchase::{Coupon, Purchases, Refund, TierBy, Tiers};
 pub use self::transition::{CycleOnSwitch, LotsOnSwitch, Proration, SwitchAt, Transition, Transitions};
 
@@ -114,56 +116,6 @@ pub struct Model {
     /// Prices from later instants on, ascending; empty in what [`Catalog::at`] gives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dated: Vec<DatedPrices>,
-}
-
-/// A source of credits; each grant into it is a lot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pool {
-    /// The name in catalog, journal and API.
-    pub name: String,
-    /// Its place in the draw order: lower first.
-    pub order: u32,
-    /// When a lot of it ends.
-    pub expiry: Expiry,
-    /// What it holds (`credits`, `training`); models are paid from pools of their asset.
-    #[serde(default = "credits")]
-    pub asset: String,
-    /// What it pays for.
-    #[serde(default)]
-    pub models: PoolModels,
-    /// True: accounts must opt in before it is drawn or bought into (P9).
-    #[serde(default)]
-    pub opt_in: bool,
-    /// What of its grants outlives the cycle; absent: nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollover: Option<Rollover>,
-}
-
-/// What a pool pays for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PoolModels {
-    /// Every model of its asset.
-    #[default]
-    All,
-    /// The models that the plan opens (P10).
-    Plan,
-    /// The models that a pattern names.
-    Named(Vec<String>),
-}
-
-/// When a lot ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expiry {
-    /// At the end of the billing cycle in which it was granted (M2).
-    CycleEnd,
-    /// At the end of the billing period in which it was granted (C5).
-    CommitmentEnd,
-    /// This long after its own grant, by the calendar (M5).
-    After(Period),
-    /// Not at all.
-    Never,
 }
 
 /// What an account can be on.
@@ -416,22 +368,6 @@ impl Plan {
     #[must_use]
     pub fn has(&self, feature: &str) -> bool {
         self.features.iter().any(|own| own == feature) || self.levels.contains_key(feature)
-    }
-}
-
-impl Pool {
-    /// A pool of credits that pays for every model.
-    #[must_use]
-    pub fn named(name: impl Into<String>, order: u32, expiry: Expiry) -> Self {
-        Self {
-            name: name.into(),
-            order,
-            expiry,
-            asset: credits(),
-            models: PoolModels::All,
-            opt_in: false,
-            rollover: None,
-        }
     }
 }
 
