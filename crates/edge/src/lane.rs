@@ -518,6 +518,36 @@ mod tests {
     }
 
     #[test]
+    fn a_place_holds_an_event_to_its_last_byte_and_the_mark_of_its_record() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        let of = |bytes: usize| move |_, out: &mut Vec<u8>| out.extend(std::iter::repeat_n(b'x', bytes));
+        assert_eq!(lane.push(&memory, &keys, of(EVENT_BYTES_MAX + 1)), Err(RingError::TooLarge));
+        assert_eq!(lane.push(&memory, &keys, of(EVENT_BYTES_MAX)), Ok(1));
+        for (seq, mark) in [(2, None), (3, Some(false)), (4, Some(true))] {
+            assert_eq!(lane.push_settlement(&memory, &keys, mark, of(1)), Ok(seq));
+            let place = memory.get(&keys.ring(lane.lane.slot, place_of(seq))).0.expect("written");
+            let (stamp, bytes) = event_of(&place, 1, seq).expect("its own");
+            assert_eq!((stamp.op, stamp.mark, bytes), (seq - 1, mark, &b"x"[..]));
+            assert_eq!((event_of(&place, 2, seq), event_of(&place, 1, seq + 1)), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_hole_is_declared_ahead_only_as_far_as_the_ledger_believes() {
+        let (memory, keys) = setup();
+        let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
+        for (next, ahead) in
+            [(wire::SEQ_AHEAD_MAX + 1, None), (wire::SEQ_AHEAD_MAX + 2, Some(wire::SEQ_AHEAD_MAX))]
+        {
+            lane.next = next;
+            lane.expect(1);
+            assert_eq!(lane.gap(), Some(Gap { from: 1, to: next - 1 }));
+            assert_eq!(lane.gap_ahead(), ahead.map(|to| Gap { from: 1, to }));
+        }
+    }
+
+    #[test]
     fn an_adopted_ring_that_went_round_has_all_that_was_not_acknowledged() {
         let (memory, keys) = setup();
         let mut lane = claim(&memory, &keys, NODE, 5, 0).expect("slot");
