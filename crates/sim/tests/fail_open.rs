@@ -153,7 +153,8 @@ fn who_is_known_to_have_nothing_is_refused_in_an_outage_too() {
 #[test]
 fn a_ledger_that_answers_in_time_is_waited_for() {
     let mut world = world(1, "hold", "2");
-    world.pass(3_000);
+    // It has rested: the ledger was last heard longer ago than an outage takes to be one.
+    world.pass(20_000);
     world.ledger = Ledger::Down;
     // More than is leased.
     let stream = world.chat(0, "open", &ask(SONNET, 10_000));
