@@ -163,6 +163,9 @@ pub enum EntryKind {
         asset: Arc<str>,
         /// How much more.
         amount: Micros,
+        /// The earliest term that the node may yet admit under; 0 = the one in force.
+        #[serde(default, skip_serializing_if = "is_in_force")]
+        term: u64,
     },
     /// A node gave back what it had not used.
     Returned {
@@ -424,6 +427,11 @@ impl EntryKind {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that the serialiser calls")]
+const fn is_in_force(term: &u64) -> bool {
+    *term == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -454,6 +462,7 @@ mod tests {
                     bucket: Arc::from("credits"),
                     asset: credits(),
                     amount: Micros(1),
+                    term: 0,
                 },
                 "leased",
                 false,

@@ -73,11 +73,12 @@ impl Account {
                 self.charge(charge);
             }
             EntryKind::Release(release) => self.release(release),
-            EntryKind::Leased { node, epoch, bucket, asset, amount } => {
-                let term = self.term().map_or(0, |term| term.no);
+            EntryKind::Leased { node, epoch, bucket, asset, amount, term } => {
+                let in_force = self.term().map_or(0, |term| term.no);
+                let since = if *term == 0 { in_force } else { *term };
                 let grant = |lease: &mut Lease| {
-                    if lease.outstanding() == Micros::ZERO {
-                        lease.since = term;
+                    if lease.is_even() {
+                        lease.since = since;
                     }
                     lease.granted = plus(lease.granted, *amount);
                 };
@@ -124,7 +125,7 @@ impl Account {
                 let mut pools = own.pools.iter().chain(&term.pools).map(|pool| &*pool.pool);
                 pools.any(|pool| own.factor(pool) > term.factor(pool))
             };
-            if lease.outstanding() == Micros::ZERO || !may_settle.into_iter().any(is_dearer) {
+            if lease.is_even() || !may_settle.into_iter().any(is_dearer) {
                 lease.since = term.no;
             }
         }

@@ -4,17 +4,19 @@
 //! pools in their order; what is leased of it is laid on the pools that it alone can use first, then on
 //! those that it shares, so that no credit is promised twice (protocol §4).
 
+mod pool;
 mod short;
 
 use std::sync::Arc;
 
 use tariff::{Limit, Micros, Overage, Ratio};
 
+use self::pool::{MAX_WORTH, PoolFunds, at_base_price};
 use crate::account::{Account, Term};
 use crate::amount::{less, total};
-use crate::draw::{bounds, whole};
+use crate::draw::bounds;
 use crate::lease::Lease;
-use crate::limits::{AMOUNT_MAX, TOTAL_MAX};
+use crate::limits::AMOUNT_MAX;
 use crate::rules::{OVERAGE, Rules, bucket_id, runs_dry};
 
 /// What is left, while leases are laid on it.
@@ -27,21 +29,8 @@ pub struct Funds {
     overage: Micros,
 }
 
-/// No account is worth more at base price: small factors could carry sums beyond 64 bits.
-const MAX_WORTH: Micros = TOTAL_MAX;
-
 /// As the term that requests are of: the one in force.
 pub const IN_FORCE: u64 = u64::MAX;
-
-/// What of a pool is not promised to anybody, at base price.
-struct PoolFunds {
-    name: Arc<str>,
-    asset: Arc<str>,
-    left: Micros,
-    /// What use under earlier terms takes of `left`, where that is more than itself: up to which term, and how much
-    /// the most since then. Later terms first.
-    dearer: Vec<(u64, Ratio)>,
-}
 
 /// A cap on some pools, from within the capacity.
 struct Skip {
@@ -100,8 +89,14 @@ impl Funds {
     /// leased.
     #[must_use]
     pub fn of(account: &Account) -> Self {
+        Self::since(account, IN_FORCE)
+    }
+
+    /// The same, to be leased to a node that may yet admit under a term.
+    #[must_use]
+    pub fn since(account: &Account, since: u64) -> Self {
         let mut funds = Self::unleased(account);
-        funds.lay_all(account);
+        funds.lay_all(account, since);
         funds
     }
 
@@ -304,12 +299,13 @@ impl Funds {
 
     /// Notes where requests of earlier terms, which may yet settle, take more of a pool than those of the term in
     /// force.
-    fn weigh(&mut self, account: &Account) {
+    fn weigh(&mut self, account: &Account, since: u64) {
         let Some(term) = account.term() else { return };
         let open = account.leases.iter().filter(|lease| lease.outstanding() > Micros::ZERO);
-        let Some(since) = open.map(|lease| lease.since).min().filter(|since| *since < term.no) else {
+        let since = open.map(|lease| lease.since).min().unwrap_or(IN_FORCE).min(since);
+        if since >= term.no {
             return;
-        };
+        }
         for pool in &mut self.pools {
             let factor = term.factor(&pool.name);
             let mut most = factor;
@@ -411,37 +407,6 @@ impl Funds {
             }
         }
         given
-    }
-}
-
-// === impl PoolFunds ===
-
-impl PoolFunds {
-    /// What use takes of it under a term or a later one, by the most of them; nothing where that is no more than under
-    /// the term in force.
-    fn ratio(&self, since: u64) -> Option<Ratio> {
-        self.dearer.iter().rev().find(|(no, _)| since <= *no).map(|(_, ratio)| *ratio)
-    }
-
-    /// The most base price that it pays for requests of a term or later ones.
-    fn most(&self, since: u64) -> Micros {
-        self.ratio(since).map_or(self.left, |ratio| at_base_price(self.left, ratio))
-    }
-
-    /// What so much use by requests of a term or later ones takes of it, rounded up.
-    fn weight(&self, base: Micros, since: u64) -> Micros {
-        let Some(ratio) = self.ratio(since) else { return base };
-        let weight = whole(base).checked_mul(ratio).and_then(Ratio::ceil);
-        weight.map_or(self.left, Micros)
-    }
-}
-
-/// Base price that an amount of a pool's credits pays, rounded down; a factor of zero pays anything.
-fn at_base_price(amount: Micros, factor: Ratio) -> Micros {
-    match whole(amount).checked_div(factor) {
-        Some(base) => Micros(base.floor().unwrap_or(AMOUNT_MAX.get())).min(MAX_WORTH),
-        None if amount <= Micros::ZERO => Micros::ZERO,
-        None => MAX_WORTH,
     }
 }
 

@@ -78,6 +78,13 @@ impl Lease {
         }
     }
 
+    /// Whether just what was granted has been used or given back: no request that holds something of it is open, but
+    /// for what others used above their holds.
+    #[must_use]
+    pub fn is_even(&self) -> bool {
+        self.outstanding() == Micros::ZERO && self.behind() == Micros::ZERO
+    }
+
     /// Whether nothing more can come of it.
     #[must_use]
     pub fn is_over(&self) -> bool {

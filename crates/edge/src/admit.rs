@@ -117,7 +117,7 @@ impl Edge {
     }
 
     /// Gates, rates, limits and credits, once everything of the request is known.
-    fn decide(&mut self, shared: &dyn SharedData, request: &mut Request, now: Now) -> Next {
+    pub(crate) fn decide(&mut self, shared: &dyn SharedData, request: &mut Request, now: Now) -> Next {
         let Some(key) = request.key.clone() else {
             return Next::Refusal(refuse::no_such_key());
         };

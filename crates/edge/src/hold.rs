@@ -55,6 +55,8 @@ pub(crate) enum Taken {
     NoTokens(u64),
     /// The ledger must be heard first.
     Stale,
+    /// Another worker knows the account by a later version: requests are no longer admitted under this one.
+    Outdated,
 }
 
 impl Edge {
@@ -97,7 +99,9 @@ impl Edge {
             Err(Taken::Denied(denied)) => Err(self.denial(&account, denied, None, now)),
             Err(Taken::Rate { id, retry_us }) => Err(refuse::rate(&id, retry_us)),
             // The body's phase waits for the ledger.
-            Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens(_) | Taken::Stale) => Ok(()),
+            Err(Taken::Held { .. } | Taken::Short | Taken::NoTokens(_) | Taken::Stale | Taken::Outdated) => {
+                Ok(())
+            }
         }
     }
 
@@ -137,6 +141,10 @@ impl Edge {
         let needs = hold.needs();
         let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
             bring_up_to_date(record, account);
+            if record.version > account.version {
+                // The ledger reckons that nothing is taken under a term that the node has left.
+                return Taken::Outdated;
+            }
             if !may_admit {
                 // The ledger may have closed the node: its leases are not to be taken from.
                 return Taken::Short;
@@ -164,7 +172,8 @@ impl Edge {
             | Taken::Denied(_)
             | Taken::Short
             | Taken::NoTokens(_)
-            | Taken::Stale) => taken,
+            | Taken::Stale
+            | Taken::Outdated) => taken,
         };
         match taken {
             Taken::Held { epoch, remaining, rate_limit, low } => {
@@ -188,6 +197,8 @@ impl Edge {
             },
             Taken::NoTokens(rate) => Next::Ledger(Reason::Tokens(rate), hold.wanted()),
             Taken::Stale => Next::Ledger(Reason::Liveness, Vec::new()),
+            Taken::Outdated if self.later_account(shared, account) => self.decide(shared, request, now),
+            Taken::Outdated => Next::Ledger(Reason::Snapshot, Vec::new()),
         }
     }
 
@@ -312,7 +323,7 @@ fn clip(request: &mut Request, hold: &mut Hold) {
 }
 
 /// A snapshot of a higher version lifts denials and states its own, and its rates get their places.
-fn bring_up_to_date(record: &mut Record, account: &Account) {
+pub(crate) fn bring_up_to_date(record: &mut Record, account: &Account) {
     if record.version >= account.version {
         return;
     }

@@ -52,6 +52,15 @@ impl Edge {
         self.accounts.fetch(id)
     }
 
+    /// Takes over a later version of an account than the one known here, where another worker left one.
+    pub(crate) fn later_account(&mut self, shared: &dyn SharedData, known: &Account) -> bool {
+        let node = self.node(shared).generation;
+        let found = self.directory.snapshot(shared, node, &known.id);
+        let later = found.and_then(|found| Some((found.value?, found.fresh_until_us)));
+        let later = later.filter(|(snapshot, _)| snapshot.version > known.version);
+        later.is_some_and(|(snapshot, fresh_until_us)| self.accounts.store(snapshot, fresh_until_us, false))
+    }
+
     /// A worker that has not heard from the ledger for as long as a node may admit, while others have, starts
     /// anew from what they know: its own tables may have missed changes.
     pub(crate) fn catch_up(&mut self, shared: &dyn SharedData, now: Now) {

@@ -74,6 +74,9 @@ pub struct Want {
     pub account: String,
     /// The record's epoch: names the lease together with node, account and bucket.
     pub lease: u64,
+    /// The term that the record's requests are admitted under from here on, or an earlier one; 0 = it does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub term: u64,
     /// Per bucket: how it stands and how much more would be good to have.
     pub asks: Vec<Ask>,
     /// How the record stands with the account's rates, where the ledger leases their tokens.

@@ -2,7 +2,7 @@
 
 use tariff::Micros;
 
-use super::{Funds, capped_sum};
+use super::{Funds, IN_FORCE, capped_sum};
 use crate::account::Account;
 use crate::lease::Lease;
 
@@ -17,12 +17,13 @@ impl Funds {
     #[must_use]
     pub fn is_short(account: &Account) -> bool {
         let mut funds = Self::unleased(account);
-        funds.lay_all(account) > Micros::ZERO
+        funds.lay_all(account, IN_FORCE) > Micros::ZERO
     }
 
-    /// Lays all leases on what there is, each at its dearest; gives what there was too little.
-    pub(super) fn lay_all(&mut self, account: &Account) -> Micros {
-        self.weigh(account);
+    /// Lays all leases on what there is, each at its dearest, for a node that may yet admit under a term; gives what
+    /// there was too little.
+    pub(super) fn lay_all(&mut self, account: &Account, since: u64) -> Micros {
+        self.weigh(account, since);
         // The dearest first, which have the fewest pools to be dear in.
         let mut leases: Vec<&Lease> = account.leases.iter().collect();
         leases.sort_by_key(|lease| lease.since);

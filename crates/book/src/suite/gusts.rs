@@ -343,7 +343,7 @@ fn wanted<S: Subject>(storm: &Storm<S>, dice: &mut Dice) -> Want {
         held: Micros(sometimes(dice)),
         returned: Micros(sometimes(dice)),
     };
-    Want { account, lease: 1 + dice.roll(3), asks: vec![ask], rates: None, requests }
+    Want { account, lease: 1 + dice.roll(3), term: 0, asks: vec![ask], rates: None, requests }
 }
 
 fn want<S: Subject>(storm: &mut Storm<S>, dice: &mut Dice) {

@@ -132,6 +132,7 @@ pub fn want<S: Subject>(
     let want = Want {
         account: ACCOUNT.to_owned(),
         lease: 1,
+        term: 0,
         asks: asks.collect(),
         rates: None,
         requests: vec![parked],

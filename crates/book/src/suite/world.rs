@@ -416,6 +416,7 @@ impl Worker {
         let want = Want {
             account: ACCOUNT.to_owned(),
             lease: stands.lease,
+            term: 0,
             asks: vec![ask],
             rates: None,
             requests: requests.collect(),

@@ -36,6 +36,7 @@ pub fn foresee(account: &Account, admission: Admission, needs: &[Need]) -> Fores
     });
     let request = ParkedRequest { request: String::new(), needs: needs.to_vec() };
     let want = Want {
+        term: 0,
         account: account.id.to_string(),
         lease,
         asks: asks.collect(),

@@ -61,7 +61,9 @@ impl Pot {
         let needs = needs.filter(|need| need.bucket == ask.bucket).map(|need| need.need);
         let lease = account.lease(node, want.lease, &ask.bucket);
         let outstanding = lease.map_or(Micros::ZERO, Lease::outstanding);
-        let since = lease.filter(|_| outstanding > Micros::ZERO).map_or(IN_FORCE, |lease| lease.since);
+        let since = lease
+            .filter(|lease| !lease.is_even())
+            .map_or_else(|| first_term(account, want), |lease| lease.since);
         // No more can be free there than the node may still take, whatever it says.
         let free = ask.free.min(outstanding);
         // What a lease has been granted in all has an end: a node that gives back and asks again for ever is granted
@@ -96,11 +98,11 @@ impl Pot {
         less(need, self.free) > self.capacity(funds)
     }
 
-    /// What is free on the node and bars more from being leased to it: once it is back, what earlier terms could still
-    /// take of it no longer counts.
-    pub fn barring(&self, funds: &Funds) -> Micros {
-        let is_barred = self.capacity(funds) < funds.left(&self.bucket).unwrap_or_default().min(self.room);
-        if is_barred { self.free } else { Micros::ZERO }
+    /// Whether more could be leased to the node were it not for earlier terms that it may admit or settle under. With
+    /// nothing held there that passes: it hears of the term in force, and gives back what is free.
+    pub fn is_barred(&self, funds: &Funds) -> bool {
+        self.held == Micros::ZERO
+            && self.capacity(funds) < funds.left(&self.bucket).unwrap_or_default().min(self.room)
     }
 
     /// Whether there is something of it, here or wherever it must be waited for.
@@ -163,4 +165,10 @@ impl Elsewhere {
             under_way: total_stated(earlier.map(Lease::outstanding)),
         }
     }
+}
+
+/// The earliest term that a record may yet admit under, as its want says.
+pub fn first_term(account: &Account, want: &Want) -> u64 {
+    let in_force = account.term().map_or(0, |term| term.no);
+    if (1..in_force).contains(&want.term) { want.term } else { IN_FORCE }
 }

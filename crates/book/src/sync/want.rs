@@ -14,13 +14,13 @@ use wire::{
     VerdictKind, Want,
 };
 
-use super::pot::Pot;
+use super::pot::{Pot, first_term};
 use crate::account::{Account, Clip};
 use crate::amount::{less, plus};
 use crate::command::{post, touch};
 use crate::entry::EntryKind;
 use crate::error::StoreError;
-use crate::funds::Funds;
+use crate::funds::{Funds, IN_FORCE};
 use crate::id::AccountId;
 use crate::lease::Stated;
 use crate::limits::{AMOUNT_MAX, LEASES_MAX, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
@@ -74,12 +74,14 @@ pub fn answer(
     }
     let Desk { funds, pots, verdicts, clip, recall, waits, .. } = desk;
 
+    let term = Some(first_term(account, want)).filter(|term| *term != IN_FORCE).unwrap_or(0);
     let leased = pots.iter().filter(|pot| pot.granted > Micros::ZERO).map(|pot| EntryKind::Leased {
         node,
         epoch: want.lease,
         bucket: pot.bucket.clone(),
         asset: pot.asset.clone(),
         amount: plus(pot.granted, pot.behind),
+        term,
     });
     let kinds: Vec<EntryKind> = leased.chain(clip.map(EntryKind::Clipped)).collect();
     post(tx, &id, now, kinds)?;
@@ -135,7 +137,7 @@ impl<'a> Desk<'a> {
         // Only where somebody has been waiting until a moment ago: who comes later is patient anew.
         let since = account.soft.waiting_since.filter(|_| is_waited_for(account.soft.waited_at, up));
         let waited = since.is_some_and(|since| up.saturating_sub(since) >= WAIT_MS_MAX);
-        let funds = Funds::of(account);
+        let funds = Funds::since(account, first_term(account, want));
         let mut pots: Vec<Pot> = Vec::new();
         for ask in &want.asks {
             // A bucket that is none of the term's has nothing.
@@ -224,12 +226,12 @@ impl<'a> Desk<'a> {
         let available = plus(pot.capacity(&self.funds), pot.free);
         let mut denial = snapshot::denial(self.account, &self.funds, &need.bucket, available);
         let in_flight = |denial: Denial| VerdictKind::Deny(Denial { code: DenialCode::InFlight, ..denial });
-        let idle = plus(pot.elsewhere.idle, pot.barring(&self.funds));
-        if idle > Micros::ZERO {
+        let is_barred = pot.is_barred(&self.funds);
+        if pot.elsewhere.idle > Micros::ZERO || (is_barred && pot.free > Micros::ZERO) {
             self.recall = true;
         }
-        let coming = [idle, pot.elsewhere.under_way, pot.under_way];
-        if coming.iter().any(|amount| *amount > Micros::ZERO) {
+        let coming = [pot.elsewhere.idle, pot.elsewhere.under_way, pot.under_way];
+        if is_barred || coming.iter().any(|amount| *amount > Micros::ZERO) {
             self.waits = true;
             return if self.impatient { in_flight(denial) } else { VerdictKind::Wait(WAIT_MS) };
         }

@@ -27,7 +27,7 @@ fn pages() -> Catalog {
 fn lease(world: &mut World, (bucket, asset): (&str, &str), amount: i64) {
     let id = world.account().id.clone();
     let (bucket, asset, amount) = (bucket.into(), asset.into(), credits(amount));
-    let leased = EntryKind::Leased { node: NODE, epoch: 1, bucket, asset, amount };
+    let leased = EntryKind::Leased { node: NODE, epoch: 1, bucket, asset, amount, term: 0 };
     world.store.append(&id, world.now.wall, leased).unwrap();
 }
 

@@ -241,6 +241,7 @@ fn p13_what_nodes_may_still_take_counts_as_used() {
     let mut world = World::open(pages, BEGIN, "starter");
     let id = world.account().id.clone();
     let leased = EntryKind::Leased {
+        term: 0,
         node: wire::NodeId([1; 16]),
         epoch: 1,
         bucket: "credits/main+backup".into(),

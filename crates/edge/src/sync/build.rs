@@ -14,6 +14,7 @@ use super::Flight;
 use crate::account::Compiled;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
+use crate::hold::bring_up_to_date;
 use crate::lane::LaneQueue;
 use crate::limits::{AMOUNT_MAX, BATCH_BYTES_MAX, FLIGHT_SLACK_US, SWAP_TRIES};
 use crate::node::Node;
@@ -163,10 +164,16 @@ impl Edge {
         for (account, Waiting { requests, tokens }) in parked.into_iter().take(WANTS_MAX) {
             let waiting = slot.filter(|_| !requests.is_empty()).map_or(0, bit);
             let policy = self.policy(&account);
+            let known = self.accounts.fetch(&account);
+            let term = known.as_ref().map_or(0, |known| known.term);
             let changed = self.records.change_or_create(shared, &account, node, now.mono_us, |record| {
                 if record.refill_us > now.mono_us {
                     record.waiting |= waiting;
                     return Err((record.refill_us, record.open == 0 && record.told_held && !record.exact));
+                }
+                if let Some(known) = &known {
+                    // What the call says of its term is true from here on.
+                    bring_up_to_date(record, known);
                 }
                 record.refill_us = refill_us;
                 record.told_held = record.open > 0;
@@ -183,7 +190,7 @@ impl Edge {
                     if requests.is_empty() && recalled.contains(&account) {
                         asks.iter_mut().for_each(|ask| ask.ask = Micros::ZERO);
                     }
-                    wants.push(Want { account: account.into(), lease, asks, rates, requests });
+                    wants.push(Want { account: account.into(), lease, term, asks, rates, requests });
                 }
                 Err((until_us, at_rest)) => {
                     if at_rest {

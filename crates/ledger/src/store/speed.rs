@@ -48,8 +48,17 @@ fn speed_of_settlements() {
         calls.push(worker.batch(now, worker.next, &bodies));
         worker.next += BATCH as u64;
     }
+    let before = bytes(&path);
     let began = Instant::now();
-    for together in calls.chunks(CALLS_PER_COMMIT) {
+    let mut quarter = Instant::now();
+    for (commit, together) in calls.chunks(CALLS_PER_COMMIT).enumerate() {
+        let quarters = BATCHES / CALLS_PER_COMMIT / 4;
+        if commit > 0 && commit.is_multiple_of(quarters) {
+            // History grows: the rate is to stay.
+            let rate = (quarters * CALLS_PER_COMMIT * BATCH) as f64 / quarter.elapsed().as_secs_f64();
+            println!("  commits to {commit}: {rate:.0} settlements/s");
+            quarter = Instant::now();
+        }
         now.wall += 100;
         let mut tx = store.begin().unwrap();
         for call in together {
@@ -61,6 +70,8 @@ fn speed_of_settlements() {
     let took = began.elapsed();
     let settlements = BATCHES * BATCH;
     println!("{settlements} settlements in {took:?}: {:.0}/s", settlements as f64 / took.as_secs_f64());
+    store.begin().and_then(|mut tx| tx.flush_now().and_then(|_| tx.commit())).unwrap();
+    println!("{} bytes a settlement in the file", (bytes(&path) - before) / settlements as u64);
     let began = Instant::now();
     drop(store);
     let store = Store::open(&path, world::catalog(), "speed", world::BEGIN).unwrap();
@@ -70,6 +81,20 @@ fn speed_of_settlements() {
     let report = super::verify(&path).unwrap();
     println!("{} entries verified in {:?}", report.entries, began.elapsed());
     assert_eq!(report.problems, []);
+}
+
+/// What the books take on disk, once the log beside them is written back; and what rows of accounts and entries take.
+fn bytes(path: &std::path::Path) -> u64 {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let mean = |of: &str| -> f64 {
+        let mean =
+            connection.query_row(&format!("SELECT avg(length({of}"), [], |row| row.get::<_, Option<f64>>(0));
+        mean.unwrap().unwrap_or(0.0)
+    };
+    println!("  account rows {:.0} bytes", mean("state)) FROM account"));
+    println!("  charges' bodies {:.0} bytes", mean("body)) FROM entry WHERE kind = 'charge'"));
+    std::fs::metadata(path).unwrap().len()
 }
 
 fn body(number: usize, at: i64) -> EventBody {

@@ -125,6 +125,7 @@ fn a_request_goes_from_key_to_journal() {
     let want = Want {
         account: "acme".to_owned(),
         lease: 1,
+        term: 0,
         asks: vec![ask(Micros::ZERO, Micros::ZERO)],
         rates: None,
         requests: vec![parked],

@@ -328,10 +328,12 @@ impl Account {
 
     fn fold_leases(&mut self, name: &str, kind: &EntryKind) -> Result<(), Broken> {
         match kind {
-            EntryKind::Leased { node, epoch, bucket, amount, .. } if &**bucket == CREDITS => {
-                let term = self.terms.last().map_or(0, |(no, ..)| *no);
+            EntryKind::Leased { node, epoch, bucket, amount, term, .. } if &**bucket == CREDITS => {
+                let in_force = self.terms.last().map_or(0, |(no, ..)| *no);
+                let term = if *term == 0 { in_force } else { *term };
                 let lease = self.lease(*node, *epoch);
-                lease.since = if lease.outstanding() == 0 { term } else { lease.since };
+                let is_even = lease.granted - lease.returned == lease.settled;
+                lease.since = if is_even { term } else { lease.since };
                 lease.granted += amount.get();
                 ensure("I2", amount.get() > 0 && self.unleased() >= 0, || {
                     let (outstanding, worth) = (self.outstanding(), self.worth());
@@ -404,7 +406,14 @@ impl Account {
         })?;
         let running = self.terms.last().map_or(100, |(.., plan)| market::factor(plan));
         let of = |lease: &Lease| lease.node == charge.holder && lease.epoch == charge.epoch;
-        let is_leased = self.leases.iter().any(of);
+        let lease = self.leases.iter().find(|lease| of(lease));
+        let is_leased = lease.is_some();
+        ensure("I10", lease.is_none_or(|lease| lease.since <= term), || {
+            format!(
+                "{name}: {} was admitted under term {term}, its lease is of later ones: {lease:?}",
+                charge.request
+            )
+        })?;
         for (id, amount) in slices {
             if !is_leased && self.lots.iter().any(|lot| lot.id == id && lot.is_top_up) {
                 let worth = |factor: i64| amount * 100 / factor;
