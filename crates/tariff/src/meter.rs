@@ -34,16 +34,24 @@ meters! {
     CachedTokens = "cached_tokens",
     /// Input tokens written to the provider's cache (default lifetime).
     CacheWriteTokens = "cache_write_tokens",
+    /// Input tokens written to the provider's cache for an hour (Anthropic).
+    CacheWriteHourTokens = "cache_write_hour_tokens",
     /// Audio tokens of the input.
     AudioInputTokens = "audio_input_tokens",
-    /// Output tokens that are neither reasoning nor audio.
+    /// Image tokens of the input.
+    ImageInputTokens = "image_input_tokens",
+    /// Output tokens that are neither reasoning nor audio nor images.
     OutputTokens = "output_tokens",
     /// Output tokens spent on reasoning.
     ReasoningTokens = "reasoning_tokens",
     /// Audio tokens of the output.
     AudioOutputTokens = "audio_output_tokens",
+    /// Image tokens of the output.
+    ImageOutputTokens = "image_output_tokens",
     /// Images delivered.
     Images = "images",
+    /// Searches that the provider made for the answer.
+    Searches = "searches",
     /// Pages processed.
     Pages = "pages",
     /// Seconds of media.
@@ -61,21 +69,33 @@ impl Meter {
         Self::ALL.iter().copied().find(|meter| meter.as_str() == text)
     }
 
-    /// The meter whose price stands in where the catalog prices this one not separately.
+    /// The meter whose price stands in where the catalog prices this one not separately; there may be one that
+    /// stands in for that in turn.
     #[must_use]
     pub const fn priced_as(self) -> Option<Self> {
         match self {
-            Self::CachedTokens | Self::CacheWriteTokens | Self::AudioInputTokens => Some(Self::InputTokens),
-            Self::ReasoningTokens | Self::AudioOutputTokens => Some(Self::OutputTokens),
+            Self::CacheWriteHourTokens => Some(Self::CacheWriteTokens),
+            Self::CachedTokens | Self::CacheWriteTokens | Self::AudioInputTokens | Self::ImageInputTokens => {
+                Some(Self::InputTokens)
+            }
+            Self::ReasoningTokens | Self::AudioOutputTokens | Self::ImageOutputTokens => {
+                Some(Self::OutputTokens)
+            }
             Self::Requests
             | Self::InputTokens
             | Self::OutputTokens
             | Self::Images
+            | Self::Searches
             | Self::Pages
             | Self::Seconds
             | Self::Characters
             | Self::Tokens => None,
         }
+    }
+
+    /// The meter itself and those whose price stands in for it, in the order that they are asked in.
+    pub fn stand_ins(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |meter| meter.priced_as())
     }
 
     /// The meter of that name that requests count themselves: any but [`Self::Tokens`].
@@ -87,8 +107,8 @@ impl Meter {
     /// Whether it counts tokens.
     #[must_use]
     pub fn is_of_tokens(self) -> bool {
-        let base = self.priced_as().unwrap_or(self);
-        matches!(base, Self::InputTokens | Self::OutputTokens | Self::Tokens)
+        let base = self.stand_ins().last();
+        matches!(base.unwrap_or(self), Self::InputTokens | Self::OutputTokens | Self::Tokens)
     }
 }
 
@@ -125,6 +145,12 @@ impl Usage {
     pub fn with(mut self, meter: Meter, count: u64) -> Self {
         self.set(meter, count);
         self
+    }
+
+    /// The same with one count set where there is something to count.
+    #[must_use]
+    pub fn with_some(self, meter: Meter, count: u64) -> Self {
+        if count == 0 { self } else { self.with(meter, count) }
     }
 
     /// One count, or a sum of some; 0 where nothing was counted.

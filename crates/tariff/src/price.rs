@@ -42,9 +42,8 @@ impl Prices {
     /// the request is all that has a price: it is sold by the request, whatever it uses.
     #[must_use]
     pub fn unit(&self, meter: Meter) -> Option<Ratio> {
-        let own = self.0.get(&meter).copied();
-        let stand_in = || meter.priced_as().and_then(|other| self.0.get(&other).copied());
-        own.or_else(stand_in).or((meter == Meter::Requests || self.is_flat()).then_some(Ratio::ZERO))
+        let own = meter.stand_ins().find_map(|meter| self.0.get(&meter).copied());
+        own.or((meter == Meter::Requests || self.is_flat()).then_some(Ratio::ZERO))
     }
 
     /// Whether the request is all that has a price.

@@ -331,16 +331,28 @@ fn tokens_are_the_sum_of_all_that_count_some_and_are_never_counted_themselves() 
 fn a_price_stands_in_for_the_meters_of_its_side_only() {
     let prices = Prices::new([(Meter::InputTokens, Ratio::whole(2))]);
     let charge = |meter| prices.charge(&Usage::new().with(meter, 3)).map(|charge| charge.rounded);
-    for meter in [Meter::InputTokens, Meter::CachedTokens, Meter::CacheWriteTokens, Meter::AudioInputTokens] {
+    let of_input = [
+        Meter::InputTokens,
+        Meter::CachedTokens,
+        Meter::CacheWriteTokens,
+        Meter::CacheWriteHourTokens,
+        Meter::AudioInputTokens,
+        Meter::ImageInputTokens,
+    ];
+    for meter in of_input {
         assert_eq!(charge(meter), Ok(Micros(6)), "{}", meter.as_str());
     }
     assert_eq!(charge(Meter::Requests), Ok(Micros::ZERO));
-    for meter in [Meter::OutputTokens, Meter::ReasoningTokens, Meter::Images, Meter::Pages] {
+    for meter in [Meter::OutputTokens, Meter::ReasoningTokens, Meter::Images, Meter::Searches, Meter::Pages] {
         assert_eq!(charge(meter), Err(PriceError::Unpriced(meter)));
     }
     let own = Prices::new([(Meter::InputTokens, Ratio::whole(2)), (Meter::CachedTokens, Ratio::ZERO)]);
     let cached = own.charge(&Usage::new().with(Meter::CachedTokens, 3)).unwrap();
     assert_eq!(cached.rounded, Micros::ZERO);
+    let written =
+        Prices::new([(Meter::InputTokens, Ratio::whole(2)), (Meter::CacheWriteTokens, Ratio::whole(3))]);
+    let hour = written.charge(&Usage::new().with(Meter::CacheWriteHourTokens, 2)).unwrap();
+    assert_eq!(hour.rounded, Micros(6), "the dearer of two that could stand in");
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn counts(model: &Model, meter: Meter) -> bool {
         prices.map(|(meter, _)| meter).chain(stated).chain([Meter::Requests]).collect();
     match meter {
         Meter::Tokens => own.iter().any(|own| own.is_of_tokens()),
-        one => own.contains(&one) || one.priced_as().is_some_and(|other| own.contains(&other)),
+        one => one.stand_ins().any(|other| own.contains(&other)),
     }
 }
 

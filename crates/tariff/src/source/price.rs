@@ -92,7 +92,7 @@ fn add(
 
 /// Refuses a price list that would leave delivered tokens of the other side without a price.
 fn complete(units: &BTreeMap<Meter, Ratio>, node: &Node, report: &mut Report) {
-    for (meter, base) in units.keys().filter_map(|meter| Some((meter, meter.priced_as()?))) {
+    for (meter, base) in units.keys().filter_map(|meter| Some((meter, meter.stand_ins().skip(1).last()?))) {
         if !units.contains_key(&base) {
             report.on(node, format!("prices {} but not {}", quoted(meter.as_str()), quoted(base.as_str())));
         }

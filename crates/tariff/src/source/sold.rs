@@ -94,7 +94,7 @@ fn alike(model: &Model, prices: &Prices, node: &Node, report: &mut Report) {
 
 /// What a price list counts, meters with a stand-in as that.
 fn metered(prices: &Prices) -> BTreeSet<Meter> {
-    let meters = prices.iter().map(|(meter, _)| meter.priced_as().unwrap_or(meter));
+    let meters = prices.iter().map(|(meter, _)| meter.stand_ins().last().unwrap_or(meter));
     meters.filter(|meter| *meter != Meter::Requests).collect()
 }
 

@@ -3,9 +3,9 @@
 use tariff::Usage;
 
 use super::Status;
-use super::counts::Counts;
+use super::counts::{Counts, Native};
 use super::normalise::Normalised;
-use super::profile::{Field, Profile, Source};
+use super::profile::{Field, Profile, Side, Source};
 use crate::json::{Container, Literal, Number, Sink};
 use crate::limits::{CHOICES_MAX, MODEL_BYTES_MAX};
 
@@ -14,6 +14,12 @@ use crate::limits::{CHOICES_MAX, MODEL_BYTES_MAX};
 pub(super) struct Answer {
     counts: Counts,
     first_choice_counts: Counts,
+    iterations: Option<Box<Iterations>>,
+    part: Part,
+    /// The beginning of a word that is compared with some.
+    word: Word,
+    /// Said to be over, by an event or a member that stands nowhere else.
+    over: bool,
     /// The document that is read has usage in it.
     reports_usage: bool,
     model: Option<Box<str>>,
@@ -37,6 +43,71 @@ struct Choice {
     finished: bool,
 }
 
+/// What is billed one by one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Iterations {
+    /// Of those that have been read.
+    sum: Counts,
+    /// Of the one that is read.
+    current: Counts,
+}
+
+/// The part of a count that is read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    kind: Kind,
+    count: Option<Number>,
+}
+
+/// A kind of content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    /// Text, or one that has no meter of its own.
+    #[default]
+    Other,
+    Audio,
+    Image,
+}
+
+/// The first bytes of a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    bytes: [u8; WORD_BYTES],
+    /// How long the text is, [`WORD_BYTES`] and more counting as one more.
+    len: usize,
+}
+
+/// Bytes of the longest word that is known.
+const WORD_BYTES: usize = 24;
+
+impl Word {
+    fn push(&mut self, piece: &[u8]) {
+        for byte in piece {
+            if let Some(slot) = self.bytes.get_mut(self.len) {
+                *slot = *byte;
+            }
+            self.len = self.len.saturating_add(1).min(WORD_BYTES.saturating_add(1));
+        }
+    }
+
+    fn text(&self) -> Option<&[u8]> {
+        self.bytes.get(..self.len)
+    }
+}
+
+impl Part {
+    /// The count that it is, where it has one of its own.
+    fn native(self, side: Side) -> Option<Native> {
+        match (self.kind, side) {
+            (Kind::Other, _) => None,
+            (Kind::Audio, Side::Input) => Some(Native::AudioInput),
+            (Kind::Image, Side::Input) => Some(Native::ImageInput),
+            (Kind::Audio, Side::Output) => Some(Native::AudioOutput),
+            (Kind::Image, Side::Output) => Some(Native::ImageOutput),
+        }
+    }
+}
+
 impl Answer {
     /// A document ended, or the first one begins.
     pub(super) fn next_document(&mut self) {
@@ -50,9 +121,9 @@ impl Answer {
         self.counts.doubtful |= self.reports_usage;
     }
 
-    /// Whether every choice that was seen has ended.
-    pub(super) fn is_finished(&self) -> bool {
-        self.seen != 0 && self.seen == self.finished
+    /// Whether it has said that it is over, or every choice that was seen has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.over || (self.seen != 0 && self.seen == self.finished)
     }
 
     pub(super) fn choices(&self) -> u32 {
@@ -65,13 +136,28 @@ impl Answer {
 
     /// The disjoint counts, how sure they are, and whether the provider's total is at odds with its parts.
     pub(super) fn usage(&self, profile: &Profile, ended: bool) -> (Option<Usage>, Status, bool) {
-        let counts = if self.counts.is_empty() { &self.first_choice_counts } else { &self.counts };
+        let billed = self.billed();
+        let counts = match &billed {
+            Some(sum) => sum,
+            None if self.counts.is_empty() => &self.first_choice_counts,
+            None => &self.counts,
+        };
         let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(counts) else {
             return (None, Status::Failed, false);
         };
-        let doubtful = self.counts.doubtful || self.first_choice_counts.doubtful;
+        let doubtful = self.counts.doubtful || self.first_choice_counts.doubtful || counts.doubtful;
         let complete = consistent && ended && !doubtful && !self.is_error;
         (Some(usage), if complete { Status::Complete } else { Status::Partial }, total_mismatch)
+    }
+
+    /// What was billed one by one, in all; what is not of one of them stands beside.
+    fn billed(&self) -> Option<Counts> {
+        let mut sum =
+            self.iterations.as_ref().map(|iterations| iterations.sum).filter(|sum| !sum.is_empty())?;
+        if sum.value(Native::Searches).is_none() {
+            sum.take(Native::Searches, &self.counts);
+        }
+        Some(sum)
     }
 
     /// The counts of a source; none where it is a choice other than the first.
@@ -79,6 +165,7 @@ impl Answer {
         match source {
             Source::Answer => Some(&mut self.counts),
             Source::FirstChoice => (self.position == 0).then_some(&mut self.first_choice_counts),
+            Source::Iteration => self.iterations.as_mut().map(|iterations| &mut iterations.current),
         }
     }
 
@@ -86,10 +173,21 @@ impl Answer {
         self.items = Some(self.items.unwrap_or(0).saturating_add(1));
     }
 
+    /// A part of a count has ended.
+    fn end_part(&mut self, side: Side) {
+        let Part { count, .. } = self.part;
+        if let (Some(native), Some(count)) = (self.part.native(side), count) {
+            let stated = self.counts.state(native, count);
+            self.malformed = self.malformed.saturating_add(u32::from(!stated));
+        }
+    }
+
     /// Something stands where an object, a count or nothing should.
     fn misplaced(&mut self, field: Field) {
-        let (Field::Usage(source) | Field::Details(source) | Field::Count(source, _)) = field else {
-            return;
+        let source = match field {
+            Field::Usage(source) | Field::Details(source) | Field::Count(source, _) => source,
+            Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => Source::Answer,
+            _ => return,
         };
         if let Some(counts) = self.counts_of(source) {
             counts.doubtful = true;
@@ -104,6 +202,15 @@ impl Sink<Field> for Answer {
             (Field::Usage(_), Container::Object) => self.reports_usage = true,
             (Field::Details(_), Container::Object) => {}
             (Field::Choice, _) => self.choice = Choice::default(),
+            (Field::Document, _) => self.next_document(),
+            (Field::Part(_), Container::Object) => self.part = Part::default(),
+            // Stated again, it replaces what was stated.
+            (Field::Iterations, Container::Array) => self.iterations = Some(Box::default()),
+            (Field::Iteration, Container::Object) => {
+                if let Some(iterations) = &mut self.iterations {
+                    iterations.current = Counts::default();
+                }
+            }
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),
             (Field::Error, _) => self.is_error = true,
@@ -112,8 +219,16 @@ impl Sink<Field> for Answer {
     }
 
     fn close(&mut self, field: Field) {
-        if field != Field::Choice {
-            return;
+        match field {
+            Field::Choice => {}
+            Field::Part(side) => return self.end_part(side),
+            Field::Iteration => {
+                if let Some(Iterations { sum, current }) = self.iterations.as_deref_mut() {
+                    sum.add(current);
+                }
+                return;
+            }
+            _ => return,
         }
         let index = self.choice.index.unwrap_or(self.position).min(CHOICES_MAX.saturating_sub(1));
         let bit = 1_u128.checked_shl(index).unwrap_or(0);
@@ -128,6 +243,10 @@ impl Sink<Field> for Answer {
     fn begin_text(&mut self, field: Field) -> bool {
         match field {
             Field::Content | Field::FinishReason => true,
+            Field::EventType(_) | Field::PartKind => {
+                self.word = Word::default();
+                true
+            }
             Field::Model => {
                 self.model_text.clear();
                 self.model.is_none()
@@ -142,6 +261,7 @@ impl Sink<Field> for Answer {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
             Field::FinishReason => self.choice.finished = true,
+            Field::EventType(_) | Field::PartKind => self.word.push(piece),
             Field::Model => {
                 // One byte more than is kept shows that it is too long.
                 let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model_text.len());
@@ -160,6 +280,23 @@ impl Sink<Field> for Answer {
             }
             Field::Error => self.is_error = true,
             Field::Item => self.item(),
+            Field::Ended => self.over = true,
+            Field::EventType(last) => {
+                self.over |= last.iter().any(|last| self.word.text() == Some(last.as_bytes()));
+            }
+            Field::PartKind => {
+                self.part.kind = match self.word.text() {
+                    Some(b"AUDIO") => Kind::Audio,
+                    Some(b"IMAGE") => Kind::Image,
+                    _ => Kind::Other,
+                };
+            }
+            // Another model's price is not known here.
+            Field::IterationModel => {
+                if let Some(iterations) = &mut self.iterations {
+                    iterations.current.doubtful = true;
+                }
+            }
             _ => self.misplaced(field),
         }
     }
@@ -170,6 +307,7 @@ impl Sink<Field> for Answer {
                 let stated = self.counts_of(source).is_none_or(|counts| counts.state(native, number));
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
+            (Field::PartCount, _) => self.part.count = Some(number),
             (Field::ChoiceIndex, Number::Integer(index)) => self.choice.index = u32::try_from(index).ok(),
             _ => self.misplaced(field),
         }

@@ -18,12 +18,24 @@ pub(super) enum Native {
     CachedElsewhere,
     /// Input written to the cache.
     CacheWrite,
+    /// Of that, for five minutes (Anthropic).
+    CacheWriteShort,
+    /// Of that, for an hour (Anthropic).
+    CacheWriteHour,
+    /// What the results of tools added to the input (Gemini).
+    ToolPrompt,
     /// Audio in the input.
     AudioInput,
+    /// Images in the input, in tokens.
+    ImageInput,
     /// Reasoning.
     Reasoning,
     /// Audio in the output.
     AudioOutput,
+    /// Images in the output, in tokens.
+    ImageOutput,
+    /// Searches of the provider's own.
+    Searches,
     /// Images.
     Images,
     /// Pages.
@@ -37,24 +49,36 @@ pub(super) enum Native {
 /// The native counts of one answer from one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    values: [Option<u64>; Native::COUNT],
+    values: [u64; Native::COUNT],
+    /// Which of them were stated, one bit each.
+    stated: u32,
     /// A field was malformed, or went from a positive value to zero.
     pub(super) doubtful: bool,
 }
 
 impl Native {
     const COUNT: usize = Self::Characters as usize + 1;
+
+    /// Its bit in a set.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 impl Counts {
     /// One count, if it was stated.
     pub(super) fn value(&self, native: Native) -> Option<u64> {
-        self.values.get(native as usize).copied().flatten()
+        self.values.get(native as usize).copied().filter(|_| self.stated & native.bit() != 0)
+    }
+
+    /// One count; 0 where it was not stated.
+    pub(super) fn count(&self, native: Native) -> u64 {
+        self.value(native).unwrap_or(0)
     }
 
     /// Whether no count was stated.
     pub(super) fn is_empty(&self) -> bool {
-        self.values.iter().all(Option::is_none)
+        self.stated == 0
     }
 
     /// Takes a stated count; false where it is none that can be believed, and nothing is taken.
@@ -66,13 +90,32 @@ impl Counts {
             self.doubtful = true;
             return false;
         };
+        let stated = self.stated & native.bit() != 0;
         if let Some(value) = self.values.get_mut(native as usize) {
-            if count == 0 && value.is_some_and(|value| value > 0) {
+            if count == 0 && stated && *value > 0 {
                 self.doubtful = true;
             } else {
-                *value = Some(count);
+                *value = count;
+                self.stated |= native.bit();
             }
         }
         true
+    }
+
+    /// Takes a count over as it was stated elsewhere.
+    pub(super) fn take(&mut self, native: Native, from: &Self) {
+        if let (Some(value), Some(slot)) = (from.value(native), self.values.get_mut(native as usize)) {
+            *slot = value;
+            self.stated |= native.bit();
+        }
+    }
+
+    /// Adds what another part of the same answer was billed for.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (own, further) in self.values.iter_mut().zip(other.values) {
+            *own = own.saturating_add(further).min(COUNT_MAX);
+        }
+        self.stated |= other.stated;
+        self.doubtful |= other.doubtful;
     }
 }

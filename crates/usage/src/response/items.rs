@@ -36,6 +36,15 @@ const USAGE: &[Node<Field>] = &[
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("completion_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
+    branch("input_tokens_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
+    // Transcriptions.
+    branch("input_token_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
+];
+
+const INPUT_DETAILS: &[Node<Field>] = &[
+    leaf("image_tokens", Field::Count(Source::Answer, Native::ImageInput)),
+    leaf("audio_tokens", Field::Count(Source::Answer, Native::AudioInput)),
+    leaf("cached_tokens", Field::Count(Source::Answer, Native::Cached)),
 ];
 
 /// The units stated, and tokens where they are.

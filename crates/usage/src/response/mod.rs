@@ -5,13 +5,17 @@
 //! [`Reading::status`] and [`Reading::malformed`].
 
 mod answer;
+mod anthropic;
 mod counts;
+mod embeddings;
 mod estimate;
+mod gemini;
 mod items;
 mod normalise;
 mod openai;
 mod profile;
 mod reader;
+mod responses;
 
 use tariff::Usage;
 
@@ -22,8 +26,16 @@ pub use reader::ResponseReader;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// OpenAI chat completions and the servers compatible with them.
+    /// OpenAI chat completions, the older completions, and the servers compatible with them.
     OpenAiChat,
+    /// OpenAI's responses API.
+    OpenAiResponses,
+    /// Embeddings: input alone.
+    Embeddings,
+    /// Anthropic's messages.
+    Anthropic,
+    /// Gemini's `generateContent` and `streamGenerateContent`.
+    Gemini,
     /// Items and processed units: OpenAI's images API and the like.
     Items,
 }
@@ -53,8 +65,8 @@ pub enum Status {
 /// What a reader has seen of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Disjoint counts. Of a chat completion `InputTokens` and `OutputTokens` are always set, the others where they
-    /// are not zero; of items those that were stated.
+    /// Disjoint counts. Of generated text `InputTokens` and `OutputTokens` are always set, of embeddings the former,
+    /// the others where they are not zero; of items those that were stated.
     pub usage: Option<Usage>,
     /// How sure `usage` is; [`Status::Failed`] where there is none.
     pub status: Status,
@@ -64,7 +76,8 @@ pub struct Reading {
     pub total_mismatch: bool,
     /// Counts that were none, and events or documents that were not JSON.
     pub malformed: u32,
-    /// Whether the answer came to its end: `[DONE]` seen, every choice finished, or the document closed.
+    /// Whether the answer came to its end: `[DONE]` or the dialect's last event seen, every choice finished, or the
+    /// document closed.
     pub ended: bool,
     /// Whether it was read as events, or is neither events nor a document.
     pub streamed: bool,

@@ -28,17 +28,17 @@ pub(super) struct Normalised {
 pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let total = counts.value(Native::Total);
     let (prompt, completion, stated) = wholes(counts, total)?;
-    let reasoning = counts.value(Native::Reasoning).unwrap_or(0);
+    let reasoning = counts.count(Native::Reasoning);
     let with_reasoning = completion.saturating_add(reasoning);
     let is_apart = total == Some(prompt.saturating_add(with_reasoning));
     let output = if is_apart { with_reasoning } else { completion };
 
     let cached = counts.value(Native::Cached).or_else(|| counts.value(Native::CachedElsewhere)).unwrap_or(0);
-    let audio_input = counts.value(Native::AudioInput).unwrap_or(0);
-    let cache_write = counts.value(Native::CacheWrite).unwrap_or(0);
-    let (uncached, [audio_input, cache_write, cached], input_fits) =
-        split(prompt, [audio_input, cache_write, cached]);
-    let audio_output = counts.value(Native::AudioOutput).unwrap_or(0);
+    let parts = [Native::AudioInput, Native::ImageInput, Native::CacheWrite].map(|part| counts.count(part));
+    let [audio_input, image_input, cache_write] = parts;
+    let (uncached, [audio_input, image_input, cache_write, cached], input_fits) =
+        split(prompt, [audio_input, image_input, cache_write, cached]);
+    let audio_output = counts.count(Native::AudioOutput);
     let (text, [audio_output, reasoning], output_fits) = split(output, [audio_output, reasoning]);
 
     let mut usage = Usage::new().with(Meter::InputTokens, uncached).with(Meter::OutputTokens, text);
@@ -46,6 +46,7 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
         (Meter::CachedTokens, cached),
         (Meter::CacheWriteTokens, cache_write),
         (Meter::AudioInputTokens, audio_input),
+        (Meter::ImageInputTokens, image_input),
         (Meter::ReasoningTokens, reasoning),
         (Meter::AudioOutputTokens, audio_output),
     ];
@@ -76,7 +77,7 @@ fn wholes(counts: &Counts, total: Option<u64>) -> Option<(u64, u64, bool)> {
 
 /// What is left of `whole` beside its parts, the parts cut so that they fit in the order given, and whether
 /// they fitted as they were.
-fn split<const N: usize>(whole: u64, parts: [u64; N]) -> (u64, [u64; N], bool) {
+pub(super) fn split<const N: usize>(whole: u64, parts: [u64; N]) -> (u64, [u64; N], bool) {
     let mut left = whole;
     let mut fits = true;
     let parts = parts.map(|part| {

@@ -1,6 +1,7 @@
 //! OpenAI chat completions, and what the servers compatible with them do differently (usage-formats.md §2).
 //!
-//! One tree serves documents and stream chunks: the former have `message`, the latter `delta`. A usage object
+//! One tree serves documents and stream chunks: the former have `message`, the latter `delta`; the older completions
+//! have `text` in both. A usage object
 //! stands in the last chunk with empty `choices` (OpenAI), in the last chunk with content (Mistral,
 //! DeepSeek), in every chunk (Perplexity, vLLM) or in the first choice (Moonshot): all are taken, the last
 //! value counts.
@@ -28,6 +29,7 @@ macro_rules! usage {
                     leaf("cached_tokens", Field::Count($source, Native::Cached)),
                     leaf("cache_write_tokens", Field::Count($source, Native::CacheWrite)),
                     leaf("audio_tokens", Field::Count($source, Native::AudioInput)),
+                    leaf("image_tokens", Field::Count($source, Native::ImageInput)),
                 ],
             ),
             branch(
@@ -63,6 +65,7 @@ const CHOICE: Node<Field> = Node {
         leaf("index", Field::ChoiceIndex),
         branch("delta", None, MESSAGE),
         branch("message", None, MESSAGE),
+        leaf("text", Field::Content),
         leaf("finish_reason", Field::FinishReason),
         branch("usage", Some(Field::Usage(Source::FirstChoice)), CHOICE_USAGE),
     ],

@@ -31,6 +31,12 @@ pub(super) enum Field {
     ChoiceIndex,
     /// Why it ended, unless `null`.
     FinishReason,
+    /// What kind of event the document is; those that end a stream.
+    EventType(&'static [&'static str]),
+    /// A text that stands only where the answer is over.
+    Ended,
+    /// An element of an array whose elements are what events are elsewhere.
+    Document,
     /// Generated text.
     Content,
     /// The object with the counts.
@@ -39,6 +45,18 @@ pub(super) enum Field {
     Details(Source),
     /// A count.
     Count(Source, Native),
+    /// A part of a count by kind of content, an element of a list of such.
+    Part(Side),
+    /// Its kind.
+    PartKind,
+    /// Its count.
+    PartCount,
+    /// The list of what was billed one by one; it stands for the answer's own counts.
+    Iterations,
+    /// An element of it.
+    Iteration,
+    /// The model of an element, where it is not the answer's.
+    IterationModel,
     /// The list of what was delivered.
     Items,
     /// An element of it.
@@ -52,6 +70,17 @@ pub(super) enum Source {
     Answer,
     /// In the first choice (Moonshot's streams).
     FirstChoice,
+    /// In one of several rounds that are billed one by one (Anthropic).
+    Iteration,
+}
+
+/// Which side of an answer's tokens a part is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// What was read.
+    Input,
+    /// What was generated.
+    Output,
 }
 
 pub(super) const fn leaf(name: &'static str, field: Field) -> Node<Field> {

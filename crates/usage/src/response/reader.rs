@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::profile::{Field, Profile};
-use super::{Delivered, Dialect, Format, Reading, items, openai};
+use super::{Delivered, Dialect, Format, Reading, anthropic, embeddings, gemini, items, openai, responses};
 use crate::document::{Document, Kind};
 use crate::sse::{Bom, Framer, Piece};
 
@@ -35,6 +35,10 @@ impl ResponseReader {
     pub fn new(dialect: Dialect, format: Format) -> Self {
         let profile = match dialect {
             Dialect::OpenAiChat => &openai::CHAT,
+            Dialect::OpenAiResponses => &responses::RESPONSES,
+            Dialect::Embeddings => &embeddings::EMBEDDINGS,
+            Dialect::Anthropic => &anthropic::MESSAGES,
+            Dialect::Gemini => &gemini::GENERATE_CONTENT,
             Dialect::Items => &items::ITEMS,
         };
         let (framing, marker) = match format {
@@ -70,7 +74,7 @@ impl ResponseReader {
         let ended = match self.framing {
             Framing::Json(_) => self.document.kind() == Kind::Whole,
             Framing::EventStream(_) => {
-                self.marked || self.document.kind() == Kind::Marker || self.answer.is_finished()
+                self.marked || self.document.kind() == Kind::Marker || self.answer.is_over()
             }
         };
         let (usage, status, total_mismatch) = self.answer.usage(self.profile, ended);

@@ -1,0 +1,99 @@
+//! Anthropic's messages (usage-formats.md §3).
+//!
+//! A document is the message; of a stream, `message_start` wraps it in `message` with the input's counts, and
+//! `message_delta` states the output's so far and may state the input again: per count the last value stands. The
+//! input's count leaves out what was read from and written to the cache. Where there are `iterations`, they are what
+//! is billed, and the counts beside them show the last one's context alone.
+
+use super::counts::{Counts, Native};
+use super::normalise::{Normalised, split};
+use super::profile::{Field, Profile, Source, branch, element, leaf};
+use crate::json::{Node, Step};
+use tariff::{Meter, Usage};
+
+pub(super) static MESSAGES: Profile = Profile { tree: &TREE, end_marker: b"", normalise };
+
+const LAST: &[&str] = &["message_stop"];
+
+static TREE: Node<Field> = Node {
+    step: Step::Element,
+    field: None,
+    below: &[
+        leaf("type", Field::EventType(LAST)),
+        leaf("model", Field::Model),
+        leaf("error", Field::Error),
+        branch("content", None, &[element(None, BLOCK)]),
+        branch("delta", None, BLOCK),
+        branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE),
+        branch(
+            "message",
+            None,
+            &[leaf("model", Field::Model), branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE)],
+        ),
+    ],
+};
+
+/// A block of a message, or what a stream adds to it.
+const BLOCK: &[Node<Field>] =
+    &[leaf("text", Field::Content), leaf("thinking", Field::Content), leaf("partial_json", Field::Content)];
+
+macro_rules! usage {
+    ($source:expr $(, $further:expr)*) => {
+        &[
+            leaf("input_tokens", Field::Count($source, Native::Prompt)),
+            leaf("output_tokens", Field::Count($source, Native::Completion)),
+            leaf("cache_read_input_tokens", Field::Count($source, Native::Cached)),
+            leaf("cache_creation_input_tokens", Field::Count($source, Native::CacheWrite)),
+            branch(
+                "cache_creation",
+                Some(Field::Details($source)),
+                &[
+                    leaf("ephemeral_5m_input_tokens", Field::Count($source, Native::CacheWriteShort)),
+                    leaf("ephemeral_1h_input_tokens", Field::Count($source, Native::CacheWriteHour)),
+                ],
+            ),
+            branch(
+                "server_tool_use",
+                Some(Field::Details($source)),
+                &[leaf("web_search_requests", Field::Count($source, Native::Searches))],
+            ),
+            branch(
+                "output_tokens_details",
+                Some(Field::Details($source)),
+                &[leaf("thinking_tokens", Field::Count($source, Native::Reasoning))],
+            ),
+            $($further,)*
+        ]
+    };
+}
+
+const ANSWER_USAGE: &[Node<Field>] = usage!(
+    Source::Answer,
+    branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
+);
+const ITERATION: &[Node<Field>] = usage!(Source::Iteration, leaf("model", Field::IterationModel));
+
+/// Counts where the cached input is beside the prompt, not part of it; none where neither prompt nor completion was
+/// stated.
+///
+/// Writes to the cache that no lifetime is stated of are of the default one, five minutes.
+fn normalise(counts: &Counts) -> Option<Normalised> {
+    let (prompt, completion) = (counts.value(Native::Prompt), counts.value(Native::Completion));
+    prompt.or(completion)?;
+    let by_lifetime = counts.value(Native::CacheWriteShort).or(counts.value(Native::CacheWriteHour));
+    let (short, hour) = (counts.count(Native::CacheWriteShort), counts.count(Native::CacheWriteHour));
+    let written = counts.value(Native::CacheWrite);
+    let agree = written.is_none() || by_lifetime.is_none() || written == Some(short.saturating_add(hour));
+    let short = short.max(written.unwrap_or(0).saturating_sub(hour));
+    let (text, [reasoning], fits) = split(completion.unwrap_or(0), [counts.count(Native::Reasoning)]);
+    let usage = Usage::new()
+        .with(Meter::InputTokens, prompt.unwrap_or(0))
+        .with(Meter::OutputTokens, text)
+        .with_some(Meter::CachedTokens, counts.count(Native::Cached))
+        .with_some(Meter::CacheWriteTokens, short)
+        .with_some(Meter::CacheWriteHourTokens, hour)
+        .with_some(Meter::ReasoningTokens, reasoning)
+        .with_some(Meter::Searches, counts.count(Native::Searches));
+    let consistent = prompt.is_some() && completion.is_some() && agree && fits;
+    Some(Normalised { usage, consistent, total_mismatch: false })
+}
