@@ -3,11 +3,11 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use usage::request::edit::{apply, include_usage, max_tokens, prefix_len};
-use usage::request::{Edit, RequestFacts, RequestScanner};
+use usage::request::edit::{OutputBound, apply, include_usage, max_tokens, prefix_len};
+use usage::request::{Edit, RequestDialect, RequestFacts, RequestScanner};
 
 fn facts(body: &str) -> RequestFacts {
-    let mut scanner = RequestScanner::new();
+    let mut scanner = RequestScanner::new(RequestDialect::OpenAi);
     scanner.feed(body.as_bytes()).unwrap();
     scanner.finish().unwrap()
 }
@@ -26,7 +26,7 @@ fn with_usage(body: &str) -> String {
 }
 
 fn capped(body: &str, cap: u64) -> String {
-    edited(body, &max_tokens(&facts(body), cap))
+    edited(body, &max_tokens(&facts(body), cap, OutputBound::MaxTokens))
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn bounds_are_lowered_to_the_cap_or_put_in() {
 fn edits_at_one_place_go_together() {
     let body = r#"{"stream":true,"x":1}"#;
     let facts = facts(body);
-    let mut edits = max_tokens(&facts, 9);
+    let mut edits = max_tokens(&facts, 9, OutputBound::MaxTokens);
     edits.extend(include_usage(&facts));
     let expected = r#"{"max_tokens":9,"stream_options":{"include_usage":true},"stream":true,"x":1}"#;
     assert_eq!(edited(body, &edits), expected);
@@ -172,7 +172,7 @@ proptest! {
         if first {
             edits.extend(include_usage(&facts));
         }
-        edits.extend(max_tokens(&facts, cap));
+        edits.extend(max_tokens(&facts, cap, OutputBound::MaxTokens));
         if !first {
             edits.extend(include_usage(&facts));
         }
@@ -199,6 +199,43 @@ proptest! {
         // Nothing stands twice after it, and there is nothing more to do.
         let again = self::facts(&after);
         prop_assert_eq!(include_usage(&again), None);
-        prop_assert_eq!(max_tokens(&again, cap), Vec::new());
+        prop_assert_eq!(max_tokens(&again, cap, OutputBound::MaxTokens), Vec::new());
+    }
+}
+
+#[test]
+fn each_dialect_has_its_own_bound() {
+    let bounded = |dialect, bound, body: &str| {
+        let mut scanner = RequestScanner::new(dialect);
+        scanner.feed(body.as_bytes()).unwrap();
+        let edits = max_tokens(&scanner.finish().unwrap(), 9, bound);
+        edited(body, &edits)
+    };
+    for (body, expected) in [
+        (r#"{"model":"m"}"#, r#"{"max_output_tokens":9,"model":"m"}"#),
+        (r#"{"max_output_tokens":null}"#, r#"{"max_output_tokens":9}"#),
+        (r#"{"max_output_tokens":10}"#, r#"{"max_output_tokens":9}"#),
+        (r#"{"max_output_tokens":8}"#, r#"{"max_output_tokens":8}"#),
+    ] {
+        assert_eq!(bounded(RequestDialect::OpenAi, OutputBound::MaxOutputTokens, body), expected, "{body}");
+    }
+    for (body, expected) in [
+        ("{}", r#"{"generationConfig":{"maxOutputTokens":9}}"#),
+        (r#"{"contents":[]}"#, r#"{"generationConfig":{"maxOutputTokens":9},"contents":[]}"#),
+        (r#"{"generationConfig":null}"#, r#"{"generationConfig":{"maxOutputTokens":9}}"#),
+        (r#"{"generationConfig":{}}"#, r#"{"generationConfig":{"maxOutputTokens":9}}"#),
+        (r#"{"generation_config": {"topK":1}}"#, r#"{"generation_config": {"maxOutputTokens":9,"topK":1}}"#),
+        (
+            r#"{"generationConfig":{"max_output_tokens":null}}"#,
+            r#"{"generationConfig":{"max_output_tokens":9}}"#,
+        ),
+        (r#"{"generationConfig":{"maxOutputTokens":10}}"#, r#"{"generationConfig":{"maxOutputTokens":9}}"#),
+        (r#"{"generationConfig":{"maxOutputTokens":8}}"#, r#"{"generationConfig":{"maxOutputTokens":8}}"#),
+        (
+            r#"{"maxOutputTokens":7,"x":{"maxOutputTokens":7}}"#,
+            r#"{"generationConfig":{"maxOutputTokens":9},"maxOutputTokens":7,"x":{"maxOutputTokens":7}}"#,
+        ),
+    ] {
+        assert_eq!(bounded(RequestDialect::Gemini, OutputBound::GenerationConfig, body), expected, "{body}");
     }
 }

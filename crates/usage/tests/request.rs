@@ -9,10 +9,10 @@
 use proptest::prelude::*;
 use serde_json::Value;
 use usage::limits::{COUNT_MAX, MEMBERS_MAX, MODEL_BYTES_MAX};
-use usage::request::{Bounded, FaultKind, RequestError, RequestFacts, RequestScanner, Span};
+use usage::request::{Bounded, FaultKind, RequestDialect, RequestError, RequestFacts, RequestScanner, Span};
 
 fn scan_cut(body: &[u8], cuts: &[usize]) -> Result<RequestFacts, RequestError> {
-    let mut scanner = RequestScanner::new();
+    let mut scanner = RequestScanner::new(RequestDialect::OpenAi);
     let mut from = 0;
     for to in cuts.iter().copied().chain([body.len()]) {
         if let Err(error) = scanner.feed(&body[from..to]) {
@@ -274,7 +274,7 @@ fn all_allowed_members_fit() {
 
 #[test]
 fn white_space_may_follow_completion() {
-    let mut scanner = RequestScanner::new();
+    let mut scanner = RequestScanner::new(RequestDialect::OpenAi);
     scanner.feed(br#"{"model":"x"}"#).unwrap();
     assert!(scanner.is_complete());
     assert_eq!(scanner.facts().unwrap().body_bytes, 13);
@@ -437,4 +437,58 @@ fn nested_members_are_noted_within_bounds() {
     assert_eq!(deep.member("a.b.c.d"), Ok(Member::Whole(1)));
     assert_eq!(deep.member("a.b.c.e"), Ok(Member::Object));
     assert_eq!(deep.member("a.b.c.e.f"), Err(Unclear::Lost), "deeper than any path");
+}
+
+fn gemini(body: &str) -> Result<RequestFacts, RequestError> {
+    let mut whole = RequestScanner::new(RequestDialect::Gemini);
+    let result = whole.feed(body.as_bytes()).and_then(|()| whole.finish());
+    let mut single = RequestScanner::new(RequestDialect::Gemini);
+    let fed = body.as_bytes().chunks(1).try_for_each(|byte| single.feed(byte));
+    assert_eq!(fed.and_then(|()| single.finish()), result, "{body}");
+    result
+}
+
+#[test]
+fn gemini_has_its_bounds_in_generation_config() {
+    let body = r#"{"contents":[{"parts":[{"text":"maxOutputTokens"}]}],"model":7,"n":0,"max_tokens":-1,
+        "generationConfig":{"temperature":1,"stopSequences":["x"],"maxOutputTokens":800,"candidateCount":3,
+        "thinkingConfig":{"maxOutputTokens":1}}}"#;
+    let facts = gemini(body).unwrap();
+    assert_eq!((facts.output_bound(), facts.answers(), facts.model.as_deref()), (Some(800), 3, None));
+    let snake = gemini(r#"{"generation_config":{"max_output_tokens":5,"candidate_count":2}}"#).unwrap();
+    assert_eq!((snake.output_bound(), snake.answers()), (Some(5), 2));
+    let duplicate = |member: &str| Err(RequestError::Duplicate { member: member.into() });
+    for (body, expected) in [
+        (r#"{"generationConfig":{},"generation_config":{}}"#, duplicate("generationConfig")),
+        (
+            r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":2}}"#,
+            duplicate("generationConfig.maxOutputTokens"),
+        ),
+        (
+            r#"{"generationConfig":{"candidateCount":1,"candidateCount":1}}"#,
+            duplicate("generationConfig.candidateCount"),
+        ),
+        (
+            r#"{"generationConfig":[]}"#,
+            Err(RequestError::WrongType { member: "generationConfig", expected: "an object" }),
+        ),
+        (
+            r#"{"generationConfig":{"candidateCount":0}}"#,
+            Err(RequestError::OutOfRange { member: "generationConfig.candidateCount", min: 1, max: 128 }),
+        ),
+    ] {
+        assert_eq!(gemini(body), expected, "{body}");
+    }
+    for bad in ["-1", "1.5", "\"7\"", "true", "{}"] {
+        let body = format!(r#"{{"generationConfig":{{"maxOutputTokens":{bad}}}}}"#);
+        assert!(gemini(&body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn of_answers_generated_to_choose_from_all_count() {
+    assert_eq!(facts(r#"{"model":"m","n":2,"best_of":5}"#).answers(), 5);
+    assert_eq!(facts(r#"{"model":"m","n":2}"#).answers(), 2);
+    assert_eq!(facts(r#"{"model":"m","best_of":null}"#).answers(), 1);
+    assert!(matches!(refusal(r#"{"best_of":0}"#), RequestError::OutOfRange { member: "best_of", .. }));
 }

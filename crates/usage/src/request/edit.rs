@@ -3,7 +3,7 @@
 //! An edit touches one member only, because a body that is parsed and written again would change numbers,
 //! member order and escapes that the provider may sign, cache or log.
 
-use super::facts::RequestFacts;
+use super::facts::{RequestFacts, Span};
 
 /// Bytes `start..end` of the body are replaced; an empty span inserts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,45 +24,68 @@ pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
         return None;
     }
     if let Some(span) = facts.include_usage_span {
-        return Some(Edit { start: span.start, end: span.end, replacement: b"true".to_vec() });
+        return Some(replaced(span, "true".to_owned()));
     }
     if let Some(start) = facts.stream_options_start {
         return Some(insertion(start, "\"include_usage\":true", facts.stream_options_empty));
     }
     if let Some(span) = facts.stream_options_span {
-        let replacement = br#"{"include_usage":true}"#.to_vec();
-        return Some(Edit { start: span.start, end: span.end, replacement });
+        return Some(replaced(span, r#"{"include_usage":true}"#.to_owned()));
     }
     let member = r#""stream_options":{"include_usage":true}"#;
     Some(insertion(facts.object_start, member, facts.is_empty_object))
 }
 
+/// Where a dialect has the bound on the answer's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputBound {
+    /// `max_tokens`: chat completions, completions, Anthropic's messages.
+    MaxTokens,
+    /// `max_output_tokens`: responses.
+    MaxOutputTokens,
+    /// `generationConfig.maxOutputTokens`: Gemini.
+    GenerationConfig,
+}
+
 /// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the
-/// client gave none, `max_tokens` is inserted.
+/// client gave none, the dialect's is inserted.
 ///
 /// A bound of `null` counts as none, and the insertion would then be a duplicate: it is replaced instead.
 #[must_use]
-pub fn max_tokens(facts: &RequestFacts, cap: u64) -> Vec<Edit> {
+pub fn max_tokens(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Vec<Edit> {
     if facts.bounds().next().is_none() {
-        if let Some(span) = facts.max_tokens_null {
-            return vec![Edit {
-                start: span.start,
-                end: span.end,
-                replacement: cap.to_string().into_bytes(),
-            }];
-        }
-        let member = format!("\"max_tokens\":{cap}");
-        return vec![insertion(facts.object_start, &member, facts.is_empty_object)];
+        return vec![inserted_bound(facts, cap, dialect)];
     }
-    facts
-        .bounds()
-        .filter(|bound| bound.value > cap)
-        .map(|bound| Edit {
-            start: bound.span.start,
-            end: bound.span.end,
-            replacement: cap.to_string().into_bytes(),
-        })
-        .collect()
+    let larger = facts.bounds().filter(|bound| bound.value > cap);
+    larger.map(|bound| replaced(bound.span, cap.to_string())).collect()
+}
+
+/// The edit that bounds an answer that no bound was given for.
+fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Edit {
+    let null = match dialect {
+        OutputBound::MaxTokens => facts.max_tokens_null,
+        OutputBound::MaxOutputTokens | OutputBound::GenerationConfig => facts.max_output_tokens_null,
+    };
+    if let Some(span) = null {
+        return replaced(span, cap.to_string());
+    }
+    let at_top = |member: &str| insertion(facts.object_start, member, facts.is_empty_object);
+    match dialect {
+        OutputBound::MaxTokens => at_top(&format!("\"max_tokens\":{cap}")),
+        OutputBound::MaxOutputTokens => at_top(&format!("\"max_output_tokens\":{cap}")),
+        OutputBound::GenerationConfig => {
+            let member = format!("\"maxOutputTokens\":{cap}");
+            match (facts.generation_config_start, facts.generation_config_null) {
+                (Some(start), _) => insertion(start, &member, facts.generation_config_empty),
+                (None, Some(span)) => replaced(span, format!("{{{member}}}")),
+                (None, None) => at_top(&format!("\"generationConfig\":{{{member}}}")),
+            }
+        }
+    }
+}
+
+fn replaced(span: Span, text: String) -> Edit {
+    Edit { start: span.start, end: span.end, replacement: text.into_bytes() }
 }
 
 /// How many bytes from the body's beginning [`apply`] must be given.

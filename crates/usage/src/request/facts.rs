@@ -45,10 +45,20 @@ pub struct RequestFacts {
     pub max_tokens_null: Option<Span>,
     /// `max_completion_tokens` (chat completions, successor of `max_tokens`).
     pub max_completion_tokens: Option<Bounded>,
-    /// `max_output_tokens` (responses).
+    /// `max_output_tokens` (responses), `generationConfig.maxOutputTokens` (Gemini).
     pub max_output_tokens: Option<Bounded>,
-    /// Answers asked for, 1 to [`crate::limits::CHOICES_MAX`].
+    /// Where a `null` in its place stands.
+    pub max_output_tokens_null: Option<Span>,
+    /// Where the members of `generationConfig` begin, just after its `{` (Gemini).
+    pub generation_config_start: Option<u64>,
+    /// Whether `generationConfig` is an object without members.
+    pub generation_config_empty: bool,
+    /// Where a `generationConfig` of `null` stands.
+    pub generation_config_null: Option<Span>,
+    /// Answers asked for, 1 to [`crate::limits::CHOICES_MAX`]: `n`, `generationConfig.candidateCount` (Gemini).
     pub n: Option<u64>,
+    /// Answers generated to choose from, 1 to [`crate::limits::CHOICES_MAX`] (`best_of` of completions).
+    pub best_of: Option<u64>,
     /// Bytes of the body so far; white space may still follow a complete one.
     pub body_bytes: u64,
     /// Offset just after the body's first `{`: where a member may be inserted.
@@ -63,6 +73,12 @@ impl RequestFacts {
     /// The bounds on output tokens that the client gave.
     pub fn bounds(&self) -> impl Iterator<Item = Bounded> + '_ {
         [self.max_tokens, self.max_completion_tokens, self.max_output_tokens].into_iter().flatten()
+    }
+
+    /// How many answers are generated.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.n.unwrap_or(1).max(self.best_of.unwrap_or(1))
     }
 
     /// What stands under a path of members joined by dots.

@@ -2,7 +2,7 @@
 
 use super::facts::{Bounded, RequestFacts, Span};
 use super::noted::Value;
-use super::{RequestError, unique::Unique};
+use super::{RequestDialect, RequestError, unique::Unique};
 use crate::json::{Container, Literal, Name, Number, Visitor};
 use crate::limits::{CHOICES_MAX, COUNT_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX};
 
@@ -10,10 +10,13 @@ use crate::limits::{CHOICES_MAX, COUNT_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     pub(super) facts: RequestFacts,
+    dialect: RequestDialect,
     unique: Unique,
     depth: u32,
-    /// The value that is read is in `stream_options`.
-    in_options: bool,
+    /// The member of the top level whose object is read, where its members matter.
+    within: Option<Member>,
+    /// Members that matter and have stood here, one bit each: two names may mean one.
+    seen: u16,
     /// The member whose value comes next, where it matters.
     member: Option<Member>,
     /// The model's name as far as it was read.
@@ -31,11 +34,15 @@ enum Member {
     MaxCompletionTokens,
     MaxOutputTokens,
     N,
+    BestOf,
+    GenerationConfig,
+    GeminiMaxOutputTokens,
+    CandidateCount,
 }
 
 impl Member {
     /// The top-level member of that name.
-    fn top(name: &[u8]) -> Option<Self> {
+    fn openai(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"model" => Self::Model,
             b"stream" => Self::Stream,
@@ -44,8 +51,28 @@ impl Member {
             b"max_completion_tokens" => Self::MaxCompletionTokens,
             b"max_output_tokens" => Self::MaxOutputTokens,
             b"n" => Self::N,
+            b"best_of" => Self::BestOf,
             _ => return None,
         })
+    }
+
+    /// The top-level member of that name; Protocol Buffers' JSON takes names in either spelling.
+    fn gemini(name: &[u8]) -> Option<Self> {
+        matches!(name, b"generationConfig" | b"generation_config").then_some(Self::GenerationConfig)
+    }
+
+    /// The member of `generationConfig` of that name.
+    fn generation(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"maxOutputTokens" | b"max_output_tokens" => Self::GeminiMaxOutputTokens,
+            b"candidateCount" | b"candidate_count" => Self::CandidateCount,
+            _ => return None,
+        })
+    }
+
+    /// Its bit in a set.
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 
     /// The member of `stream_options` of that name.
@@ -82,6 +109,10 @@ impl Member {
             Self::MaxCompletionTokens => "max_completion_tokens",
             Self::MaxOutputTokens => "max_output_tokens",
             Self::N => "n",
+            Self::BestOf => "best_of",
+            Self::GenerationConfig => "generationConfig",
+            Self::GeminiMaxOutputTokens => "generationConfig.maxOutputTokens",
+            Self::CandidateCount => "generationConfig.candidateCount",
         }
     }
 
@@ -89,10 +120,14 @@ impl Member {
         let expected = match self {
             Self::Model => "a string",
             Self::Stream | Self::IncludeUsage => "true or false",
-            Self::StreamOptions => "an object",
-            Self::MaxTokens | Self::MaxCompletionTokens | Self::MaxOutputTokens | Self::N => {
-                "an integer without fraction or exponent"
-            }
+            Self::StreamOptions | Self::GenerationConfig => "an object",
+            Self::MaxTokens
+            | Self::MaxCompletionTokens
+            | Self::MaxOutputTokens
+            | Self::N
+            | Self::BestOf
+            | Self::GeminiMaxOutputTokens
+            | Self::CandidateCount => "an integer without fraction or exponent",
         };
         RequestError::WrongType { member: self.name(), expected }
     }
@@ -100,9 +135,16 @@ impl Member {
     /// The range of its number; none where it is no number.
     const fn range(self) -> Option<(u64, u64)> {
         match self {
-            Self::MaxTokens | Self::MaxCompletionTokens | Self::MaxOutputTokens => Some((0, COUNT_MAX)),
-            Self::N => Some((1, CHOICES_MAX as u64)),
-            Self::Model | Self::Stream | Self::StreamOptions | Self::IncludeUsage => None,
+            Self::MaxTokens
+            | Self::MaxCompletionTokens
+            | Self::MaxOutputTokens
+            | Self::GeminiMaxOutputTokens => Some((0, COUNT_MAX)),
+            Self::N | Self::BestOf | Self::CandidateCount => Some((1, CHOICES_MAX as u64)),
+            Self::Model
+            | Self::Stream
+            | Self::StreamOptions
+            | Self::IncludeUsage
+            | Self::GenerationConfig => None,
         }
     }
 
@@ -122,6 +164,11 @@ impl Member {
 }
 
 impl Members {
+    /// Before the first byte.
+    pub(super) fn new(dialect: RequestDialect) -> Self {
+        Self { dialect, ..Self::default() }
+    }
+
     /// A scalar value at the top makes the body no object.
     fn scalar(&mut self) -> Result<Option<Member>, RequestError> {
         if self.depth == 0 {
@@ -130,13 +177,40 @@ impl Members {
         Ok(self.member.take())
     }
 
-    /// A member of `stream_options`.
-    fn option(&mut self, name: Name<'_>) -> Result<(), RequestError> {
-        self.facts.stream_options_empty = false;
-        self.member = Member::recognise(name, Member::option)?;
-        if self.member.is_some() && self.facts.include_usage_span.is_some() {
-            return Err(RequestError::Duplicate { member: INCLUDE_USAGE_PATH.into() });
+    /// The top level's member of that name.
+    fn top(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        self.facts.is_empty_object = false;
+        self.unique.insert(name)?;
+        self.member = match self.dialect {
+            RequestDialect::OpenAi => Member::recognise(name, Member::openai)?,
+            RequestDialect::Gemini => Member::gemini(name.bytes).filter(|_| name.whole),
+        };
+        self.once()
+    }
+
+    /// A member of an object whose members matter.
+    fn inner(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        match self.within {
+            Some(Member::GenerationConfig) => {
+                self.facts.generation_config_empty = false;
+                self.member = Member::generation(name.bytes).filter(|_| name.whole);
+            }
+            Some(_) => {
+                self.facts.stream_options_empty = false;
+                self.member = Member::recognise(name, Member::option)?;
+            }
+            None => return Ok(()),
         }
+        self.once()
+    }
+
+    /// No member that matters stands twice.
+    fn once(&mut self) -> Result<(), RequestError> {
+        let Some(member) = self.member else { return Ok(()) };
+        if self.seen & member.bit() != 0 {
+            return Err(RequestError::Duplicate { member: member.name().into() });
+        }
+        self.seen |= member.bit();
         Ok(())
     }
 }
@@ -147,20 +221,18 @@ impl Visitor for Members {
 
     #[inline]
     fn wants_name(&self) -> bool {
-        self.depth == 1 || (self.in_options && self.depth == 2) || self.facts.noted.follows(self.depth)
+        self.depth == 1 || (self.within.is_some() && self.depth == 2) || self.facts.noted.follows(self.depth)
     }
 
     fn name(&mut self, name: Name<'_>) -> Result<(), RequestError> {
         if self.facts.noted.follows(self.depth) {
             self.facts.noted.name(name.bytes, name.whole);
         }
-        if self.depth != 1 {
-            return if self.in_options && self.depth == 2 { self.option(name) } else { Ok(()) };
+        match self.depth {
+            1 => self.top(name),
+            2 => self.inner(name),
+            _ => Ok(()),
         }
-        self.facts.is_empty_object = false;
-        self.unique.insert(name)?;
-        self.member = Member::recognise(name, Member::top)?;
-        Ok(())
     }
 
     fn open(&mut self, container: Container, at: u64) -> Result<(), RequestError> {
@@ -172,10 +244,15 @@ impl Visitor for Members {
                 self.facts.is_empty_object = true;
             }
             (0, _) => return Err(RequestError::NotAnObject),
-            (_, Some(Member::StreamOptions)) if container == Container::Object => {
-                self.in_options = true;
+            (_, Some(member @ Member::StreamOptions)) if container == Container::Object => {
+                self.within = Some(member);
                 self.facts.stream_options_start = Some(begin);
                 self.facts.stream_options_empty = true;
+            }
+            (_, Some(member @ Member::GenerationConfig)) if container == Container::Object => {
+                self.within = Some(member);
+                self.facts.generation_config_start = Some(begin);
+                self.facts.generation_config_empty = true;
             }
             (_, Some(member)) => return Err(member.wrong_type()),
             (_, None) => {}
@@ -187,8 +264,7 @@ impl Visitor for Members {
     fn close(&mut self, end: u64) -> Result<(), RequestError> {
         self.facts.noted.close(self.depth);
         self.depth = self.depth.saturating_sub(1);
-        if self.in_options && self.depth == 1 {
-            self.in_options = false;
+        if self.depth == 1 && self.within.take() == Some(Member::StreamOptions) {
             let start = self.facts.stream_options_start.map(|start| start.saturating_sub(1));
             self.facts.stream_options_span = start.map(|start| Span { start, end });
         }
@@ -239,9 +315,14 @@ impl Visitor for Members {
         match member {
             Member::MaxTokens => self.facts.max_tokens = bounded,
             Member::MaxCompletionTokens => self.facts.max_completion_tokens = bounded,
-            Member::MaxOutputTokens => self.facts.max_output_tokens = bounded,
-            Member::N => self.facts.n = Some(value),
-            Member::Model | Member::Stream | Member::StreamOptions | Member::IncludeUsage => {}
+            Member::MaxOutputTokens | Member::GeminiMaxOutputTokens => self.facts.max_output_tokens = bounded,
+            Member::N | Member::CandidateCount => self.facts.n = Some(value),
+            Member::BestOf => self.facts.best_of = Some(value),
+            Member::Model
+            | Member::Stream
+            | Member::StreamOptions
+            | Member::IncludeUsage
+            | Member::GenerationConfig => {}
         }
         Ok(())
     }
@@ -266,7 +347,11 @@ impl Visitor for Members {
             _ if said.is_some() => return Err(member.wrong_type()),
             Member::StreamOptions => self.facts.stream_options_span = Some(span),
             Member::MaxTokens => self.facts.max_tokens_null = Some(span),
-            Member::MaxCompletionTokens | Member::MaxOutputTokens | Member::N => {}
+            Member::MaxOutputTokens | Member::GeminiMaxOutputTokens => {
+                self.facts.max_output_tokens_null = Some(span);
+            }
+            Member::GenerationConfig => self.facts.generation_config_null = Some(span),
+            Member::MaxCompletionTokens | Member::N | Member::BestOf | Member::CandidateCount => {}
         }
         Ok(())
     }

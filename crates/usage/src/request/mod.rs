@@ -17,3 +17,14 @@ pub use error::RequestError;
 pub use facts::{Bounded, RequestFacts, Span};
 pub use noted::{Member, Noted, Unclear};
 pub use scanner::RequestScanner;
+
+/// How a provider family words its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestDialect {
+    /// OpenAI's and Anthropic's APIs, which name the model in the body.
+    #[default]
+    OpenAi,
+    /// Gemini's, which name it in the path and have what bounds the answer in `generationConfig`.
+    Gemini,
+}

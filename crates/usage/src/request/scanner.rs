@@ -1,7 +1,7 @@
 //! The scan of one request body: one pass, resumable at any byte, nothing kept but the facts.
 
 use super::members::Members;
-use super::{RequestError, RequestFacts};
+use super::{RequestDialect, RequestError, RequestFacts};
 use crate::json::{STRICT, Tokenizer};
 
 /// Reads one request body, piece by piece.
@@ -18,8 +18,8 @@ pub struct RequestScanner {
 impl RequestScanner {
     /// A scanner at the beginning of a body.
     #[must_use]
-    pub fn new() -> Self {
-        Self { tokenizer: Tokenizer::new(), members: Members::default(), refused: None }
+    pub fn new(dialect: RequestDialect) -> Self {
+        Self { tokenizer: Tokenizer::new(), members: Members::new(dialect), refused: None }
     }
 
     /// Reads the next piece of the body; pieces may be cut at any byte.
@@ -67,12 +67,6 @@ impl RequestScanner {
             return Err(RequestError::Truncated { at: self.tokenizer.offset() });
         }
         Ok(self.members.facts)
-    }
-}
-
-impl Default for RequestScanner {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
