@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
 
-use crate::config::Dialect;
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, HeaderEdit, Verdict};
 use crate::refuse;
@@ -121,8 +120,7 @@ impl Edge {
 /// How the answers of an operation are worded; nothing where they are not read.
 fn dialect(operation: &Operation) -> Option<usage::Dialect> {
     match operation {
-        Operation::Meter(Dialect::OpenaiChat) => Some(usage::Dialect::OpenAiChat),
-        Operation::Meter(Dialect::Items) => Some(usage::Dialect::Items),
+        Operation::Meter(dialect) => Some(dialect.answers()),
         Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
     }
 }

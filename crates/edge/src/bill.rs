@@ -8,7 +8,7 @@ use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
 use wire::{Outcome, UsageSource, UsageStatus};
 
-use crate::config::Dialect;
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::estimate::{millionths, one_of_each};
 use crate::freeze::Bill;
@@ -85,7 +85,7 @@ fn reported(
     let said = reading.usage.as_ref()?;
     let mut usage = match request.operation {
         Operation::Meter(Dialect::Items) => units(said, Some(reading), hold, is_cut)?,
-        Operation::Meter(Dialect::OpenaiChat) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
+        Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };

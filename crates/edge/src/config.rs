@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
+use crate::dialect::Dialect;
 use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX};
 use crate::reply::Code;
 use crate::tables::Tables;
@@ -134,16 +135,6 @@ pub enum RouteAction {
     Flat(String),
     /// Read the usage out of the answer.
     Meter(Dialect),
-}
-
-/// The API dialect of a metered route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Dialect {
-    /// `OpenAI`'s chat completions.
-    OpenaiChat,
-    /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
-    Items,
 }
 
 /// What becomes of requests that no route matches.

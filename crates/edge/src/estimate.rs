@@ -7,7 +7,7 @@ use usage::RequestFacts;
 use wire::KeyEntry;
 
 use crate::account::Account;
-use crate::config::Dialect;
+use crate::dialect::Dialect;
 use crate::limits::AMOUNT_MAX;
 use crate::pricing::Priced;
 use crate::request::{Held, Hold, Request};
@@ -84,8 +84,12 @@ pub(crate) fn estimate(
     let Some(facts) = facts else {
         return usage;
     };
-    let is_items = matches!(operation, Operation::Meter(Dialect::Items));
-    let output = output_bound(facts, account, model);
+    let dialect = match operation {
+        Operation::Meter(dialect) => Some(*dialect),
+        Operation::Flat(_) | Operation::Exempt | Operation::Deny => None,
+    };
+    let is_items = dialect == Some(Dialect::Items);
+    let output = if dialect == Some(Dialect::Embeddings) { 0 } else { output_bound(facts, account, model) };
     for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
     {
         if !is_items || model.has(meter) {
@@ -114,7 +118,7 @@ fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 
         // Where the request names no bound, the cap itself is sent upstream.
         if facts.output_bound().is_some() { asked.min(cap) } else { cap }
     });
-    capped.saturating_mul(facts.n.unwrap_or(1)).min(tariff::meter::COUNT_MAX)
+    capped.saturating_mul(facts.answers()).min(tariff::meter::COUNT_MAX)
 }
 
 pub(crate) fn millionths(count: u64) -> i64 {

@@ -18,6 +18,7 @@ mod bill;
 pub mod bounded;
 pub mod config;
 pub mod credential;
+pub mod dialect;
 pub mod directory;
 pub mod edge;
 pub mod effect;

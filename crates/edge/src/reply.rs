@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use tariff::Unlock;
 
-use crate::config::{Config, Dialect};
+use crate::config::Config;
+use crate::dialect::{ErrorObject, ErrorShape, anthropic_type, google_status};
 use crate::route::Operation;
 
 /// Why a request is refused.
@@ -202,15 +203,7 @@ struct Problem<'a> {
     #[serde(flatten)]
     help: &'a Help,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<OpenAiError<'a>>,
-}
-
-#[derive(Serialize)]
-struct OpenAiError<'a> {
-    message: &'a str,
-    r#type: &'static str,
-    param: Option<&'static str>,
-    code: &'static str,
+    error: Option<ErrorObject<'a>>,
 }
 
 impl Refusal {
@@ -227,18 +220,24 @@ impl Refusal {
         self
     }
 
+    /// The error object that the client's SDK looks for.
+    fn error(&self, shape: ErrorShape, status: u32) -> ErrorObject<'_> {
+        let message = &*self.detail;
+        match shape {
+            ErrorShape::OpenAi => {
+                let (r#type, code) = (self.code.openai_type(), self.code.as_str());
+                ErrorObject::OpenAi { message, r#type, param: None, code }
+            }
+            ErrorShape::Anthropic => ErrorObject::Anthropic { r#type: anthropic_type(status), message },
+            ErrorShape::Google => {
+                ErrorObject::Google { code: status, message, status: google_status(status) }
+            }
+        }
+    }
+
     /// The reply to send, in the dialect of the operation and with the configured status.
     #[must_use]
     pub fn reply(&self, config: &Config, operation: &Operation, request: &str) -> Reply {
-        let error = match operation {
-            Operation::Meter(Dialect::OpenaiChat | Dialect::Items) => Some(OpenAiError {
-                message: &self.detail,
-                r#type: self.code.openai_type(),
-                param: None,
-                code: self.code.as_str(),
-            }),
-            Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
-        };
         let r#type = if self.code == Code::RateLimited {
             "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned()
         } else {
@@ -246,6 +245,10 @@ impl Refusal {
         };
         let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
         let status = config.statuses.get(code).copied().unwrap_or(status);
+        let error = match operation {
+            Operation::Meter(dialect) => Some(self.error(dialect.errors(), status)),
+            Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
+        };
         let problem = Problem { r#type, title, status, detail: &self.detail, code, help: &self.help, error };
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("content-type".into(), "application/problem+json".to_owned()),
@@ -290,6 +293,7 @@ const CREDITS_BYTES: usize = 21;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
 
     fn config() -> Config {
         Config::parse(br#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"rate_limited":503}}"#)
@@ -318,6 +322,31 @@ mod tests {
         assert_eq!(body["unlocks"][0]["plan"], "pro");
         assert_eq!(body["error"]["code"], "insufficient_credits");
         assert_eq!(body["error"]["type"], "insufficient_quota");
+    }
+
+    #[test]
+    fn each_api_has_its_own_error_object() {
+        let error = |dialect, code| {
+            let reply = Refusal::new(code, "why").reply(&config(), &Operation::Meter(dialect), "r");
+            let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+            assert_eq!(body["code"], code.as_str());
+            body["error"].clone()
+        };
+        for (code, r#type, google, status) in [
+            (Code::InvalidApiKey, "authentication_error", "UNAUTHENTICATED", 401),
+            (Code::InsufficientCredits, "billing_error", "FAILED_PRECONDITION", 402),
+            (Code::ForbiddenModel, "permission_error", "PERMISSION_DENIED", 403),
+            (Code::RequestTooLarge, "request_too_large", "INVALID_ARGUMENT", 413),
+            (Code::UnknownModel, "invalid_request_error", "INVALID_ARGUMENT", 400),
+            (Code::LedgerUnavailable, "overloaded_error", "UNAVAILABLE", 503),
+            (Code::UpstreamAnsweredEarly, "api_error", "INTERNAL", 502),
+        ] {
+            let anthropic = serde_json::json!({"type": r#type, "message": "why"});
+            assert_eq!(error(Dialect::AnthropicMessages, code), anthropic);
+            let google = serde_json::json!({"code": status, "message": "why", "status": google});
+            assert_eq!(error(Dialect::Gemini, code), google);
+            assert_eq!(error(Dialect::OpenaiResponses, code)["code"], code.as_str());
+        }
     }
 
     #[test]

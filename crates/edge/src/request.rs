@@ -77,6 +77,8 @@ pub struct RequestBody {
     pub scanner: Option<Box<RequestScanner>>,
     /// What it found.
     pub facts: Option<RequestFacts>,
+    /// The model that the path names, until the facts have it.
+    pub path_model: Option<Box<str>>,
     /// Bytes of the host's buffer that it has seen.
     pub scanned: usize,
     /// `content-length`, where announced.

@@ -1,6 +1,7 @@
 //! Classification: from method and path to what the request is.
 
-use crate::config::{Config, Dialect, Route, RouteAction, Unmatched};
+use crate::config::{Config, Route, RouteAction, Unmatched};
+use crate::dialect::Dialect;
 
 /// What a request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,7 @@ impl Operation {
             Self::Exempt => "exempt",
             Self::Deny => "deny",
             Self::Flat(_) => "flat",
-            Self::Meter(Dialect::OpenaiChat) => "chat",
-            Self::Meter(Dialect::Items) => "items",
+            Self::Meter(dialect) => dialect.name(),
         }
     }
 }
@@ -37,17 +37,80 @@ pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
     if let Some(route) = own {
         return operation(&route.action);
     }
-    match (method, bare) {
-        (b"POST", b"/v1/chat/completions") => Operation::Meter(Dialect::OpenaiChat),
-        (b"POST", b"/v1/images/generations") => Operation::Meter(Dialect::Items),
-        (b"GET", b"/v1/models") => Operation::Exempt,
-        (b"GET", model) if model.starts_with(b"/v1/models/") => Operation::Exempt,
-        _ => match &config.unmatched {
-            Unmatched::Deny => Operation::Deny,
-            Unmatched::Exempt => Operation::Exempt,
-            Unmatched::Flat(name) => Operation::Flat(name.clone()),
-        },
+    built_in(method, bare).unwrap_or_else(|| match &config.unmatched {
+        Unmatched::Deny => Operation::Deny,
+        Unmatched::Exempt => Operation::Exempt,
+        Unmatched::Flat(name) => Operation::Flat(name.clone()),
+    })
+}
+
+/// What the paths of the known APIs are: OpenAI's, Azure's deployments of it, Anthropic's, Gemini's.
+fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
+    if method == b"GET" {
+        let is_models = [&b"/v1"[..], b"/v1beta"].into_iter().any(|version| {
+            let rest = path.strip_prefix(version).and_then(|rest| rest.strip_prefix(b"/models"));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        });
+        return is_models.then_some(Operation::Exempt);
     }
+    if method != b"POST" {
+        return None;
+    }
+    if let Some(Place { action, .. }) = gemini(path) {
+        return match action {
+            b"generateContent" | b"streamGenerateContent" => Some(Operation::Meter(Dialect::Gemini)),
+            b"countTokens" => Some(Operation::Exempt),
+            _ => None,
+        };
+    }
+    let api = deployment(path).map(|place| place.action).or_else(|| path.strip_prefix(b"/v1/"))?;
+    Some(match api {
+        b"chat/completions" => Operation::Meter(Dialect::OpenaiChat),
+        b"completions" => Operation::Meter(Dialect::OpenaiCompletions),
+        b"responses" => Operation::Meter(Dialect::OpenaiResponses),
+        b"embeddings" => Operation::Meter(Dialect::Embeddings),
+        b"images/generations" => Operation::Meter(Dialect::Items),
+        b"messages" => Operation::Meter(Dialect::AnthropicMessages),
+        b"messages/count_tokens" => Operation::Exempt,
+        _ => return None,
+    })
+}
+
+/// A path that names a model.
+struct Place<'a> {
+    model: &'a [u8],
+    /// What is asked of it.
+    action: &'a [u8],
+}
+
+/// `…/models/MODEL:ACTION`, under whichever version, project and publisher (Gemini, Vertex AI).
+fn gemini(path: &[u8]) -> Option<Place<'_>> {
+    let (before, last) = split_last(path, b'/')?;
+    let (model, action) = split_last(last, b':')?;
+    let is_model = [&b"/models"[..], b"/tunedModels"].into_iter().any(|list| before.ends_with(list));
+    (is_model && before.starts_with(b"/v1")).then_some(Place { model, action })
+}
+
+/// What stands before and behind the last of these bytes.
+fn split_last(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().rposition(|byte| *byte == at)?;
+    let (before, rest) = text.split_at_checked(at)?;
+    Some((before, rest.get(1..)?))
+}
+
+/// `/openai/deployments/MODEL/ACTION` (Azure).
+fn deployment(path: &[u8]) -> Option<Place<'_>> {
+    let rest = path.strip_prefix(b"/openai/deployments/")?;
+    let slash = rest.iter().position(|byte| *byte == b'/')?;
+    let (model, action) = rest.split_at_checked(slash)?;
+    Some(Place { model, action: action.get(1..)? })
+}
+
+/// The model that a path names, where it does: then that counts, whatever the body says.
+#[must_use]
+pub fn path_model(path: &[u8]) -> Option<&[u8]> {
+    let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
+    gemini(bare).or_else(|| deployment(bare)).map(|place| place.model)
 }
 
 impl Route {
@@ -85,6 +148,34 @@ mod tests {
             ("POST", "/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/chat/completions?x=1", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/images/generations", Operation::Meter(Dialect::Items)),
+            ("POST", "/v1/completions", Operation::Meter(Dialect::OpenaiCompletions)),
+            ("POST", "/v1/responses", Operation::Meter(Dialect::OpenaiResponses)),
+            ("POST", "/v1/embeddings", Operation::Meter(Dialect::Embeddings)),
+            ("POST", "/v1/messages", Operation::Meter(Dialect::AnthropicMessages)),
+            ("POST", "/v1/messages/count_tokens", Operation::Exempt),
+            (
+                "POST",
+                "/openai/deployments/d/chat/completions?api-version=1",
+                Operation::Meter(Dialect::OpenaiChat),
+            ),
+            ("POST", "/openai/deployments/d/embeddings", Operation::Meter(Dialect::Embeddings)),
+            ("POST", "/openai/deployments/d", Operation::Deny),
+            ("POST", "/openai/deployments/d/x/chat/completions", Operation::Deny),
+            ("POST", "/v1beta/models/gemini-2.5-pro:generateContent", Operation::Meter(Dialect::Gemini)),
+            ("POST", "/v1/models/m:streamGenerateContent?alt=sse", Operation::Meter(Dialect::Gemini)),
+            (
+                "POST",
+                "/v1/projects/p/locations/l/publishers/google/models/m:generateContent",
+                Operation::Meter(Dialect::Gemini),
+            ),
+            ("POST", "/v1beta/models/m:countTokens", Operation::Exempt),
+            ("POST", "/v1beta/models/m:embedContent", Operation::Deny),
+            ("POST", "/v1beta/models/cheap:generateContent/../dear:generateContent", Operation::Deny),
+            ("POST", "/v1beta/models/m", Operation::Deny),
+            ("POST", "/models/m:generateContent", Operation::Deny),
+            ("POST", "/", Operation::Deny),
+            ("GET", "/v1beta/models", Operation::Exempt),
+            ("GET", "/v1/modelsx", Operation::Deny),
             ("GET", "/v1/models", Operation::Exempt),
             ("GET", "/v1/models/gpt-5", Operation::Exempt),
             ("DELETE", "/v1/models/gpt-5", Operation::Deny),
@@ -94,6 +185,21 @@ mod tests {
             assert_eq!(classify(&deny, method.as_bytes(), path.as_bytes()), expected, "{method} {path}");
         }
         assert_eq!(classify(&flat, b"GET", b"/x"), Operation::Flat("other".to_owned()));
+    }
+
+    #[test]
+    fn some_paths_name_the_model() {
+        for (path, expected) in [
+            ("/v1beta/models/gemini-2.5-pro:generateContent?key=x", Some("gemini-2.5-pro")),
+            ("/v1beta/tunedModels/own:1:generateContent", Some("own:1")),
+            ("/openai/deployments/gpt-5/chat/completions", Some("gpt-5")),
+            ("/v1beta/models/:generateContent", Some("")),
+            ("/v1/chat/completions", None),
+            ("/v1beta/models/m", None),
+            ("", None),
+        ] {
+            assert_eq!(path_model(path.as_bytes()), expected.map(str::as_bytes), "{path}");
+        }
     }
 
     #[test]

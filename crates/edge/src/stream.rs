@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use usage::RequestScanner;
+use usage::limits::MODEL_BYTES_MAX;
 use usage::request::edit;
 
 use crate::admit::Progress;
-use crate::config::{Config, Dialect, HeaderMode};
+use crate::config::{Config, HeaderMode};
 use crate::credential::{identify, is_minted, without_parameters};
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, Flow, HeaderEdit, Verdict};
@@ -16,7 +17,7 @@ use crate::metric::Ended;
 use crate::refuse;
 use crate::reply::{Refusal, Reply};
 use crate::request::{Answer, Reason, Request, RequestBody, Stage};
-use crate::route::{Operation, classify};
+use crate::route::{Operation, classify, path_model};
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -100,7 +101,7 @@ impl Edge {
             Ok(digest) => request.digest = Some(digest),
             Err(error) => return Some(refuse::credential(error)),
         }
-        if let Operation::Meter(_) = request.operation {
+        if let Operation::Meter(dialect) = request.operation {
             let limit = request.config.body_limit_bytes;
             if head.content_length.is_some_and(|announced| announced > limit) {
                 return Some(refuse::too_large(limit));
@@ -108,7 +109,14 @@ impl Edge {
             if head.encoded {
                 return Some(refuse::unreadable("it is compressed; send it as it is"));
             }
-            request.body.scanner = Some(Box::new(RequestScanner::new()));
+            request.body.scanner = Some(Box::new(RequestScanner::new(dialect.requests())));
+            request.body.path_model = match path_model(head.path).map(in_plain_text) {
+                Some(None) => {
+                    return Some(refuse::unreadable("its path names a model in other than plain text"));
+                }
+                Some(model) => model.map(Into::into),
+                None => None,
+            };
             if request.body.ended {
                 return Some(refuse::unreadable("it is empty"));
             }
@@ -331,8 +339,20 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
     let Some(scanner) = request.body.scanner.take() else {
         return Ok(());
     };
-    request.body.facts = Some(scanner.finish().map_err(refuse::unreadable)?);
+    let mut facts = scanner.finish().map_err(refuse::unreadable)?;
+    if let Some(model) = request.body.path_model.take() {
+        facts.model = Some(model);
+    }
+    request.body.facts = Some(facts);
     Ok(())
+}
+
+/// A model's name as it stands in a path. One that is encoded could mean another model upstream than here.
+fn in_plain_text(model: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(byte);
+    str::from_utf8(model)
+        .ok()
+        .filter(|model| model.len() <= MODEL_BYTES_MAX && model.bytes().all(|byte| is_plain(&byte)))
 }
 
 /// Edits the body once its document is complete: `stream_options.include_usage`, the plan's output bound.
@@ -344,12 +364,14 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
         return;
     };
     body.edited = true;
-    let is_chat = matches!(request.operation, Operation::Meter(Dialect::OpenaiChat));
-    let usage = edit::include_usage(facts).filter(|_| is_chat);
+    let Operation::Meter(dialect) = request.operation else {
+        return;
+    };
+    let usage = edit::include_usage(facts).filter(|_| dialect.asks_for_usage());
     body.usage_injected = usage.is_some();
     let policy = request.account.as_ref().map(|account| &account.policy.policy);
-    let cap = policy.and_then(|policy| policy.max_tokens).filter(|_| is_chat);
-    let cap = cap.map(|cap| edit::max_tokens(facts, cap));
+    let cap = policy.and_then(|policy| policy.max_tokens).zip(dialect.output_bound());
+    let cap = cap.map(|(cap, bound)| edit::max_tokens(facts, cap, bound));
     let mut edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
     if edits.is_empty() {
         return;

@@ -10,6 +10,7 @@ use wire::{AccountStatus, Denial, KeyEntry, Snapshot};
 
 use crate::account::{Account, Compiled};
 use crate::admit::{Unfit, weigh};
+use crate::dialect::Dialect;
 use crate::estimate::{estimate, hold_for};
 use crate::hold::denied_until;
 use crate::pricing::Catalog;
@@ -26,6 +27,8 @@ pub struct Imagined<'a> {
     pub operation: &'a Operation,
     /// Its body, where its operation is metered.
     pub body: &'a [u8],
+    /// The model that its path names, where it does.
+    pub path_model: Option<&'a str>,
     /// Counts to hold for in the place of the estimate's.
     pub usage: &'a Usage,
 }
@@ -114,7 +117,7 @@ fn judge(
         return Err(refuse::not_active(account.status));
     }
     let facts = match request.operation {
-        Operation::Meter(_) => Some(read(request.body)?),
+        Operation::Meter(dialect) => Some(read(*dialect, request)?),
         Operation::Flat(_) | Operation::Exempt | Operation::Deny => None,
     };
     let (operation, facts) = (request.operation, facts.as_ref());
@@ -128,8 +131,12 @@ fn judge(
     hold.ok_or_else(|| refuse::unknown_model(&model.model))
 }
 
-fn read(body: &[u8]) -> Result<RequestFacts, Refusal> {
-    let mut scanner = RequestScanner::new();
-    scanner.feed(body).map_err(refuse::unreadable)?;
-    scanner.finish().map_err(refuse::unreadable)
+fn read(dialect: Dialect, request: &Imagined<'_>) -> Result<RequestFacts, Refusal> {
+    let mut scanner = RequestScanner::new(dialect.requests());
+    scanner.feed(request.body).map_err(refuse::unreadable)?;
+    let mut facts = scanner.finish().map_err(refuse::unreadable)?;
+    if let Some(model) = request.path_model {
+        facts.model = Some(model.into());
+    }
+    Ok(facts)
 }

@@ -320,7 +320,7 @@ fn every_meter_has_one_name_everywhere() {
 #[test]
 fn tokens_are_the_sum_of_all_that_count_some_and_are_never_counted_themselves() {
     let usage = counted().into_iter().fold(Usage::new(), |usage, meter| usage.with(meter, 10));
-    assert_eq!(usage.get(Meter::Tokens), 70, "three of input and its audio, three of output");
+    assert_eq!(usage.get(Meter::Tokens), 100, "all but what is counted in another unit");
     assert_eq!(usage.clone().with(Meter::Tokens, 5), usage);
     assert_eq!((Meter::counted("tokens"), Meter::counted("pages")), (None, Some(Meter::Pages)));
     let stated: Usage = serde_json::from_str(r#"{"tokens":5,"pages":2}"#).unwrap();

@@ -32,8 +32,9 @@ pub struct Explain {
     /// The id of the key that the request comes with [default: one that may use everything]
     #[arg(long)]
     key: Option<String>,
-    /// How Envoy's route meters it [default: as models with such prices usually are]
-    #[arg(long, value_parser = operation, value_name = "openai_chat|items|flat")]
+    /// How Envoy's route meters it: openai_chat, openai_completions, openai_responses, embeddings, anthropic_messages,
+    /// gemini, items or flat [default: as models with such prices usually are]
+    #[arg(long, value_parser = operation, value_name = "OPERATION")]
     operation: Option<ExplainedOperation>,
     /// A file with the request's body, - = standard input
     #[arg(long, value_name = "FILE")]
@@ -111,8 +112,10 @@ fn read_body(path: &Path) -> Outcome<Map<String, Value>> {
     serde_json::from_str(&text).map_err(|error| input::wrong(path, &error))
 }
 
+const OPERATIONS: &str = "one of openai_chat, openai_completions, openai_responses, embeddings, anthropic_messages, gemini, items, flat";
+
 fn operation(text: &str) -> Result<ExplainedOperation, String> {
-    serde_json::from_value(text.into()).map_err(|_| "one of openai_chat, items, flat".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| OPERATIONS.to_owned())
 }
 
 fn parameter(text: &str) -> Result<(String, Value), String> {

@@ -43,6 +43,16 @@ pub struct ExplainRequest {
 pub enum ExplainedOperation {
     /// Chat completions.
     OpenaiChat,
+    /// The older completions.
+    OpenaiCompletions,
+    /// Responses.
+    OpenaiResponses,
+    /// Embeddings.
+    Embeddings,
+    /// Anthropic's messages.
+    AnthropicMessages,
+    /// Gemini's `generateContent`.
+    Gemini,
     /// Items and processed units.
     Items,
     /// A flat price; the body is not read.

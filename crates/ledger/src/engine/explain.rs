@@ -7,7 +7,7 @@ use book::funds::Funds;
 use book::snapshot::snapshot;
 use book::sync::{Foreseen, foresee};
 use book::{Account, Error, Now, Refusal, StoreError, Tx as _, command};
-use edge::config::Dialect;
+use edge::dialect::Dialect;
 use edge::route::Operation;
 use edge::trial::{Imagined, Taking, Trial};
 use serde_json::{Map, Value};
@@ -69,12 +69,13 @@ impl Known {
         request: &dto::ExplainRequest,
     ) -> Result<dto::Explanation, Refusal> {
         let (operation, body) = imagined(catalog, request)?;
+        let model = request.model.as_deref().filter(|_| operation == Operation::Meter(Dialect::Gemini));
         let mut usage = Usage::new();
         for (name, count) in &request.usage {
             let unknown = || Refusal::invalid("usage", format!("no meter \"{name}\""));
             usage.set(Meter::counted(name).ok_or_else(unknown)?, *count);
         }
-        let imagined = Imagined { operation: &operation, body: &body, usage: &usage };
+        let imagined = Imagined { operation: &operation, body: &body, path_model: model, usage: &usage };
         let policy = &self.snapshot.policy;
         let mut answer = dto::Explanation {
             account: self.account.id.to_string(),
@@ -133,6 +134,11 @@ fn imagined(catalog: &EdgeCatalog, request: &dto::ExplainRequest) -> Result<(Ope
     let bare = request.body.is_none() && request.parameters.is_empty();
     let operation = match request.operation.unwrap_or_else(|| usual(catalog.model(&name), bare)) {
         dto::ExplainedOperation::OpenaiChat => Operation::Meter(Dialect::OpenaiChat),
+        dto::ExplainedOperation::OpenaiCompletions => Operation::Meter(Dialect::OpenaiCompletions),
+        dto::ExplainedOperation::OpenaiResponses => Operation::Meter(Dialect::OpenaiResponses),
+        dto::ExplainedOperation::Embeddings => Operation::Meter(Dialect::Embeddings),
+        dto::ExplainedOperation::AnthropicMessages => Operation::Meter(Dialect::AnthropicMessages),
+        dto::ExplainedOperation::Gemini => Operation::Meter(Dialect::Gemini),
         dto::ExplainedOperation::Items => Operation::Meter(Dialect::Items),
         dto::ExplainedOperation::Flat => Operation::Flat(name),
     };
@@ -147,7 +153,8 @@ fn imagined(catalog: &EdgeCatalog, request: &dto::ExplainRequest) -> Result<(Ope
 fn usual(model: Option<&EdgeModel>, bare: bool) -> dto::ExplainedOperation {
     let has = |meter: Meter| model.is_none_or(|model| model.prices.unit(meter).is_some());
     match model {
-        _ if has(Meter::InputTokens) || has(Meter::OutputTokens) => dto::ExplainedOperation::OpenaiChat,
+        _ if has(Meter::OutputTokens) => dto::ExplainedOperation::OpenaiChat,
+        _ if has(Meter::InputTokens) => dto::ExplainedOperation::Embeddings,
         Some(model) if model.prices.is_flat() && bare => dto::ExplainedOperation::Flat,
         _ => dto::ExplainedOperation::Items,
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edge::config::{Config, Dialect};
+use edge::config::Config;
+use edge::dialect::Dialect;
 use edge::route::Operation;
 use edge::{CallAnswer, CallKind, Origin};
 use jiff::Timestamp;

@@ -1,0 +1,149 @@
+//! What the edge must know of each API dialect beside its words: what requests may be edited, what answers may cost,
+//! what refusals look like.
+
+use serde::{Deserialize, Serialize};
+use usage::request::RequestDialect;
+use usage::request::edit::OutputBound;
+
+/// The API dialect of a metered route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// `OpenAI`'s chat completions.
+    OpenaiChat,
+    /// `OpenAI`'s older completions.
+    OpenaiCompletions,
+    /// `OpenAI`'s responses.
+    OpenaiResponses,
+    /// Embeddings, as `OpenAI` has them.
+    Embeddings,
+    /// Anthropic's messages.
+    AnthropicMessages,
+    /// Gemini's `generateContent` and `streamGenerateContent`.
+    Gemini,
+    /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
+    Items,
+}
+
+/// Whose error object a client looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorShape {
+    /// `OpenAI`'s.
+    OpenAi,
+    /// Anthropic's.
+    Anthropic,
+    /// Google's.
+    Google,
+}
+
+impl Dialect {
+    /// The name in the journal, metrics and the access log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "chat",
+            Self::OpenaiCompletions => "completions",
+            Self::OpenaiResponses => "responses",
+            Self::Embeddings => "embeddings",
+            Self::AnthropicMessages => "messages",
+            Self::Gemini => "generate_content",
+            Self::Items => "items",
+        }
+    }
+
+    /// How its requests are worded.
+    pub(crate) const fn requests(self) -> RequestDialect {
+        match self {
+            Self::Gemini => RequestDialect::Gemini,
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::Embeddings
+            | Self::AnthropicMessages
+            | Self::Items => RequestDialect::OpenAi,
+        }
+    }
+
+    /// How its answers are worded.
+    pub(crate) const fn answers(self) -> usage::Dialect {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions => usage::Dialect::OpenAiChat,
+            Self::OpenaiResponses => usage::Dialect::OpenAiResponses,
+            Self::Embeddings => usage::Dialect::Embeddings,
+            Self::AnthropicMessages => usage::Dialect::Anthropic,
+            Self::Gemini => usage::Dialect::Gemini,
+            Self::Items => usage::Dialect::Items,
+        }
+    }
+
+    /// Whether a stream states its usage only where `stream_options.include_usage` asks for it.
+    pub(crate) const fn asks_for_usage(self) -> bool {
+        matches!(self, Self::OpenaiChat | Self::OpenaiCompletions)
+    }
+
+    /// Where a request bounds its answer's tokens; nothing where answers are not text.
+    pub(crate) const fn output_bound(self) -> Option<OutputBound> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::AnthropicMessages => {
+                Some(OutputBound::MaxTokens)
+            }
+            Self::OpenaiResponses => Some(OutputBound::MaxOutputTokens),
+            Self::Gemini => Some(OutputBound::GenerationConfig),
+            Self::Embeddings | Self::Items => None,
+        }
+    }
+
+    /// The error object of its clients.
+    pub(crate) const fn errors(self) -> ErrorShape {
+        match self {
+            Self::AnthropicMessages => ErrorShape::Anthropic,
+            Self::Gemini => ErrorShape::Google,
+            Self::OpenaiChat
+            | Self::OpenaiCompletions
+            | Self::OpenaiResponses
+            | Self::Embeddings
+            | Self::Items => ErrorShape::OpenAi,
+        }
+    }
+}
+
+/// The error object in a refusal's body, in the shape of the API that the client speaks.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum ErrorObject<'a> {
+    /// <https://platform.openai.com/docs/guides/error-codes>
+    OpenAi { message: &'a str, r#type: &'static str, param: Option<&'static str>, code: &'static str },
+    /// <https://docs.claude.com/en/api/errors>
+    Anthropic { r#type: &'static str, message: &'a str },
+    /// <https://cloud.google.com/apis/design/errors>
+    Google { code: u32, message: &'a str, status: &'static str },
+}
+
+/// The `type` of Anthropic's error object for a status.
+pub(crate) const fn anthropic_type(status: u32) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+/// Google's canonical code for a status (`google.rpc.Code`).
+pub(crate) const fn google_status(status: u32) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        402 => "FAILED_PRECONDITION",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        400..=499 => "INVALID_ARGUMENT",
+        _ => "INTERNAL",
+    }
+}

@@ -1,0 +1,214 @@
+//! Each API dialect through edge and ledger: who is asked for, what it comes to, how a refusal reads.
+#![expect(clippy::expect_used, reason = "tests may fail loudly")]
+
+use edge::settle::Origin;
+use serde_json::{Value, json};
+use sim::{Seen, World, config};
+
+/// Prices by which each count shows in another digit.
+const CATALOG: &str = r"
+name: Dialects
+pools:
+  weekly: { order: 1, expiry: cycle_end }
+models:
+  text:
+    price: { per_unit: { input_tokens: 1, cached_tokens: 0.1, output_tokens: 1000, reasoning_tokens: 100 } }
+    max_output_default: 10
+  claude:
+    price:
+      per_unit:
+        { input_tokens: 1, cached_tokens: 0.1, cache_write_tokens: 0.01, cache_write_hour_tokens: 0.001, output_tokens: 1000, searches: 10000 }
+    max_output_default: 10
+  gemini-pro: { price: { per_unit: { input_tokens: 1, output_tokens: 1000 } }, max_output_default: 10 }
+  gemini-ultra: { price: { per_unit: { input_tokens: 2, output_tokens: 2000 } }, max_output_default: 10 }
+  vectors: { price: { per_unit: { input_tokens: 1 } } }
+plans:
+  free: { price_usd: 0, cycle: P7D, grants: { weekly: 900000 }, models: [text, claude, gemini-pro, vectors] }
+  paid: { extends: free, price_usd: 9, models: [gemini-ultra], max_tokens: 7 }
+";
+
+fn world(plan: &str) -> World {
+    let mut world = World::with(1, &config("hold", ""), CATALOG);
+    world.account("a", plan);
+    world
+}
+
+fn post(world: &mut World, path: &str, body: &str) -> usize {
+    let length = body.len().to_string();
+    let headers = [
+        (":method", "POST"),
+        (":path", path),
+        ("authorization", "Bearer key-a"),
+        ("content-length", &length),
+    ];
+    let stream = world.open(0, &headers, false, body.as_bytes().to_vec());
+    world.body(stream);
+    stream
+}
+
+/// The line of a request that was answered so, once the ledger has posted the same.
+fn line(world: &mut World, path: &str, body: &str, (kind, answer): (&str, &str)) -> Value {
+    let stream = post(world, path, body);
+    assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{path} {body}");
+    world.answer_headers(stream, 200, kind);
+    world.answer_piece(stream, answer.as_bytes(), true);
+    let line: Value = serde_json::from_str(&world.log(stream, Origin::Upstream)).expect("a line");
+    world.pass(1_500);
+    let posted = world.charge_entries("a").last().expect("a charge").amount;
+    assert_eq!(line["charge"], posted.to_string(), "{line}");
+    assert_eq!(world.book.counters.price_mismatches, 0, "{line}");
+    line
+}
+
+const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+const MESSAGES: &str = "/v1/messages";
+const GENERATE: &str = "/v1beta/models/gemini-pro:generateContent";
+
+fn events(data: &[Value]) -> String {
+    data.iter().map(|data| format!("data: {data}\n\n")).collect()
+}
+
+#[test]
+fn each_dialect_is_charged_what_its_answer_states() {
+    let mut world = world("free");
+    let response = json!({"input_tokens": 30, "input_tokens_details": {"cached_tokens": 20}, "output_tokens": 3,
+        "output_tokens_details": {"reasoning_tokens": 1}, "total_tokens": 33});
+    let message = json!({"input_tokens": 5, "output_tokens": 2, "cache_read_input_tokens": 20,
+        "cache_creation_input_tokens": 70, "server_tool_use": {"web_search_requests": 1},
+        "cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 40}});
+    let started = json!({"type": "message_start", "message": {"model": "claude", "usage": message}});
+    let delta = json!({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 4}});
+    let gemini = json!({"promptTokenCount": 6, "candidatesTokenCount": 1, "thoughtsTokenCount": 2, "totalTokenCount": 9});
+    let chunk = json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}], "usageMetadata": gemini});
+    let array = json!([chunk, chunk]).to_string();
+    let streamed = GENERATE.replace(":generate", ":streamGenerate");
+    let completion = r#"{"choices":[{"text":"x","index":0,"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":5,"total_tokens":9}}"#;
+    for (path, body, kind, answer, operation, charge) in [
+        (
+            "/v1/responses",
+            r#"{"model":"text"}"#,
+            JSON,
+            json!({"usage": response}).to_string(),
+            "responses",
+            "2112.000000",
+        ),
+        (
+            "/v1/responses",
+            r#"{"model":"text","stream":true}"#,
+            EVENTS,
+            events(&[json!({"type": "response.completed", "response": {"usage": response}})]),
+            "responses",
+            "2112.000000",
+        ),
+        ("/v1/completions", r#"{"model":"text"}"#, JSON, completion.to_owned(), "completions", "5004.000000"),
+        (
+            "/openai/deployments/text/completions?api-version=1",
+            r#"{"model":"gemini-ultra"}"#,
+            JSON,
+            completion.to_owned(),
+            "completions",
+            "5004.000000",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model":"vectors","input":"x"}"#,
+            JSON,
+            r#"{"data":[{}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#.to_owned(),
+            "embeddings",
+            "8.000000",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"claude","max_tokens":9}"#,
+            JSON,
+            json!({"usage": message}).to_string(),
+            "messages",
+            "12007.340000",
+        ),
+        (
+            MESSAGES,
+            r#"{"model":"claude","max_tokens":9,"stream":true}"#,
+            EVENTS,
+            events(&[started, delta, json!({"type": "message_stop"})]),
+            "messages",
+            "14007.340000",
+        ),
+        (GENERATE, r#"{"contents":[]}"#, JSON, chunk.to_string(), "generate_content", "3006.000000"),
+        (&*streamed, r#"{"contents":[]}"#, JSON, array, "generate_content", "3006.000000"),
+        (
+            &*format!("{streamed}?alt=sse"),
+            "{}",
+            EVENTS,
+            events(&[chunk.clone(), chunk]),
+            "generate_content",
+            "3006.000000",
+        ),
+    ] {
+        let line = line(&mut world, path, body, (kind, &answer));
+        assert_eq!(
+            (line["charge"].as_str(), line["operation"].as_str()),
+            (Some(charge), Some(operation)),
+            "{path}"
+        );
+        assert_eq!(
+            (line["source"].as_str(), line["status"].as_str()),
+            (Some("reported"), Some("complete")),
+            "{line}"
+        );
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn an_answer_that_is_cut_is_charged_what_it_had_stated() {
+    let mut world = world("free");
+    let stream = post(&mut world, MESSAGES, r#"{"model":"claude","max_tokens":9,"stream":true}"#);
+    world.answer_headers(stream, 200, EVENTS);
+    let started =
+        json!({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}});
+    let delta = json!({"type": "content_block_delta", "delta": {"text": "hello"}});
+    world.answer_piece(stream, events(&[started, delta]).as_bytes(), false);
+    let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
+    assert_eq!(
+        (line["charge"].as_str(), line["status"].as_str()),
+        (Some("1005.000000"), Some("partial")),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_refusal_has_the_error_object_of_the_api() {
+    let mut world = world("free");
+    for (path, body, status, error) in [
+        (
+            "/v1beta/models/gemini-ultra:generateContent",
+            "{}",
+            402,
+            json!({"code": 402, "status": "FAILED_PRECONDITION"}),
+        ),
+        (
+            "/v1beta/models/gemini%2Dultra:generateContent",
+            "{}",
+            400,
+            json!({"code": 400, "status": "INVALID_ARGUMENT"}),
+        ),
+        (MESSAGES, r#"{"model":"gemini-ultra","max_tokens":1}"#, 402, json!({"type": "billing_error"})),
+        (MESSAGES, r#"{"model":"claude","max_tokens":"x"}"#, 400, json!({"type": "invalid_request_error"})),
+        (
+            "/v1/responses",
+            r#"{"model":"gemini-ultra"}"#,
+            402,
+            json!({"code": "plan_required", "param": null, "type": "insufficient_quota"}),
+        ),
+    ] {
+        let stream = post(&mut world, path, body);
+        let Some(Seen::Reply(seen, reply)) = &world.streams[stream].seen else {
+            panic!("{path}: {:?}", world.streams[stream].seen);
+        };
+        let mut own = reply["error"].clone();
+        let message = own.as_object_mut().and_then(|error| error.remove("message"));
+        assert_eq!((*seen, &own, message.as_ref()), (status, &error, Some(&reply["detail"])), "{path}");
+    }
+    world.check_at_rest();
+}
