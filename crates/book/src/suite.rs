@@ -153,6 +153,7 @@ macro_rules! suite {
             m9_an_empty_account_is_denied_until_credits_come,
             credits_that_are_held_are_in_flight,
             idle_leases_elsewhere_are_recalled,
+            what_a_lost_answer_granted_is_told_again,
             askers_are_not_told_to_wait_for_ever,
             reports_under_way_make_the_asker_wait,
             a_closed_record_gives_its_rest_back,

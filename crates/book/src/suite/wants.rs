@@ -172,6 +172,25 @@ pub fn idle_leases_elsewhere_are_recalled<S: Subject>(make: impl FnOnce(Catalog)
     assert_eq!((granted(&answer), answer.verdicts.len()), (4 * CREDIT, 0));
 }
 
+pub fn what_a_lost_answer_granted_is_told_again<S: Subject>(make: impl FnOnce(Catalog) -> S) {
+    let mut world = with(make, 5);
+    let (mut one, other) = (Worker::new(1), Worker::new(2));
+    // The answer is lost, and the request gives up: the record knows of no bucket.
+    let lost = world.send(one.want(world.now, BLANK, &[("r1", 5 * CREDIT)]));
+    world.send(other.want(world.now, BLANK, &[("r2", CREDIT)]));
+    one.cursor = Some(lost.cursor);
+    let answer = world.send(one.call(world.now));
+    assert_eq!(answer.changes, [Change::Recall { account: ACCOUNT.to_owned() }]);
+    let mut silent = one.want(world.now, BLANK, &[]);
+    silent.wants[0].asks.clear();
+    let answer = world.send(silent.clone());
+    assert_eq!((granted(&answer), answer.grants.len()), (5 * CREDIT, 1));
+    world.send(one.give_back(world.now, 1, 5 * CREDIT));
+    assert_eq!(world.send(silent).grants, [], "it is home");
+    let answer = world.send(other.want(world.now, BLANK, &[("r2", CREDIT)]));
+    assert_eq!(answer.verdicts, []);
+}
+
 pub fn askers_are_not_told_to_wait_for_ever<S: Subject>(make: impl FnOnce(Catalog) -> S) {
     let mut world = with(make, 6);
     let (one, other) = (Worker::new(1), Worker::new(2));

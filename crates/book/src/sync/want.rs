@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tariff::compile::CREDITS;
 use tariff::{Admission, Micros};
 use wire::{
-    AccountStatus, Ask, Change, Denial, DenialCode, Need, NodeId, ParkedRequest, SyncResponse, Verdict,
-    VerdictKind, Want,
+    AccountStatus, Ask, Change, Denial, DenialCode, Grant, Need, NodeId, ParkedRequest, SyncResponse,
+    Verdict, VerdictKind, Want,
 };
 
 use super::pot::{Pot, first_term};
@@ -22,7 +22,7 @@ use crate::entry::EntryKind;
 use crate::error::StoreError;
 use crate::funds::{Funds, IN_FORCE};
 use crate::id::AccountId;
-use crate::lease::Stated;
+use crate::lease::{Lease, Stated};
 use crate::limits::{AMOUNT_MAX, LEASES_MAX, TOTAL_MAX, WAIT_AGAIN_MS, WAIT_MS, WAIT_MS_MAX};
 use crate::snapshot;
 use crate::tx::{Now, Tx};
@@ -90,6 +90,7 @@ pub fn answer(
     if !verdicts.is_empty() || !is_in_use {
         asked.insert(id.clone());
     }
+    answer.grants.extend(unheard(account, &funds, node, want));
     answer.grants.extend(pots.iter().map(|pot| pot.grant(account, &funds, node, want)));
     answer.verdicts.extend(verdicts.into_iter().map(|(request, kind)| Verdict {
         account: want.account.clone(),
@@ -98,6 +99,28 @@ pub fn answer(
         kind,
     }));
     Ok(())
+}
+
+/// What the record has been leased of buckets that it does not speak of: the answer that said so was lost, and until
+/// the node hears of it nobody can spend it, nor can it come home.
+fn unheard<'a>(
+    account: &'a Account,
+    funds: &'a Funds,
+    node: NodeId,
+    want: &'a Want,
+) -> impl Iterator<Item = Grant> + 'a {
+    let leases = account.leases.iter().filter(move |lease| lease.node == node && lease.epoch == want.lease);
+    let silent = |lease: &&Lease| {
+        lease.outstanding() > Micros::ZERO && !want.asks.iter().any(|ask| *ask.bucket == *lease.bucket)
+    };
+    leases.filter(silent).map(|lease| Grant {
+        account: want.account.clone(),
+        lease: want.lease,
+        bucket: lease.bucket.to_string(),
+        granted: lease.granted,
+        unleased: funds.left(&lease.bucket).unwrap_or_default(),
+        exact: true,
+    })
 }
 
 /// One want being served.
