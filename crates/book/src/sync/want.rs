@@ -90,8 +90,9 @@ pub fn answer(
     if !verdicts.is_empty() || !is_in_use {
         asked.insert(id.clone());
     }
-    answer.grants.extend(unheard(account, &funds, node, want));
     answer.grants.extend(pots.iter().map(|pot| pot.grant(account, &funds, node, want)));
+    let exact = pots.last().is_none_or(|pot| pot.exact);
+    answer.grants.extend(unheard(account, &funds, (node, want), exact));
     answer.verdicts.extend(verdicts.into_iter().map(|(request, kind)| Verdict {
         account: want.account.clone(),
         request,
@@ -106,20 +107,20 @@ pub fn answer(
 fn unheard<'a>(
     account: &'a Account,
     funds: &'a Funds,
-    node: NodeId,
-    want: &'a Want,
+    (node, want): (NodeId, &'a Want),
+    exact: bool,
 ) -> impl Iterator<Item = Grant> + 'a {
     let leases = account.leases.iter().filter(move |lease| lease.node == node && lease.epoch == want.lease);
     let silent = |lease: &&Lease| {
         lease.outstanding() > Micros::ZERO && !want.asks.iter().any(|ask| *ask.bucket == *lease.bucket)
     };
-    leases.filter(silent).map(|lease| Grant {
+    leases.filter(silent).map(move |lease| Grant {
         account: want.account.clone(),
         lease: want.lease,
         bucket: lease.bucket.to_string(),
         granted: lease.granted,
         unleased: funds.left(&lease.bucket).unwrap_or_default(),
-        exact: true,
+        exact,
     })
 }
 
