@@ -82,6 +82,13 @@ async fn l15_a_customer_reads_its_billing_through_envoy() -> Result<()> {
     ensure!(shown["plan"] == "starter" && shown["account"] == *account.id, "{shown}");
     let plans = client.send(Request::get("/manage/v1/plans").bearer(&account.key)).await?.expect(200)?;
     ensure!(plans.text().contains("\"pro\""), "{}", plans.text());
+    let message = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_billing"}});
+    let told = client
+        .send(Request::post("/manage/v1/mcp", &message).bearer(&account.key))
+        .await?
+        .expect(200)?
+        .json()?;
+    ensure!(told["result"]["structuredContent"] == shown, "{told}");
     client.send(billing()).await?.expect(401)?;
     client.send(billing().bearer("bsr_not_a_key")).await?.expect(401)?;
     // The management API is not there, whatever the key.

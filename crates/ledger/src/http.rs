@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod layers;
 mod manage;
+mod mcp;
 mod openapi;
 mod ops;
 mod page;
@@ -89,7 +90,7 @@ impl App {
             all.merge(group.route_layer(middleware::from_fn_with_state(state, auth::require_token)))
         });
         let (edge, _) = edge::routes().split_for_parts();
-        let (open, _) = ops::routes().merge(manage::routes()).split_for_parts();
+        let (open, _) = ops::routes().merge(manage::routes()).merge(mcp::routes()).split_for_parts();
         let edge = edge.route_layer(middleware::from_fn_with_state(self.clone(), auth::require_edge));
         admin
             .merge(edge)

@@ -40,7 +40,14 @@ pub fn routes() -> OpenApiRouter<App> {
 pub const CALLS_MAX: usize = 64;
 
 /// The account whose key came with the request, with its room until it is answered.
-struct Customer(String, Arc<Act>, OwnedSemaphorePermit);
+pub(super) struct Customer(String, Arc<Act>, OwnedSemaphorePermit);
+
+impl Customer {
+    /// The account's id.
+    pub(super) fn account(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromRequestParts<App> for Customer {
     type Rejection = Problem;
@@ -79,7 +86,7 @@ async fn billing(State(app): State<App>, customer: Customer) -> Answer<Json<Bill
 
 /// The plans.
 #[derive(Serialize, ToSchema)]
-struct PublicPlans {
+pub(super) struct PublicPlans {
     /// In the catalog's order.
     data: Vec<PublicPlan>,
 }
@@ -91,7 +98,12 @@ struct PublicPlans {
     responses((status = 200, description = "The public plans", body = PublicPlans), ReadRefusals)
 )]
 async fn plans(State(app): State<App>, _: Customer) -> Answer<Json<PublicPlans>> {
-    Ok(Json(PublicPlans { data: app.service.public_plans().await? }))
+    Ok(Json(public_plans(&app).await?))
+}
+
+/// The plans that anyone may choose.
+pub(super) async fn public_plans(app: &App) -> Answer<PublicPlans> {
+    Ok(PublicPlans { data: app.service.public_plans().await? })
 }
 
 /// Changes the customer's own plan, as the catalog says: at once, with the period, or once it is paid.
@@ -141,18 +153,28 @@ async fn checkout(
     write: Write<OwnChange>,
 ) -> Answer<Json<Checkout>> {
     let (change, idempotency, _in_flight) = write.into_parts();
-    let change = match ask(&app, idempotency, customer, change, true).await? {
+    Ok(Json(check_out(&app, idempotency, customer, change).await?))
+}
+
+/// Begins a change that comes with its payment.
+pub(super) async fn check_out(
+    app: &App,
+    wish: Option<Idempotency>,
+    customer: Customer,
+    change: OwnChange,
+) -> Answer<Checkout> {
+    let change = match ask(app, wish, customer, change, true).await? {
         Written::Done(change) | Written::Existing(change) => change,
         Written::Replayed(bytes) => {
             serde_json::from_slice(&bytes).map_err(|error| Problem::internal(&error))?
         }
     };
-    Ok(Json(Checkout {
+    Ok(Checkout {
         change: change.change.unwrap_or_default(),
         plan: change.to,
         amount_usd: change.amount_usd,
         url: app.service.upgrade_link(),
-    }))
+    })
 }
 
 /// Where the customer looks after payment methods and invoices.

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::auth::Guard;
 use super::respond::ProblemBody;
-use super::{App, edge, groups, manage, ops};
+use super::{App, edge, groups, manage, mcp, ops};
 
 /// The description of the whole API.
 #[must_use]
@@ -15,6 +15,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         .merge(management())
         .merge(edge::routes())
         .merge(manage::routes())
+        .merge(mcp::routes())
         .merge(ops::routes())
         .into_openapi()
 }

@@ -113,6 +113,11 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
     }
 
+    /// Its body.
+    pub fn body(&self) -> &ProblemBody {
+        &self.body
+    }
+
     /// The same about one member of the request.
     #[must_use]
     pub fn at(mut self, member: impl Into<String>) -> Self {

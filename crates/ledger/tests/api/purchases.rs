@@ -298,6 +298,54 @@ fn l15_customers_change_their_plan_once_they_can_pay_and_check_out_where_they_ca
 }
 
 #[test]
+fn l15_agents_call_tools_with_their_customer_s_key() {
+    let server = Server::page("modelux.yaml");
+    let key = customer(&server, "free");
+    let send = |message: &Value| own(&server, &key, "POST", "mcp", Some(message));
+    let ask = |method: &str, params: Value| {
+        send(&json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})).ok(200)
+    };
+    let tool = |name: &str, arguments: Value| {
+        let answer = ask("tools/call", json!({"name": name, "arguments": arguments}));
+        let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let told: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(answer["result"]["structuredContent"], told);
+        (told, answer["result"]["isError"].as_bool().unwrap())
+    };
+    let begun = ask("initialize", json!({"protocolVersion": "2025-03-26", "capabilities": {}}));
+    assert_eq!((&begun["id"], &begun["result"]["protocolVersion"]), (&json!(7), &json!("2025-03-26")));
+    assert_eq!(ask("initialize", json!({"protocolVersion": "1"}))["result"]["protocolVersion"], "2025-06-18");
+    let noted = send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    assert_eq!((noted.status, noted.text.clone()), (202, String::new()));
+    assert_eq!(ask("ping", json!({}))["result"], json!({}));
+    let list = ask("tools/list", json!({}));
+    let names: Vec<_> =
+        list["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["get_billing", "list_plans", "create_checkout_session"]);
+    assert_eq!(tool("get_billing", json!({})), (own(&server, &key, "GET", "billing", None).ok(200), false));
+    assert_eq!(tool("list_plans", Value::Null), (own(&server, &key, "GET", "plans", None).ok(200), false));
+    let (checkout, failed) = tool("create_checkout_session", json!({"plan": "pro"}));
+    assert!(!failed && checkout["plan"] == "pro", "{checkout}");
+    let paid = json!({"change": checkout["change"], "provider": "stripe", "reference": "cs_1"});
+    post(&server, "plan/change/confirm", &paid).ok(200);
+    assert_eq!(plan(&server), "pro");
+    let (refused, failed) = tool("create_checkout_session", json!({"plan": "enterprise"}));
+    assert!(failed && refused["code"] == "unknown_plan", "{refused}");
+    for (method, params, code) in [
+        ("resources/list", json!({}), -32_601),
+        ("tools/call", json!({"name": "delete_account"}), -32_602),
+        ("tools/call", json!({}), -32_602),
+        ("tools/call", json!({"name": "create_checkout_session", "arguments": {"plan": 7}}), -32_602),
+    ] {
+        assert_eq!(ask(method, params)["error"]["code"], code, "{method}");
+    }
+    assert_eq!(send(&json!({"jsonrpc": "1.0", "id": 1, "method": "ping"})).ok(200)["error"]["code"], -32_600);
+    let stranger = own(&server, "bsr_nobody", "POST", "mcp", Some(&json!({})));
+    stranger.problem(401, "unauthenticated");
+    assert!(server.verify().agrees());
+}
+
+#[test]
 fn c1_nobody_takes_a_tier_that_was_not_bought() {
     let server = Server::page("upstage.yaml");
     let key = customer(&server, "no_tier");
