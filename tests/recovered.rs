@@ -103,6 +103,16 @@ async fn an_envoy_killed_under_load_with_settlements_on_board() -> Result<()> {
         stack.fault(Fault::Refuse).await?;
         let load = load(&stack, &account, 4, 100_000).await?;
         load.served(40).await?;
+        // Only what is on the disk can be recovered.
+        let served_lines = |stack: &Stack| -> Result<usize> {
+            let lines = stack.gateway()?.access_log()?;
+            Ok(lines.iter().filter(|line| line.status() == 200).count())
+        };
+        let before = served_lines(&stack)?;
+        wait::until_true("the access log has most of it", wait::SETTLED_WITHIN, || async {
+            Ok(served_lines(&stack)? > before.max(40))
+        })
+        .await?;
         stack.kill_gateway()?;
         let served = load.ended().await?;
         // The line went with its Envoy; the next one has a line of its own.
