@@ -98,11 +98,34 @@ fn reported(
     };
     // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
     // where the price is beyond belief, by its bound.
-    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let mut used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let mut source = Some(UsageSource::Reported);
+    if let Some((more, price)) = delivered_beyond(request, reading, &usage, hold)
+        && price > used
+    {
+        (usage, used, source) = (more, price, Some(UsageSource::Estimated));
+    }
     let answered_model = answered_model(reading);
-    let source = Some(UsageSource::Reported);
     let bill = Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used };
     Some((bill, guessed))
+}
+
+/// What an answer comes to that broke off before the provider had counted its output, by what was delivered of it:
+/// within the hold, as every estimate.
+fn delivered_beyond(
+    request: &Request,
+    reading: &Reading,
+    said: &Usage,
+    hold: &Hold,
+) -> Option<(Usage, Micros)> {
+    let Operation::Meter(dialect) = request.operation else { return None };
+    let output = estimate_output_tokens(&reading.delivered);
+    if reading.ended || !dialect.counts_output_last() || output <= said.get(Meter::OutputTokens) {
+        return None;
+    }
+    let usage = said.clone().with(Meter::OutputTokens, output);
+    let price = hold.model.price(&usage).ok()?.min(Micros(hold.held_credits()));
+    Some((usage, price))
 }
 
 /// What a request used of a bucket.

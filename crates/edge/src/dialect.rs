@@ -81,6 +81,11 @@ impl Dialect {
         matches!(self, Self::OpenaiChat | Self::OpenaiCompletions)
     }
 
+    /// Whether a stream begins with a count of output that is none yet: the true one comes with its end.
+    pub(crate) const fn counts_output_last(self) -> bool {
+        matches!(self, Self::AnthropicMessages)
+    }
+
     /// Where a request bounds its answer's tokens; nothing where answers are not text.
     pub(crate) const fn output_bound(self) -> Option<OutputBound> {
         match self {

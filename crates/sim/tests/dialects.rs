@@ -161,20 +161,41 @@ fn each_dialect_is_charged_what_its_answer_states() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_charged_what_it_had_stated() {
+fn an_answer_that_is_cut_is_charged_what_was_stated_or_delivered() {
     let mut world = world("free");
-    let stream = post(&mut world, MESSAGES, r#"{"model":"claude","max_tokens":9,"stream":true}"#);
+    // The first event counts one token of output, whatever is delivered behind it.
+    for (letters, charge, source) in [
+        (4, "1005.000000", "reported"),
+        (100, "25005.000000", "estimated"),
+        (4_000, "50012.000000", "estimated"),
+    ] {
+        let line = cut(&mut world, letters);
+        assert_eq!(
+            (line["charge"].as_str(), line["source"].as_str()),
+            (Some(charge), Some(source)),
+            "{line}"
+        );
+        assert_eq!(line["status"], "partial");
+        world.pass(1_500);
+        let posted = world.charge_entries("a").last().expect("a charge").amount;
+        assert_eq!(
+            (posted.to_string().as_str(), world.book.counters.price_mismatches),
+            (charge, 0),
+            "{line}"
+        );
+    }
+    world.check_at_rest();
+}
+
+/// The line of a message that the client leaves when it has got so many letters.
+fn cut(world: &mut World, letters: usize) -> Value {
+    let stream = post(world, MESSAGES, r#"{"model":"claude","max_tokens":50,"stream":true}"#);
     world.answer_headers(stream, 200, EVENTS);
     let started =
         json!({"type": "message_start", "message": {"usage": {"input_tokens": 5, "output_tokens": 1}}});
-    let delta = json!({"type": "content_block_delta", "delta": {"text": "hello"}});
+    let delta = json!({"type": "content_block_delta", "delta": {"text": "x".repeat(letters)}});
     world.answer_piece(stream, events(&[started, delta]).as_bytes(), false);
-    let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
-    assert_eq!(
-        (line["charge"].as_str(), line["status"].as_str()),
-        (Some("1005.000000"), Some("partial")),
-        "{line}"
-    );
+    serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line")
 }
 
 #[test]

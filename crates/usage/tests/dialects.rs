@@ -191,11 +191,17 @@ fn a_streamed_message_states_its_input_first_and_may_state_it_again() {
 }
 
 #[test]
-fn a_message_that_breaks_off_is_what_was_stated() {
+fn a_message_that_breaks_off_is_what_it_had_stated() {
     let so_far = [(Meter::InputTokens, 1051), (Meter::CachedTokens, 10), (Meter::OutputTokens, 2)];
     let cut = stream(Dialect::Anthropic, &[STARTED, GENERATED]);
     assert_partial(&cut, &so_far);
     assert!(!cut.ended);
+    // With the reason why it ended come the last counts.
+    let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":40}}"#;
+    let counted = [(Meter::InputTokens, 1051), (Meter::CachedTokens, 10), (Meter::OutputTokens, 40)];
+    assert_whole(&stream(Dialect::Anthropic, &[STARTED, GENERATED, delta]), &counted);
+    let begun = format!("data: {}\n\ndata: {}", STARTED.replace('\n', " "), delta.split_at(70).0);
+    assert_partial(&reading(Dialect::Anthropic, Format::EventStream, &begun), &so_far);
     let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
     let failed = stream(Dialect::Anthropic, &[STARTED, GENERATED, error]);
     assert_partial(&failed, &so_far);
@@ -218,6 +224,17 @@ fn rounds_that_are_billed_one_by_one_stand_for_the_counts_beside_them() {
     ];
     assert_whole(&stream(Dialect::Anthropic, &[STARTED, &delta, STOPPED]), &expected);
     assert_whole(&stream(Dialect::Anthropic, &[STARTED, &delta, &delta, STOPPED]), &expected);
+    // A list that breaks off says less than the counts beside it.
+    let told = format!("data: {STARTED}\n\ndata: {delta}").replace('\n', " ").replace("  data:", "\n\ndata:");
+    let cut = told.split_at(told.find(r#""type":"message","input"#).unwrap()).0;
+    let broken = read(Dialect::Anthropic, Format::EventStream, &[cut.as_bytes()]);
+    let expected = [
+        (Meter::InputTokens, 612),
+        (Meter::CachedTokens, 10),
+        (Meter::OutputTokens, 40),
+        (Meter::Searches, 1),
+    ];
+    assert_partial(&broken, &expected);
     let advised = r#"{"usage":{"input_tokens":5,"output_tokens":6,"iterations":[
         {"type":"message","input_tokens":5,"output_tokens":6},
         {"type":"advisor_message","model":"claude-opus","input_tokens":7,"output_tokens":8}]}}"#;

@@ -46,8 +46,10 @@ struct Choice {
 /// What is billed one by one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Iterations {
-    /// Of those that have been read.
+    /// Of the last list that came to its end.
     sum: Counts,
+    /// Of the list that is read, as far as it has come.
+    begun: Counts,
     /// Of the one that is read.
     current: Counts,
 }
@@ -121,9 +123,14 @@ impl Answer {
         self.counts.doubtful |= self.reports_usage;
     }
 
-    /// Whether it has said that it is over, or every choice that was seen has ended.
+    /// Whether it has said that it is over.
     pub(super) fn is_over(&self) -> bool {
-        self.over || (self.seen != 0 && self.seen == self.finished)
+        self.over
+    }
+
+    /// Whether every choice that was seen has ended.
+    pub(super) fn is_finished(&self) -> bool {
+        self.seen != 0 && self.seen == self.finished
     }
 
     pub(super) fn choices(&self) -> u32 {
@@ -204,8 +211,9 @@ impl Sink<Field> for Answer {
             (Field::Choice, _) => self.choice = Choice::default(),
             (Field::Document, _) => self.next_document(),
             (Field::Part(_), Container::Object) => self.part = Part::default(),
-            // Stated again, it replaces what was stated.
-            (Field::Iterations, Container::Array) => self.iterations = Some(Box::default()),
+            (Field::Iterations, Container::Array) => {
+                self.iterations.get_or_insert_default().begun = Counts::default();
+            }
             (Field::Iteration, Container::Object) => {
                 if let Some(iterations) = &mut self.iterations {
                     iterations.current = Counts::default();
@@ -223,8 +231,15 @@ impl Sink<Field> for Answer {
             Field::Choice => {}
             Field::Part(side) => return self.end_part(side),
             Field::Iteration => {
-                if let Some(Iterations { sum, current }) = self.iterations.as_deref_mut() {
-                    sum.add(current);
+                if let Some(Iterations { begun, current, .. }) = self.iterations.as_deref_mut() {
+                    begun.add(current);
+                }
+                return;
+            }
+            // Stated again, a list replaces what was stated; one that breaks off replaces nothing.
+            Field::Iterations => {
+                if let Some(Iterations { sum, begun, .. }) = self.iterations.as_deref_mut() {
+                    *sum = *begun;
                 }
                 return;
             }

@@ -34,8 +34,13 @@ static TREE: Node<Field> = Node {
 };
 
 /// A block of a message, or what a stream adds to it.
-const BLOCK: &[Node<Field>] =
-    &[leaf("text", Field::Content), leaf("thinking", Field::Content), leaf("partial_json", Field::Content)];
+const BLOCK: &[Node<Field>] = &[
+    leaf("text", Field::Content),
+    leaf("thinking", Field::Content),
+    leaf("partial_json", Field::Content),
+    // Of the message, in the event with its last counts.
+    leaf("stop_reason", Field::Ended),
+];
 
 macro_rules! usage {
     ($source:expr $(, $further:expr)*) => {

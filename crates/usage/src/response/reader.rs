@@ -74,7 +74,10 @@ impl ResponseReader {
         let ended = match self.framing {
             Framing::Json(_) => self.document.kind() == Kind::Whole,
             Framing::EventStream(_) => {
-                self.marked || self.document.kind() == Kind::Marker || self.answer.is_over()
+                let kind = self.document.kind();
+                // What else the event that says so has to say may still be missing.
+                let over = self.answer.is_over() && kind != Kind::Unfinished;
+                self.marked || kind == Kind::Marker || self.answer.is_finished() || over
             }
         };
         let (usage, status, total_mismatch) = self.answer.usage(self.profile, ended);
