@@ -13,7 +13,8 @@ use crate::limits::{CHOICES_MAX, MODEL_BYTES_MAX};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
     counts: Counts,
-    first_choice_counts: Counts,
+    /// Those of places that count only where the dialect's own has none.
+    elsewhere: Counts,
     iterations: Option<Box<Iterations>>,
     part: Part,
     /// The beginning of a word that is compared with some.
@@ -146,13 +147,13 @@ impl Answer {
         let billed = self.billed();
         let counts = match &billed {
             Some(sum) => sum,
-            None if self.counts.is_empty() => &self.first_choice_counts,
+            None if self.counts.is_empty() => &self.elsewhere,
             None => &self.counts,
         };
         let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(counts) else {
             return (None, Status::Failed, false);
         };
-        let doubtful = self.counts.doubtful || self.first_choice_counts.doubtful || counts.doubtful;
+        let doubtful = self.counts.doubtful || self.elsewhere.doubtful || counts.doubtful;
         let complete = consistent && ended && !doubtful && !self.is_error;
         (Some(usage), if complete { Status::Complete } else { Status::Partial }, total_mismatch)
     }
@@ -171,7 +172,8 @@ impl Answer {
     fn counts_of(&mut self, source: Source) -> Option<&mut Counts> {
         match source {
             Source::Answer => Some(&mut self.counts),
-            Source::FirstChoice => (self.position == 0).then_some(&mut self.first_choice_counts),
+            Source::FirstChoice => (self.position == 0).then_some(&mut self.elsewhere),
+            Source::Aside => Some(&mut self.elsewhere),
             Source::Iteration => self.iterations.as_mut().map(|iterations| &mut iterations.current),
         }
     }

@@ -3,8 +3,8 @@
 //! One tree serves documents and stream chunks: the former have `message`, the latter `delta`; the older completions
 //! have `text` in both. A usage object
 //! stands in the last chunk with empty `choices` (OpenAI), in the last chunk with content (Mistral,
-//! DeepSeek), in every chunk (Perplexity, vLLM) or in the first choice (Moonshot): all are taken, the last
-//! value counts.
+//! DeepSeek), in every chunk (Perplexity, vLLM), in the first choice (Moonshot) or in `x_groq` (Groq): all are
+//! taken, the last value counts.
 
 use super::counts::Native;
 use super::normalise;
@@ -55,6 +55,7 @@ static TREE: Node<Field> = Node {
         leaf("error", Field::Error),
         branch("choices", None, &[CHOICE]),
         branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE),
+        branch("x_groq", None, &[branch("usage", Some(Field::Usage(Source::Aside)), ASIDE_USAGE)]),
     ],
 };
 
@@ -96,3 +97,4 @@ const PARTS: &[Node<Field>] = &[element(
 
 const ANSWER_USAGE: &[Node<Field>] = usage!(Source::Answer);
 const CHOICE_USAGE: &[Node<Field>] = usage!(Source::FirstChoice);
+const ASIDE_USAGE: &[Node<Field>] = usage!(Source::Aside);

@@ -63,13 +63,15 @@ pub(super) enum Field {
     Item,
 }
 
-/// Which of two places usage comes from; the first that has any wins, for two objects are not two answers.
+/// Which place usage comes from; one where the dialect has it wins, for two objects are not two answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// Where the dialect has it.
     Answer,
     /// In the first choice (Moonshot's streams).
     FirstChoice,
+    /// In an object of the provider's own (Groq's streams).
+    Aside,
     /// In one of several rounds that are billed one by one (Anthropic).
     Iteration,
 }
