@@ -61,6 +61,8 @@ struct Units {
     /// Numerators.
     units: Vec<(Meter, u128)>,
     den: u128,
+    /// Those of longer inputs, ascending: above how many tokens each holds.
+    above: Vec<(u64, Self)>,
     /// As in the catalog, for "how many tokens can I afford".
     exact: Prices,
 }
@@ -227,8 +229,20 @@ impl Priced {
 
 impl Units {
     fn new(prices: &Prices) -> Option<Self> {
-        let metered: Vec<_> =
-            Meter::ALL.iter().filter_map(|meter| Some((*meter, prices.unit(*meter)?.parts()))).collect();
+        let longer = prices.tiers().filter(|above| *above > 0);
+        let above = longer.map(|above| Some((above, Self::of_tier(prices, above)?)));
+        Some(Self {
+            above: above.collect::<Option<_>>()?,
+            exact: prices.clone(),
+            ..Self::of_tier(prices, 0)?
+        })
+    }
+
+    fn of_tier(prices: &Prices, above: u64) -> Option<Self> {
+        let metered: Vec<_> = Meter::ALL
+            .iter()
+            .filter_map(|meter| Some((*meter, prices.unit_in(above, *meter)?.parts())))
+            .collect();
         let den = metered.iter().try_fold(1_u128, |den, (_, (_, own))| lcm(den, *own))?;
         let scaled = |(num, own): (u128, u128)| num.checked_mul(den.checked_div(own)?);
         let units = metered
@@ -240,7 +254,17 @@ impl Units {
         if units.iter().any(|(_, num)| *num > room) || prices.is_empty() {
             return None;
         }
-        Some(Self { units, den, exact: prices.clone() })
+        Some(Self { units, den, above: Vec::new(), exact: Prices::default() })
+    }
+
+    /// The prices of the context tier that a usage has reached.
+    fn tier_of(&self, usage: &Usage) -> &Self {
+        if self.above.is_empty() {
+            return self;
+        }
+        let input = usage.input();
+        let reached = self.above.iter().rev().find(|(above, _)| *above < input);
+        reached.map_or(self, |(_, units)| units)
     }
 
     fn has(&self, meter: Meter) -> bool {
@@ -249,7 +273,8 @@ impl Units {
 
     /// The price of a usage, leaving out meters without one or refusing them.
     fn price(&self, usage: &Usage, leave_out: bool) -> Result<Micros, Unpriced> {
-        self.price_narrow(usage, leave_out).map_or_else(|| self.price_wide(usage, leave_out), Ok)
+        let tier = self.tier_of(usage);
+        tier.price_narrow(usage, leave_out).map_or_else(|| tier.price_wide(usage, leave_out), Ok)
     }
 
     /// In 64 bits, which most catalogs fit; nothing where they do not, or where a price is missing.
@@ -387,11 +412,18 @@ mod tests {
         fn the_same_as_the_exact_price(
             input in 0..=COUNT_MAX, output in 0..=COUNT_MAX, cached in 0..1_000_000_u64,
             a in 0..2_000_000_u64, b in 0..2_000_000_u64, c in 1..30_u64,
+            above in proptest::collection::btree_set(1..2_000_000_u64, 0..4),
         ) {
             let unit = |n: u64, d: u64| Ratio::new(n.into(), d.into()).expect("ratio");
-            let prices = Prices::new([
-                (Meter::InputTokens, unit(a, 1_000)), (Meter::OutputTokens, unit(b, 1_000)), (Meter::CachedTokens, unit(a, c)),
-            ]);
+            let list = |times: u64| [
+                (Meter::InputTokens, unit(a * times, 1_000)), (Meter::OutputTokens, unit(b, 1_000 + times)),
+                (Meter::CachedTokens, unit(a, c * times)),
+            ];
+            // In some cases the input is around where a tier begins.
+            let near = above.first().map(|first| (first + c % 3).saturating_sub(cached + 1));
+            let input = near.filter(|_| input % 2 == 0).unwrap_or(input);
+            let prices = Prices::new(list(1));
+            let prices = above.iter().zip(2..).fold(prices, |all, (above, times)| all.with_tier(*above, list(times)));
             let own = EdgeModel { prices: prices.clone(), ..model(&[]) };
             let usage = Usage::new().with(Meter::InputTokens, input).with(Meter::OutputTokens, output).with(Meter::CachedTokens, cached);
             let exact = prices.charge(&usage).map(|charge| charge.rounded).map_err(|_| Unpriced);

@@ -163,6 +163,13 @@ impl Usage {
         self.counts.get(meter as usize).copied().flatten().unwrap_or(0)
     }
 
+    /// All tokens of the input, however they are counted.
+    #[must_use]
+    pub fn input(&self) -> u64 {
+        let input = self.iter().filter(|(meter, _)| meter.stand_ins().last() == Some(Meter::InputTokens));
+        input.fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
     /// The counts, by meter.
     pub fn iter(&self) -> impl Iterator<Item = (Meter, u64)> + '_ {
         Meter::ALL.iter().zip(&self.counts).filter_map(|(meter, count)| Some((*meter, (*count)?)))

@@ -67,8 +67,9 @@ impl Catalog {
         let unknown = || QuoteError::UnknownVariant(variant.unwrap_or_default().to_owned());
         let prices = self.prices(plan, known, variant).ok_or_else(unknown)?;
         let charge = prices.charge(usage)?;
+        let tier = prices.tier_of(usage);
         let line = |(meter, count): (Meter, u64)| {
-            let price = prices.unit(meter).and_then(|unit| unit.checked_mul(Ratio::whole(count)))?;
+            let price = prices.unit_in(tier, meter).and_then(|unit| unit.checked_mul(Ratio::whole(count)))?;
             Some((meter, count, price))
         };
         let paid = |factor: Ratio| charge.exact.checked_mul(factor).and_then(Ratio::round_half_up);

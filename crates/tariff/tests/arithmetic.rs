@@ -328,6 +328,49 @@ fn tokens_are_the_sum_of_all_that_count_some_and_are_never_counted_themselves() 
 }
 
 #[test]
+fn the_whole_input_decides_which_prices_hold_for_all_that_a_request_uses() {
+    let list = |input, cached, output| {
+        let units =
+            [(Meter::InputTokens, input), (Meter::CachedTokens, cached), (Meter::OutputTokens, output)];
+        units.map(|(meter, price)| (meter, Ratio::whole(price)))
+    };
+    let prices =
+        Prices::new(list(10, 1, 20)).with_tier(1_000, list(20, 2, 30)).with_tier(5_000, list(40, 4, 60));
+    let charge = |usage: &[(Meter, u64)]| {
+        let usage =
+            usage.iter().fold(Usage::new().with(Meter::Requests, 1), |all, (meter, n)| all.with(*meter, *n));
+        prices.charge(&usage).unwrap().rounded.get()
+    };
+    let (input, output) = (Meter::InputTokens, Meter::OutputTokens);
+    assert_eq!(charge(&[(input, 1_000), (output, 7)]), 10_000 + 140);
+    assert_eq!(charge(&[(input, 1_001), (output, 7)]), 20_020 + 210);
+    assert_eq!(charge(&[(input, 5_000), (output, 1)]), 100_000 + 30);
+    assert_eq!(charge(&[(input, 5_001), (output, 1)]), 200_040 + 60);
+    // What was cached, written, heard and seen is input too; what was generated is not.
+    assert_eq!(charge(&[(input, 1), (Meter::CachedTokens, 1_000)]), 20 + 2_000);
+    for meter in [
+        Meter::CacheWriteTokens,
+        Meter::CacheWriteHourTokens,
+        Meter::AudioInputTokens,
+        Meter::ImageInputTokens,
+    ] {
+        assert_eq!(charge(&[(input, 1), (meter, 1_000)]), 20 + 20_000, "{meter:?}");
+    }
+    for meter in [Meter::ReasoningTokens, Meter::AudioOutputTokens, Meter::ImageOutputTokens] {
+        assert_eq!(charge(&[(input, 1), (output, 9_000), (meter, 1_000)]), 10 + 200_000, "{meter:?}");
+    }
+    // One text for all tiers, and the text of one tier is what it was without any.
+    let json = serde_json::to_string(&prices).unwrap();
+    assert!(json.contains(r#""input_tokens>5000":[40,1]"#), "{json}");
+    assert_eq!(serde_json::from_str::<Prices>(&json).unwrap(), prices);
+    let plain = r#"{"input_tokens":[1,2],"output_tokens":[3,1]}"#;
+    assert_eq!(serde_json::to_string(&serde_json::from_str::<Prices>(plain).unwrap()).unwrap(), plain);
+    for none in ["input_tokens>", "input_tokens>0", "input_tokens>x", "inputs", ">5"] {
+        assert!(serde_json::from_str::<Prices>(&format!(r#"{{"{none}":[1,1]}}"#)).is_err(), "{none}");
+    }
+}
+
+#[test]
 fn a_price_stands_in_for_the_meters_of_its_side_only() {
     let prices = Prices::new([(Meter::InputTokens, Ratio::whole(2))]);
     let charge = |meter| prices.charge(&Usage::new().with(meter, 3)).map(|charge| charge.rounded);

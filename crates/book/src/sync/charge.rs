@@ -113,8 +113,9 @@ fn reckon(prices: &Prices, usage: &Usage) -> Result<Ratio, (Ratio, String)> {
         Ok(charge) => return Ok(charge.exact),
         Err(error) => error,
     };
+    let tier = prices.tier_of(usage);
     let line = |(meter, count): (Meter, u64)| {
-        let unit = prices.unit(meter)?;
+        let unit = prices.unit_in(tier, meter)?;
         unit.checked_mul(Ratio::whole(count.min(tariff::meter::COUNT_MAX)))
     };
     let bound = whole(AMOUNT_MAX);

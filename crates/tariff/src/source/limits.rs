@@ -24,6 +24,10 @@ pub(super) const LIMITS_MAX: usize = 16;
 pub(super) const VARIANTS_MAX: usize = 64;
 /// Dated prices of one model.
 pub(super) const CHANGES_MAX: usize = 16;
+/// Context tiers of one price list.
+pub(super) const CONTEXT_TIERS_MAX: usize = 4;
+/// The longest input that a context tier may begin above, in tokens.
+pub(super) const CONTEXT_TOKENS_MAX: u64 = 100_000_000;
 /// Entries of a list or mapping inside a model or plan.
 pub(super) const ENTRIES_MAX: usize = 64;
 /// Bytes of a plan's, pool's, feature's, rate's or resource's name: they become metric names.

@@ -189,7 +189,8 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["overage_cap_usd", "overage_limit"], "overage_cap"),
     (&["starts", "starting", "effective", "date", "since"], "from"),
     (&["expires", "ends", "end", "valid_until"], "until"),
-    (&["input", "prompt", "prompt_tokens", "input_token"], "input_tokens"),
+    (&["tiers", "context", "over", "thresholds"], "above"),
+    (&["input", "prompt", "prompt_tokens", "input_token", "tokens", "from", "context"], "input_tokens"),
     (&["output", "completion", "completion_tokens", "output_token"], "output_tokens"),
     (&["cached", "cached_input", "cache_read", "cached_input_tokens", "cache_read_tokens"], "cached_tokens"),
     (&["cache_write", "cache_creation"], "cache_write_tokens"),
@@ -225,5 +226,10 @@ const NOT_SAID: &[(&[&str], &str)] = &[
     (
         &["volume", "volume_tiers", "graduated", "tiered", "price_tiers", "up_to"],
         "prices do not depend on what was used before: a pool for the first part, or `tiers` by what was bought",
+    ),
+    (
+        &["long_context", "context_tiers", "long_context_price", "above_200k", "per_1m_above_200k"],
+        "what requests with a long input cost is a part of the price: \
+         `above: [{ input_tokens: 200000, per_1m: { ... } }]`",
     ),
 ];

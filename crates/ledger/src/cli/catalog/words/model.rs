@@ -106,8 +106,11 @@ pub fn price(prices: &Prices, asset: &str) -> String {
         };
         exactly(1, &single).or_else(longer).unwrap_or_else(|| format!("{one} for {single}"))
     };
-    let units: Vec<String> = prices.iter().map(unit).collect();
-    format!("{} ({asset})", units.join(", "))
+    let list = |above: u64| prices.iter_in(above).map(unit).collect::<Vec<_>>().join(", ");
+    let longer = prices.tiers().filter(|above| *above > 0);
+    let longer: String =
+        longer.map(|above| format!("; above {above} input tokens {}", list(above))).collect();
+    format!("{}{longer} ({asset})", list(0))
 }
 
 fn one_of(name: &str) -> String {
