@@ -1,8 +1,7 @@
 //! The host calls that the filter uses, over the raw imports of the proxy-wasm ABI 0.2.1.
 //!
-//! The SDK's own wrappers panic on a status that they do not expect and on header bytes that are not UTF-8;
-//! one panic ends a worker's traffic. Here every failure is a value. The only SDK call left is
-//! `dispatch_http_call`, which also tells the SDK where to deliver the answer.
+//! The SDK's wrappers panic on a status that they do not expect and on header bytes that are not UTF-8; one panic
+//! ends a worker's traffic. Here every failure is a value.
 #![expect(unsafe_code, reason = "the raw imports of the host; every block is one call with checked results")]
 
 /// Which header map a call is about.
@@ -36,6 +35,17 @@ pub enum Kind {
     Counter = 0,
     /// Goes up and down.
     Gauge = 1,
+}
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug)]
+pub enum Level {
+    /// Something is not as it should be.
+    Warn = 3,
+    /// Something does not work.
+    Error = 4,
+    /// Nothing works any more.
+    Critical = 5,
 }
 
 const OK: u32 = 0;
@@ -79,6 +89,19 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout_ms: u32,
+        token: *mut u32,
+    ) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_get_shared_data(
@@ -106,7 +129,7 @@ unsafe extern "C" {
     fn random_get(buffer: *mut u8, size: usize) -> u16;
 }
 
-/// Calls the host for bytes; the host allocates them through the SDK's allocator, a `Vec` of that capacity.
+/// Calls the host for bytes, for which it asks room of `proxy_on_memory_allocate`.
 fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let mut data: *mut u8 = std::ptr::null_mut();
     let mut size = 0_usize;
@@ -175,6 +198,35 @@ pub fn local_response(status: u32, details: &str, headers: &[u8], body: &[u8]) -
         )
     };
     sent == OK
+}
+
+/// Calls a cluster; the answer comes to the context whose callback this is, under the token. An error is the host's
+/// status: `headers` are in the ABI's serialised form.
+pub fn call(cluster: &str, headers: &[u8], body: &[u8], timeout_ms: u32) -> Result<u32, u32> {
+    let no_trailers = 0_u32.to_le_bytes();
+    let mut token = 0;
+    // SAFETY: all pointers are valid for the call.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            no_trailers.as_ptr(),
+            no_trailers.len(),
+            timeout_ms,
+            &raw mut token,
+        )
+    };
+    if status == OK { Ok(token) } else { Err(status) }
+}
+
+/// Writes a line to the host's log.
+pub fn log(level: Level, text: &str) {
+    // SAFETY: the pointer is valid for the call. What cannot be logged must not stop traffic.
+    let _ = unsafe { proxy_log(level as u32, text.as_ptr(), text.len()) };
 }
 
 /// Lets the request of the effective context go on.

@@ -2,16 +2,14 @@
 
 use std::mem::discriminant;
 use std::rc::Rc;
-use std::time::Duration;
 
 use edge::shared::Stale;
 use edge::{BodyEdit, CallAnswer, CallKind, Config, Effect, Flow, HeaderEdit, Now, SharedData, Verdict};
-use proxy_wasm::hostcalls::dispatch_http_call;
-use proxy_wasm::types::Action;
 use usage::request::edit::{apply, prefix_len};
 
 use crate::Vm;
-use crate::abi::{self, Buffer, Map};
+use crate::abi::{self, Buffer, Level, Map};
+use crate::exports::{self, Action};
 use crate::pairs::serialise;
 
 /// The longest answer of the ledger that is read, in bytes.
@@ -56,7 +54,7 @@ impl Vm {
         for effect in effects {
             match effect {
                 Effect::Wake { queue } => self.wake(queue),
-                Effect::Warn(text) => log::warn!("{text}"),
+                Effect::Warn(text) => abi::log(Level::Warn, &text),
                 // Only root callbacks resume, reply and call.
                 Effect::Resume { .. } | Effect::Reply { .. } | Effect::Call { .. } => {}
             }
@@ -79,7 +77,7 @@ impl Vm {
     fn carry_out(&self, root: u32, config: &Config, effect: Effect) {
         match effect {
             Effect::Wake { queue } => self.wake(queue),
-            Effect::Warn(text) => log::warn!("{text}"),
+            Effect::Warn(text) => abi::log(Level::Warn, &text),
             Effect::Resume { context, verdict } => {
                 // A stream that has gone is logged by itself.
                 if abi::set_effective_context(context) {
@@ -95,7 +93,7 @@ impl Vm {
                     abi::set_effective_context(root);
                 }
             }
-            Effect::Call { kind, method, path, body } => self.call(config, kind, method, &path, &body),
+            Effect::Call { kind, method, path, body } => self.call(root, config, kind, method, &path, &body),
         }
     }
 
@@ -107,26 +105,32 @@ impl Vm {
         }
     }
 
-    fn call(&self, config: &Config, kind: CallKind, method: &str, path: &str, body: &[u8]) {
-        let authorization = format!("Bearer {}", config.ledger.token);
-        let headers = vec![
-            (":method", method),
-            (":path", path),
-            (":authority", config.ledger.authority.as_str()),
-            ("content-type", "application/json"),
-            ("authorization", authorization.as_str()),
-        ];
-        let body = (!body.is_empty()).then_some(body);
-        let timeout = Duration::from_millis(config.ledger.timeout_ms);
-        match dispatch_http_call(&config.ledger.cluster, headers, body, Vec::new(), timeout) {
+    fn call(&self, root: u32, config: &Config, kind: CallKind, method: &str, path: &str, body: &[u8]) {
+        let ledger = &config.ledger;
+        let headers = serialise(&[
+            (":method".into(), method.to_owned()),
+            (":path".into(), path.to_owned()),
+            (":authority".into(), ledger.authority.clone()),
+            ("content-type".into(), "application/json".to_owned()),
+            ("authorization".into(), format!("Bearer {}", ledger.token)),
+        ]);
+        let timeout_ms = u32::try_from(ledger.timeout_ms).unwrap_or(u32::MAX);
+        match abi::call(&ledger.cluster, &headers, body, timeout_ms) {
             Ok(token) => {
+                exports::called(token, root);
                 let mut calls = self.calls.borrow_mut();
                 // One of a kind is under way at a time: an older one was given up, as its root has gone.
                 calls.retain(|_, other| discriminant(other) != discriminant(&kind));
                 calls.insert(token, kind);
             }
             Err(status) => {
-                log::warn!("the ledger cluster {:?} cannot be called: {status:?}", config.ledger.cluster);
+                let cluster = &ledger.cluster;
+                abi::log(
+                    Level::Warn,
+                    &format!(
+                        "the ledger cluster {cluster:?} cannot be called: the host's status is {status}"
+                    ),
+                );
                 self.edge.borrow_mut().call_answered(&Shared, kind, None, self.now());
             }
         }
@@ -170,7 +174,7 @@ pub fn on_request(mut verdict: Verdict) -> Action {
     if !edit_body(Buffer::Request, &verdict.body) {
         // The body is as long as it was: another length would smuggle the rest into the next request.
         verdict.headers.retain(|edit| !matches!(edit, HeaderEdit::Set("content-length", _)));
-        log::warn!("a request body could not be edited; its usage will be estimated");
+        abi::log(Level::Warn, "a request body could not be edited; its usage will be estimated");
     }
     edit_headers(Map::Request, &verdict.headers);
     reply_or(verdict)

@@ -4,11 +4,10 @@
 //! What outlives a root context (the edge's state, calls in flight) is static in the VM; a root holds its
 //! configuration only, because two generations of configuration run side by side while one drains.
 
-#![expect(missing_docs, reason = "the entry point that the SDK's macro generates")]
-
 mod abi;
 #[cfg(target_family = "wasm")]
 mod alloc;
+mod exports;
 mod host;
 mod pairs;
 mod root;
@@ -22,16 +21,9 @@ use std::rc::Rc;
 use edge::{CallKind, Edge, Tables};
 use hashbrown::HashMap;
 
-use crate::root::Root;
-
 #[cfg(target_family = "wasm")]
 #[global_allocator]
 static ALLOCATOR: alloc::Pools = alloc::Pools::new();
-
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-    proxy_wasm::set_root_context(|id| Box::new(Root::new(id)));
-}}
 
 /// What lives as long as the VM.
 pub(crate) struct Vm {
@@ -57,7 +49,10 @@ pub(crate) fn vm(prefix: &str, tables: Tables) -> Rc<Vm> {
         let seed = abi::random();
         let agreed = tables.agreed(&host::Shared, prefix);
         if agreed != tables {
-            log::warn!("keys_max and accounts_max stay as they are until this Envoy ends: {agreed:?}");
+            abi::log(
+                abi::Level::Warn,
+                &format!("keys_max and accounts_max stay as they are until this Envoy ends: {agreed:?}"),
+            );
         }
         let queue = abi::register_queue(&queue_name(prefix, seed)).unwrap_or(0);
         let vm = Rc::new(Vm {

@@ -4,11 +4,9 @@ use std::rc::Rc;
 
 use edge::limits::TICK_MS;
 use edge::{Config, Waker};
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 
 use crate::Vm;
-use crate::abi;
+use crate::abi::{self, Level};
 use crate::host::{Shared, WOKEN_BY_OTHER, configuration, wall_offset_ms};
 use crate::stream::Stream;
 
@@ -23,20 +21,23 @@ impl Root {
     pub fn new(id: u32) -> Self {
         Self { id, configured: None }
     }
-}
 
-impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+    /// A stream under this configuration.
+    pub fn stream(&self, context: u32) -> Stream {
+        Stream::new(context, self.configured.clone())
+    }
+
+    /// The answer of a call has come.
+    pub fn on_http_call_response(&mut self, token: u32, body_size: usize) {
         if let Some((config, vm)) = &self.configured {
             vm.answered(token, body_size);
             vm.edge.borrow_mut().call_if_due(&Shared, config, vm.now());
             vm.after_root(self.id, config);
         }
     }
-}
 
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+    /// Reads the configuration; false where it is not one.
+    pub fn on_configure(&mut self, size: usize) -> bool {
         match configuration(size) {
             Ok(config) => {
                 let vm = crate::vm(&config.prefix, config.tables());
@@ -44,13 +45,14 @@ impl RootContext for Root {
                 abi::tick_every(TICK_MS)
             }
             Err(error) => {
-                log::error!("{error}");
+                abi::log(Level::Error, &error);
                 false
             }
         }
     }
 
-    fn on_tick(&mut self) {
+    /// The period has passed.
+    pub fn on_tick(&mut self) {
         if let Some((config, vm)) = &self.configured {
             vm.wall_offset_ms.set(wall_offset_ms());
             vm.edge.borrow_mut().tick(&Shared, config, vm.now());
@@ -59,7 +61,8 @@ impl RootContext for Root {
         }
     }
 
-    fn on_queue_ready(&mut self, queue: u32) {
+    /// A message woke this VM.
+    pub fn on_queue_ready(&mut self, queue: u32) {
         if let Some((config, vm)) = &self.configured {
             // One call comes per message; what the first of them did need not be done again.
             let mut by = None;
@@ -72,13 +75,5 @@ impl RootContext for Root {
                 vm.after_root(self.id, config);
             }
         }
-    }
-
-    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(context, self.configured.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
     }
 }

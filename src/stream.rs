@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use edge::{AnswerHead, Config, Origin, SharedData};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 
 use crate::Vm;
 use crate::abi::{self, Buffer, Map};
+use crate::exports::Action;
 use crate::host::{Shared, on_request, on_response};
 use crate::pairs::Pairs;
 
@@ -25,12 +24,9 @@ impl Stream {
     pub fn new(context: u32, configured: Option<(Rc<Config>, Rc<Vm>)>) -> Self {
         Self { context, configured }
     }
-}
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+    /// The request's headers have come.
+    pub fn on_request_headers(&mut self, end_of_stream: bool) -> Action {
         let Some((config, vm)) = &self.configured else {
             return Action::Continue;
         };
@@ -45,7 +41,8 @@ impl HttpContext for Stream {
         on_request(verdict)
     }
 
-    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    /// A piece of the request's body has come.
+    pub fn on_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
@@ -59,7 +56,8 @@ impl HttpContext for Stream {
         on_request(verdict)
     }
 
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+    /// The request's trailers have come.
+    pub fn on_request_trailers(&mut self) -> Action {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
@@ -69,7 +67,8 @@ impl HttpContext for Stream {
         on_request(verdict)
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    /// The answer's headers have come.
+    pub fn on_response_headers(&mut self) -> Action {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
@@ -92,7 +91,8 @@ impl HttpContext for Stream {
         on_response(verdict)
     }
 
-    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+    /// A piece of the answer's body has come.
+    pub fn on_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let Some((_, vm)) = &self.configured else {
             return Action::Continue;
         };
@@ -103,7 +103,8 @@ impl HttpContext for Stream {
         on_response(verdict)
     }
 
-    fn on_log(&mut self) {
+    /// The stream has ended.
+    pub fn on_log(&mut self) {
         let Some((_, vm)) = &self.configured else {
             return;
         };

@@ -1,6 +1,6 @@
 //! `cargo xtask wasm`: the filter as `target/bursar.wasm`, built for release by a toolchain that can.
 
-mod slim;
+mod exports;
 mod toolchain;
 
 use std::fs;
@@ -40,17 +40,16 @@ fn build_with(ws: &Workspace, choice: Choice, name: &str, feature: Option<&str>)
     let toolchain = Toolchain::find(ws, choice)?;
     let built = compile(ws, &toolchain, feature)?;
     let module = fs::read(&built).with_context(|| format!("failed to read {}", built.display()))?;
-    let slim = slim::slim(&module)?;
-    check_size(&slim.module)?;
-    check_paths(ws, &slim.module)?;
-    check_trap(&slim.module, feature.is_some())?;
+    exports::check(&module)?;
+    check_size(&module)?;
+    check_paths(ws, &module)?;
+    check_trap(&module, feature.is_some())?;
     let path = ws.target.join(name);
-    if fs::read(&path).ok().as_deref() != Some(slim.module.as_slice()) {
-        replace(&path, &slim.module)?;
+    if fs::read(&path).ok().as_deref() != Some(module.as_slice()) {
+        replace(&path, &module)?;
     }
-    let kibibytes = slim.module.len().div_ceil(1024);
-    let (name, before, after) = (toolchain.name(), slim.exports_before, slim.exports_after);
-    say(format!("{} {kibibytes} KiB ({name}, {before} exports → {after})", ws.relative(&path)));
+    let kibibytes = module.len().div_ceil(1024);
+    say(format!("{} {kibibytes} KiB ({})", ws.relative(&path), toolchain.name()));
     Ok(path)
 }
 
