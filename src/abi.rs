@@ -1,7 +1,6 @@
 //! The host calls that the filter uses, over the raw imports of the proxy-wasm ABI 0.2.1.
 //!
-//! The SDK's wrappers panic on a status that they do not expect and on header bytes that are not UTF-8; one panic
-//! ends a worker's traffic. Here every failure is a value.
+//! A panic ends a worker's traffic, so every failure is a value here, and header bytes are bytes.
 #![expect(unsafe_code, reason = "the raw imports of the host; every block is one call with checked results")]
 
 /// Which header map a call is about.

@@ -30,14 +30,6 @@ pub enum Action {
 thread_local! {
     static ROOTS: RefCell<HashMap<u32, Root>> = RefCell::default();
     static STREAMS: RefCell<HashMap<u32, Stream>> = RefCell::default();
-    /// The roots that wait for the answers of calls, by the host's token: with two generations of
-    /// configuration there are two.
-    static CALLERS: RefCell<HashMap<u32, u32>> = RefCell::default();
-}
-
-/// A root has made a call.
-pub fn called(token: u32, root: u32) {
-    CALLERS.with_borrow_mut(|callers| callers.insert(token, root));
 }
 
 fn with_root<T>(context: u32, otherwise: T, call: impl FnOnce(&mut Root) -> T) -> T {
@@ -87,7 +79,6 @@ extern "C" fn proxy_on_delete(context: u32) {
     // What a stream owned is dropped when nothing is borrowed any more.
     let stream = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
     if stream.is_none() {
-        CALLERS.with_borrow_mut(|callers| callers.retain(|_, root| *root != context));
         drop(ROOTS.with_borrow_mut(|roots| roots.remove(&context)));
     }
 }
@@ -109,16 +100,14 @@ extern "C" fn proxy_on_queue_ready(context: u32, queue: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_http_call_response(
-    _: u32,
+    context: u32,
     token: u32,
     _headers: usize,
     size: usize,
     _trailers: usize,
 ) {
-    if let Some(caller) = CALLERS.with_borrow_mut(|callers| callers.remove(&token)) {
-        abi::set_effective_context(caller);
-        with_root(caller, (), |root| root.on_http_call_response(token, size));
-    }
+    // The host keeps calls by the root that made them, and forgets them with it.
+    with_root(context, (), |root| root.on_http_call_response(token, size));
 }
 
 #[unsafe(no_mangle)]

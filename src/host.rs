@@ -9,7 +9,7 @@ use usage::request::edit::{apply, prefix_len};
 
 use crate::Vm;
 use crate::abi::{self, Buffer, Level, Map};
-use crate::exports::{self, Action};
+use crate::exports::Action;
 use crate::pairs::serialise;
 
 /// The longest answer of the ledger that is read, in bytes.
@@ -93,7 +93,7 @@ impl Vm {
                     abi::set_effective_context(root);
                 }
             }
-            Effect::Call { kind, method, path, body } => self.call(root, config, kind, method, &path, &body),
+            Effect::Call { kind, method, path, body } => self.call(config, kind, method, &path, &body),
         }
     }
 
@@ -105,7 +105,7 @@ impl Vm {
         }
     }
 
-    fn call(&self, root: u32, config: &Config, kind: CallKind, method: &str, path: &str, body: &[u8]) {
+    fn call(&self, config: &Config, kind: CallKind, method: &str, path: &str, body: &[u8]) {
         let ledger = &config.ledger;
         let headers = serialise(&[
             (":method".into(), method.to_owned()),
@@ -117,7 +117,6 @@ impl Vm {
         let timeout_ms = u32::try_from(ledger.timeout_ms).unwrap_or(u32::MAX);
         match abi::call(&ledger.cluster, &headers, body, timeout_ms) {
             Ok(token) => {
-                exports::called(token, root);
                 let mut calls = self.calls.borrow_mut();
                 // One of a kind is under way at a time: an older one was given up, as its root has gone.
                 calls.retain(|_, other| discriminant(other) != discriminant(&kind));
