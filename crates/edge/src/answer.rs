@@ -38,7 +38,7 @@ impl Edge {
         let mut verdict = Verdict::go();
         match request.stage {
             Stage::Forwarded => {
-                let head = head(is_streamed(&request));
+                let head = head(is_streamed(&request) || answers_plainly(&request));
                 observe(&mut request, &head);
                 verdict.headers = told(&request, head.status);
             }
@@ -130,6 +130,11 @@ fn is_streamed(request: &Request) -> bool {
     request.body.facts.as_ref().is_some_and(|facts| facts.stream)
 }
 
+/// Whether the answer may be what no reader makes anything of.
+fn answers_plainly(request: &Request) -> bool {
+    matches!(request.operation, Operation::Meter(dialect) if dialect.answers_plainly())
+}
+
 /// Chooses how to read the answer.
 fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let answer = &mut request.answer;
@@ -142,7 +147,8 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     if answer.encoded {
         return;
     }
-    if !is_streamed(request) {
+    let plainly = answers_plainly(request);
+    if !is_streamed(request) && !plainly {
         // The first byte will tell, which saves reading the type.
         request.answer.undecided = true;
         return;
@@ -150,6 +156,9 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     let begins =
         |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
     let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
+    if plainly && format == Format::Json && !begins(b"application/json") {
+        return;
+    }
     request.answer.reader = Some(Box::new(ResponseReader::new(dialect, format)));
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));

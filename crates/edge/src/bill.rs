@@ -8,9 +8,8 @@ use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
 use wire::{Outcome, UsageSource, UsageStatus};
 
-use crate::dialect::Dialect;
 use crate::edge::Edge;
-use crate::estimate::{millionths, one_of_each};
+use crate::estimate::{estimate, millionths, one_of_each};
 use crate::freeze::Bill;
 use crate::limits::AMOUNT_MAX;
 use crate::request::{Held, Hold, Request};
@@ -36,7 +35,7 @@ impl Edge {
             (Origin::Upstream, true) => return Bill::nothing(Outcome::Released),
             (Origin::Upstream | Origin::Cut, false) => {}
         }
-        if let Operation::Meter(Dialect::Items) = request.operation {
+        if sells_units(request) {
             let error = reading.as_ref().is_some_and(|reading| reading.error_event);
             if error || request.answer.bytes == 0 {
                 return Bill::nothing(Outcome::Released);
@@ -58,6 +57,9 @@ impl Edge {
             return Bill::nothing(Outcome::Released);
         }
         self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
+        if request.body.outlives {
+            return in_full(request, reading.as_ref(), hold);
+        }
         estimated(request, reading.as_ref(), hold, is_cut)
     }
 }
@@ -84,7 +86,7 @@ fn reported(
 ) -> Option<(Bill, bool)> {
     let said = reading.usage.as_ref()?;
     let mut usage = match request.operation {
-        Operation::Meter(Dialect::Items) => units(said, Some(reading), hold, is_cut)?,
+        Operation::Meter(dialect) if dialect.sells_units() => units(said, Some(reading), hold, is_cut)?,
         Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
@@ -170,17 +172,33 @@ fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn()
     (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
 }
 
+fn sells_units(request: &Request) -> bool {
+    matches!(request.operation, Operation::Meter(dialect) if dialect.sells_units())
+}
+
+/// All that it holds: what it comes to will be known when nobody asks any more.
+fn in_full(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
+    let facts = request.body.facts.as_ref();
+    let estimate = |account| estimate(&request.operation, facts, account, &hold.model, &hold.stated);
+    let usage = request.account.as_deref().map(estimate).unwrap_or_default();
+    let held = Micros(hold.held_credits());
+    let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
+    let used = hold.model.price(&usage).unwrap_or(held).min(held);
+    let answered_model = reading.and_then(answered_model);
+    Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
+}
+
 /// Items counted by the edge, in the answer or in the request; nothing where they are not all that the model is sold
 /// by.
 fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
-    let usage = units(&Usage::new(), reading, hold, is_cut)?;
+    let usage = units(&Usage::new(), reading, hold, &is_cut)?;
     let of_tokens = [Meter::InputTokens, Meter::OutputTokens];
     let is_known = |meter: Meter| usage.iter().any(|(known, _)| known == meter);
     if hold.model.items().chain(of_tokens).any(|meter| hold.model.is_paid(meter) && !is_known(meter)) {
         return None;
     }
     let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
-    let ended = reading.is_none_or(|reading| reading.ended);
+    let ended = reading.map_or_else(|| !is_cut(), |reading| reading.ended);
     let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
     let answered_model = reading.and_then(answered_model);
     let source = Some(UsageSource::Counted);
@@ -189,7 +207,7 @@ fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) ->
 
 /// Estimated from what was delivered, never above the hold.
 fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Bill {
-    let is_items = matches!(request.operation, Operation::Meter(Dialect::Items));
+    let is_items = sells_units(request);
     let output = match reading.filter(|_| !is_items) {
         Some(reading) => estimate_output_tokens(&reading.delivered),
         None => request.answer.bytes.div_ceil(4),

@@ -33,6 +33,9 @@ pub struct Config {
     /// What becomes of requests that no route matches.
     #[serde(default)]
     pub unmatched: Unmatched,
+    /// What becomes of responses that are made in the background.
+    #[serde(default)]
+    pub background: Background,
     /// The largest metered request body, in bytes; at most Envoy's buffer limit.
     #[serde(default = "body_limit")]
     pub body_limit_bytes: u64,
@@ -148,6 +151,18 @@ pub enum Unmatched {
     Exempt,
     /// Charged the catalog's price of that operation.
     Flat(String),
+}
+
+/// What becomes of requests for a response in the background (`"background": true`): its answer comes before the
+/// result and states no usage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    /// Refused with 400.
+    #[default]
+    Deny,
+    /// Charged all that the request holds, unless its own answer states the usage.
+    Hold,
 }
 
 /// Why a configuration was refused.

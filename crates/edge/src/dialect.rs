@@ -23,6 +23,14 @@ pub enum Dialect {
     Gemini,
     /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
     Items,
+    /// Transcripts and translations of speech, as `OpenAI` has them.
+    Transcription,
+    /// Spoken text, as `OpenAI` has it.
+    Speech,
+    /// `OpenAI`'s moderations.
+    Moderation,
+    /// Rerankers.
+    Rerank,
 }
 
 /// Whose error object a client looks for.
@@ -48,6 +56,10 @@ impl Dialect {
             Self::AnthropicMessages => "messages",
             Self::Gemini => "generate_content",
             Self::Items => "items",
+            Self::Transcription => "transcription",
+            Self::Speech => "speech",
+            Self::Moderation => "moderation",
+            Self::Rerank => "rerank",
         }
     }
 
@@ -60,7 +72,11 @@ impl Dialect {
             | Self::OpenaiResponses
             | Self::Embeddings
             | Self::AnthropicMessages
-            | Self::Items => RequestDialect::OpenAi,
+            | Self::Items
+            | Self::Transcription
+            | Self::Speech
+            | Self::Moderation
+            | Self::Rerank => RequestDialect::OpenAi,
         }
     }
 
@@ -72,7 +88,10 @@ impl Dialect {
             Self::Embeddings => usage::Dialect::Embeddings,
             Self::AnthropicMessages => usage::Dialect::Anthropic,
             Self::Gemini => usage::Dialect::Gemini,
-            Self::Items => usage::Dialect::Items,
+            Self::Items | Self::Moderation => usage::Dialect::Items,
+            Self::Transcription => usage::Dialect::Transcript,
+            Self::Speech => usage::Dialect::Speech,
+            Self::Rerank => usage::Dialect::Rerank,
         }
     }
 
@@ -94,7 +113,12 @@ impl Dialect {
             }
             Self::OpenaiResponses => Some(OutputBound::MaxOutputTokens),
             Self::Gemini => Some(OutputBound::GenerationConfig),
-            Self::Embeddings | Self::Items => None,
+            Self::Embeddings
+            | Self::Items
+            | Self::Transcription
+            | Self::Speech
+            | Self::Moderation
+            | Self::Rerank => None,
         }
     }
 
@@ -107,8 +131,29 @@ impl Dialect {
             | Self::OpenaiCompletions
             | Self::OpenaiResponses
             | Self::Embeddings
-            | Self::Items => ErrorShape::OpenAi,
+            | Self::Items
+            | Self::Transcription
+            | Self::Speech
+            | Self::Moderation
+            | Self::Rerank => ErrorShape::OpenAi,
         }
+    }
+
+    /// Whether its models are sold by whatever the catalog prices: units, requests, tokens. What of it the answer does
+    /// not state the request does.
+    pub(crate) const fn sells_units(self) -> bool {
+        matches!(self, Self::Items | Self::Transcription | Self::Speech | Self::Moderation | Self::Rerank)
+    }
+
+    /// Whether an answer may be what no reader makes anything of: a sound, or a transcript in plain text.
+    pub(crate) const fn answers_plainly(self) -> bool {
+        matches!(self, Self::Transcription | Self::Speech)
+    }
+
+    /// The model of a request that names none.
+    pub(crate) const fn usual_model(self) -> Option<&'static str> {
+        // <https://platform.openai.com/docs/api-reference/moderations/create>
+        if matches!(self, Self::Moderation) { Some("omni-moderation-latest") } else { None }
     }
 }
 

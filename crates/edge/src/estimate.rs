@@ -88,7 +88,7 @@ pub(crate) fn estimate(
         Operation::Meter(dialect) => Some(*dialect),
         Operation::Flat(_) | Operation::Exempt | Operation::Deny => None,
     };
-    let is_items = dialect == Some(Dialect::Items);
+    let is_items = dialect.is_some_and(Dialect::sells_units);
     let output = if dialect == Some(Dialect::Embeddings) { 0 } else { output_bound(facts, account, model) };
     for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
     {

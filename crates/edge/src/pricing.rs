@@ -209,10 +209,15 @@ impl Priced {
         self.prices.exact.is_flat()
     }
 
-    /// The meters of items and the like that have a price of their own.
+    /// The meters of items and the like that have a price of their own; searches too where no tokens are sold beside.
     pub fn items(&self) -> impl Iterator<Item = Meter> {
         let of_items = [Meter::Images, Meter::Pages, Meter::Seconds, Meter::Characters];
-        self.prices.exact.iter().map(|(meter, _)| meter).filter(move |meter| of_items.contains(meter))
+        let by_search = !self.prices.exact.iter().any(|(meter, _)| meter.is_of_tokens());
+        self.prices
+            .exact
+            .iter()
+            .map(|(meter, _)| meter)
+            .filter(move |meter| of_items.contains(meter) || (by_search && *meter == Meter::Searches))
     }
 
     /// How many output tokens `available` pays for.

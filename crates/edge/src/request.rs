@@ -89,6 +89,8 @@ pub struct RequestBody {
     pub closed: bool,
     /// The edits have been made.
     pub edited: bool,
+    /// What it asks for goes on when its answer has ended.
+    pub outlives: bool,
     /// The usage chunk was asked for by the edge, not by the client.
     pub usage_injected: bool,
 }

@@ -44,7 +44,8 @@ pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
     })
 }
 
-/// What the paths of the known APIs are: OpenAI's, Azure's deployments of it, Anthropic's, Gemini's.
+/// What the paths of the known APIs are: OpenAI's (under `/openai` with Azure and Groq), Azure's deployments of it,
+/// Anthropic's, Gemini's, Cohere's rerankers.
 fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method == b"GET" {
         let is_models = [&b"/v1"[..], b"/v1beta"].into_iter().any(|version| {
@@ -63,13 +64,23 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
             _ => None,
         };
     }
-    let api = deployment(path).map(|place| place.action).or_else(|| path.strip_prefix(b"/v1/"))?;
+    if path == b"/v2/rerank" {
+        return Some(Operation::Meter(Dialect::Rerank));
+    }
+    let versions = [&b"/v1/"[..], b"/openai/v1/"];
+    let bare = || versions.into_iter().find_map(|version| path.strip_prefix(version));
+    let api = deployment(path).map(|place| place.action).or_else(bare)?;
     Some(match api {
         b"chat/completions" => Operation::Meter(Dialect::OpenaiChat),
         b"completions" => Operation::Meter(Dialect::OpenaiCompletions),
-        b"responses" => Operation::Meter(Dialect::OpenaiResponses),
+        b"responses" | b"responses/compact" => Operation::Meter(Dialect::OpenaiResponses),
+        b"responses/input_tokens" => Operation::Exempt,
         b"embeddings" => Operation::Meter(Dialect::Embeddings),
-        b"images/generations" => Operation::Meter(Dialect::Items),
+        b"images/generations" | b"images/edits" | b"images/variations" => Operation::Meter(Dialect::Items),
+        b"audio/transcriptions" | b"audio/translations" => Operation::Meter(Dialect::Transcription),
+        b"audio/speech" => Operation::Meter(Dialect::Speech),
+        b"moderations" => Operation::Meter(Dialect::Moderation),
+        b"rerank" => Operation::Meter(Dialect::Rerank),
         b"messages" => Operation::Meter(Dialect::AnthropicMessages),
         b"messages/count_tokens" => Operation::Exempt,
         _ => return None,
@@ -148,6 +159,22 @@ mod tests {
             ("POST", "/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/chat/completions?x=1", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/images/generations", Operation::Meter(Dialect::Items)),
+            ("POST", "/v1/images/edits", Operation::Meter(Dialect::Items)),
+            ("POST", "/v1/images/variations", Operation::Meter(Dialect::Items)),
+            ("POST", "/v1/audio/transcriptions", Operation::Meter(Dialect::Transcription)),
+            ("POST", "/v1/audio/translations", Operation::Meter(Dialect::Transcription)),
+            ("POST", "/openai/v1/audio/transcriptions", Operation::Meter(Dialect::Transcription)),
+            ("POST", "/openai/deployments/w/audio/translations", Operation::Meter(Dialect::Transcription)),
+            ("POST", "/v1/audio/speech", Operation::Meter(Dialect::Speech)),
+            ("POST", "/v1/moderations", Operation::Meter(Dialect::Moderation)),
+            ("POST", "/v1/rerank", Operation::Meter(Dialect::Rerank)),
+            ("POST", "/v2/rerank", Operation::Meter(Dialect::Rerank)),
+            ("POST", "/v3/rerank", Operation::Deny),
+            ("POST", "/v1/responses/compact", Operation::Meter(Dialect::OpenaiResponses)),
+            ("POST", "/v1/responses/input_tokens", Operation::Exempt),
+            ("GET", "/v1/responses/resp_1", Operation::Deny),
+            ("POST", "/v1/responses/resp_1/cancel", Operation::Deny),
+            ("POST", "/openai/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
             ("POST", "/v1/completions", Operation::Meter(Dialect::OpenaiCompletions)),
             ("POST", "/v1/responses", Operation::Meter(Dialect::OpenaiResponses)),
             ("POST", "/v1/embeddings", Operation::Meter(Dialect::Embeddings)),

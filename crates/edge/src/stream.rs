@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use usage::RequestScanner;
 use usage::limits::MODEL_BYTES_MAX;
-use usage::request::edit;
+use usage::request::{Member, edit};
+use usage::{RequestFacts, RequestScanner};
 
 use crate::admit::Progress;
-use crate::config::{Config, HeaderMode};
+use crate::config::{Background, Config, HeaderMode};
 use crate::credential::{identify, is_minted, without_parameters};
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, Flow, HeaderEdit, Verdict};
 use crate::head::Head;
@@ -343,9 +344,38 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
     if let Some(model) = request.body.path_model.take() {
         facts.model = Some(model);
     }
+    if let Operation::Meter(dialect) = request.operation {
+        if facts.model.is_none() {
+            facts.model = dialect.usual_model().map(Into::into);
+        }
+        request.body.outlives = outlives(request, &facts)?;
+    }
     request.body.facts = Some(facts);
     Ok(())
 }
+
+/// Whether the answer is only the receipt of what is made later, as of a response in the background: its result is
+/// fetched by other requests, as often as anybody likes.
+///
+/// # Errors
+/// Where that is not offered.
+fn outlives(request: &Request, facts: &RequestFacts) -> Result<bool, Refusal> {
+    if request.operation != Operation::Meter(Dialect::OpenaiResponses) {
+        return Ok(false);
+    }
+    match facts.member(BACKGROUND) {
+        Ok(Member::Absent | Member::Flag(false)) => Ok(false),
+        Ok(Member::Flag(true)) => match request.config.background {
+            Background::Hold => Ok(true),
+            Background::Deny => Err(refuse::parameter(BACKGROUND, "is not offered here: leave it out")),
+        },
+        Ok(_) => Err(refuse::parameter(BACKGROUND, "must be true or false")),
+        Err(unclear) => Err(refuse::parameter(BACKGROUND, unclear)),
+    }
+}
+
+/// The member by which a response is made in the background.
+const BACKGROUND: &str = "background";
 
 /// A model's name as it stands in a path. One that is encoded could mean another model upstream than here.
 fn in_plain_text(model: &[u8]) -> Option<&str> {

@@ -55,6 +55,14 @@ pub enum ExplainedOperation {
     Gemini,
     /// Items and processed units.
     Items,
+    /// Transcripts and translations of speech.
+    Transcription,
+    /// Spoken text.
+    Speech,
+    /// Moderations.
+    Moderation,
+    /// Rerankers.
+    Rerank,
     /// A flat price; the body is not read.
     Flat,
 }

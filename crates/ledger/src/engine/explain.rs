@@ -140,6 +140,10 @@ fn imagined(catalog: &EdgeCatalog, request: &dto::ExplainRequest) -> Result<(Ope
         dto::ExplainedOperation::AnthropicMessages => Operation::Meter(Dialect::AnthropicMessages),
         dto::ExplainedOperation::Gemini => Operation::Meter(Dialect::Gemini),
         dto::ExplainedOperation::Items => Operation::Meter(Dialect::Items),
+        dto::ExplainedOperation::Transcription => Operation::Meter(Dialect::Transcription),
+        dto::ExplainedOperation::Speech => Operation::Meter(Dialect::Speech),
+        dto::ExplainedOperation::Moderation => Operation::Meter(Dialect::Moderation),
+        dto::ExplainedOperation::Rerank => Operation::Meter(Dialect::Rerank),
         dto::ExplainedOperation::Flat => Operation::Flat(name),
     };
     for (name, value) in &request.parameters {

@@ -9,7 +9,9 @@ pub(crate) enum Number {
     TooLarge,
     /// With a minus sign, `-0` included.
     Negative,
-    /// With a fraction or an exponent, `1.0` and `1e3` included.
+    /// With a fraction and without exponent, `1.0` included: rounded up to the next whole number.
+    Decimal(u64),
+    /// With an exponent, `1e3` included, or a fraction beyond `u64`.
     Fraction,
 }
 
@@ -20,6 +22,9 @@ pub(super) struct NumberReader {
     value: Option<u64>,
     negative: bool,
     fraction: bool,
+    /// A digit behind the point is not zero.
+    above: bool,
+    exponent: bool,
 }
 
 /// What a byte does to the number.
@@ -56,7 +61,14 @@ impl NumberReader {
             b'1'..=b'9' => (Part::Digits, digit(byte)),
             _ => return None,
         };
-        Some(Self { part, value: Some(value), negative: byte == b'-', fraction: false })
+        Some(Self {
+            part,
+            value: Some(value),
+            negative: byte == b'-',
+            fraction: false,
+            above: false,
+            exponent: false,
+        })
     }
 
     /// Reads the next byte.
@@ -81,7 +93,12 @@ impl NumberReader {
             _ if self.may_end() => return NumberStep::Ended,
             _ => return NumberStep::Broken,
         };
-        self.fraction |= matches!(self.part, Part::Point | Part::Exponent);
+        match self.part {
+            Part::Point => self.fraction = true,
+            Part::Fraction => self.above |= byte != b'0',
+            Part::Exponent => self.exponent = true,
+            _ => {}
+        }
         NumberStep::Taken
     }
 
@@ -94,7 +111,11 @@ impl NumberReader {
     pub(super) fn number(&self) -> Number {
         match self.value {
             _ if self.negative => Number::Negative,
-            _ if self.fraction => Number::Fraction,
+            _ if self.exponent => Number::Fraction,
+            Some(value) if self.fraction => {
+                value.checked_add(u64::from(self.above)).map_or(Number::Fraction, Number::Decimal)
+            }
+            None if self.fraction => Number::Fraction,
             Some(value) => Number::Integer(value),
             None => Number::TooLarge,
         }

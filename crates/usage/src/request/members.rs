@@ -158,7 +158,7 @@ impl Member {
             Number::Integer(_) | Number::TooLarge | Number::Negative => {
                 Err(RequestError::OutOfRange { member: self.name(), min, max })
             }
-            Number::Fraction => Err(self.wrong_type()),
+            Number::Decimal(_) | Number::Fraction => Err(self.wrong_type()),
         }
     }
 }
@@ -304,7 +304,7 @@ impl Visitor for Members {
     fn number(&mut self, number: Number, span: Span) -> Result<(), RequestError> {
         let value = match number {
             Number::Integer(value) => Value::Whole(value),
-            Number::TooLarge | Number::Negative | Number::Fraction => Value::OtherNumber,
+            Number::TooLarge | Number::Negative | Number::Decimal(_) | Number::Fraction => Value::OtherNumber,
         };
         self.facts.noted.scalar(self.depth, value);
         let Some(member) = self.scalar()? else {

@@ -81,7 +81,7 @@ struct Word {
 }
 
 /// Bytes of the longest word that is known.
-const WORD_BYTES: usize = 24;
+const WORD_BYTES: usize = 26;
 
 impl Word {
     fn push(&mut self, piece: &[u8]) {
@@ -95,6 +95,10 @@ impl Word {
 
     fn text(&self) -> Option<&[u8]> {
         self.bytes.get(..self.len)
+    }
+
+    fn is_one(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.text() == Some(word.as_bytes()))
     }
 }
 
@@ -194,7 +198,10 @@ impl Answer {
     /// Something stands where an object, a count or nothing should.
     fn misplaced(&mut self, field: Field) {
         let source = match field {
-            Field::Usage(source) | Field::Details(source) | Field::Count(source, _) => source,
+            Field::Usage(source)
+            | Field::Details(source)
+            | Field::Count(source, _)
+            | Field::Measure(source, _) => source,
             Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => Source::Answer,
             _ => return,
         };
@@ -260,7 +267,7 @@ impl Sink<Field> for Answer {
     fn begin_text(&mut self, field: Field) -> bool {
         match field {
             Field::Content | Field::FinishReason => true,
-            Field::EventType(_) | Field::PartKind => {
+            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind => {
                 self.word = Word::default();
                 true
             }
@@ -278,7 +285,7 @@ impl Sink<Field> for Answer {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
             Field::FinishReason => self.choice.finished = true,
-            Field::EventType(_) | Field::PartKind => self.word.push(piece),
+            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind => self.word.push(piece),
             Field::Model => {
                 // One byte more than is kept shows that it is too long.
                 let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model_text.len());
@@ -298,9 +305,12 @@ impl Sink<Field> for Answer {
             Field::Error => self.is_error = true,
             Field::Item => self.item(),
             Field::Ended => self.over = true,
-            Field::EventType(last) => {
-                self.over |= last.iter().any(|last| self.word.text() == Some(last.as_bytes()));
+            Field::EventType(last) => self.over |= self.word.is_one(last),
+            Field::ItemEvent(last) if self.word.is_one(last) => {
+                self.over = true;
+                self.item();
             }
+            Field::ItemEvent(_) => {}
             Field::PartKind => {
                 self.part.kind = match self.word.text() {
                     Some(b"AUDIO") => Kind::Audio,
@@ -323,6 +333,13 @@ impl Sink<Field> for Answer {
             (Field::Count(source, native), _) => {
                 let stated = self.counts_of(source).is_none_or(|counts| counts.state(native, number));
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
+            }
+            (Field::Measure(source, native), _) => {
+                let number = match number {
+                    Number::Decimal(up) => Number::Integer(up),
+                    number => number,
+                };
+                self.number(Field::Count(source, native), number);
             }
             (Field::PartCount, _) => self.part.count = Some(number),
             (Field::ChoiceIndex, Number::Integer(index)) => self.choice.index = u32::try_from(index).ok(),

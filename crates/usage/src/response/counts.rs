@@ -42,6 +42,8 @@ pub(super) enum Native {
     Pages,
     /// Seconds of media.
     Seconds,
+    /// How long the media is that was read, in seconds; counts where [`Self::Seconds`] is absent.
+    Length,
     /// Characters.
     Characters,
 }

@@ -1,6 +1,7 @@
 //! Answers that deliver items or processed units, not text: images, pages, seconds of media.
 //!
-//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`. What
+//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`. Streamed, each
+//! image has an event of its own beside those of its drafts. What
 //! else was used stands in `usage`: `pages` (document parsing), `seconds`, `characters`, and tokens where a
 //! model is sold by them.
 
@@ -18,15 +19,19 @@ static TREE: Node<Field> = Node {
     below: &[
         leaf("model", Field::Model),
         leaf("error", Field::Error),
+        leaf("type", Field::ItemEvent(LAST)),
         branch("data", Some(Field::Items), ITEM),
         branch("images", Some(Field::Items), ITEM),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
     ],
 };
 
+/// The events that an image comes with, and its usage.
+const LAST: &[&str] = &["image_generation.completed", "image_edit.completed"];
+
 const ITEM: &[Node<Field>] = &[element(Some(Field::Item), &[])];
 
-const USAGE: &[Node<Field>] = &[
+pub(super) const USAGE: &[Node<Field>] = &[
     leaf("images", Field::Count(Source::Answer, Native::Images)),
     leaf("pages", Field::Count(Source::Answer, Native::Pages)),
     leaf("seconds", Field::Count(Source::Answer, Native::Seconds)),
@@ -37,25 +42,27 @@ const USAGE: &[Node<Field>] = &[
     leaf("completion_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
     branch("input_tokens_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
-    // Transcriptions.
     branch("input_token_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
 ];
 
-const INPUT_DETAILS: &[Node<Field>] = &[
+pub(super) const INPUT_DETAILS: &[Node<Field>] = &[
     leaf("image_tokens", Field::Count(Source::Answer, Native::ImageInput)),
     leaf("audio_tokens", Field::Count(Source::Answer, Native::AudioInput)),
     leaf("cached_tokens", Field::Count(Source::Answer, Native::Cached)),
 ];
 
 /// The units stated, and tokens where they are.
-fn normalise(counts: &Counts) -> Option<Normalised> {
+pub(super) fn normalise(counts: &Counts) -> Option<Normalised> {
     let units = [
         (Native::Images, Meter::Images),
         (Native::Pages, Meter::Pages),
         (Native::Seconds, Meter::Seconds),
         (Native::Characters, Meter::Characters),
     ];
-    let stated = units.into_iter().filter_map(|(native, meter)| Some((meter, counts.value(native)?)));
+    // Where both are stated, what is billed goes before how long it was.
+    let length = counts.value(Native::Seconds).is_none().then_some((Native::Length, Meter::Seconds));
+    let stated = units.into_iter().chain(length);
+    let stated = stated.filter_map(|(native, meter)| Some((meter, counts.value(native)?)));
     let mut stated = stated.peekable();
     let tokens = inclusive(counts);
     if stated.peek().is_none() && tokens.is_none() {

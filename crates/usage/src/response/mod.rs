@@ -6,6 +6,7 @@
 
 mod answer;
 mod anthropic;
+mod audio;
 mod counts;
 mod embeddings;
 mod estimate;
@@ -15,6 +16,7 @@ mod normalise;
 mod openai;
 mod profile;
 mod reader;
+mod rerank;
 mod responses;
 
 use tariff::Usage;
@@ -38,6 +40,12 @@ pub enum Dialect {
     Gemini,
     /// Items and processed units: OpenAI's images API and the like.
     Items,
+    /// Transcripts and translations of speech.
+    Transcript,
+    /// Text that is spoken.
+    Speech,
+    /// Rerankers: tokens read, or searches.
+    Rerank,
 }
 
 /// How an answer is framed.

@@ -33,6 +33,8 @@ pub(super) enum Field {
     FinishReason,
     /// What kind of event the document is; those that end a stream.
     EventType(&'static [&'static str]),
+    /// The same where each of those events is a delivered item.
+    ItemEvent(&'static [&'static str]),
     /// A text that stands only where the answer is over.
     Ended,
     /// An element of an array whose elements are what events are elsewhere.
@@ -45,6 +47,8 @@ pub(super) enum Field {
     Details(Source),
     /// A count.
     Count(Source, Native),
+    /// A count that may have a fraction and is rounded up to the next whole one, as seconds are.
+    Measure(Source, Native),
     /// A part of a count by kind of content, an element of a list of such.
     Part(Side),
     /// Its kind.

@@ -2,7 +2,10 @@
 
 use super::answer::Answer;
 use super::profile::{Field, Profile};
-use super::{Delivered, Dialect, Format, Reading, anthropic, embeddings, gemini, items, openai, responses};
+use super::{
+    Delivered, Dialect, Format, Reading, anthropic, audio, embeddings, gemini, items, openai, rerank,
+    responses,
+};
 use crate::document::{Document, Kind};
 use crate::sse::{Bom, Framer, Piece};
 
@@ -40,6 +43,9 @@ impl ResponseReader {
             Dialect::Anthropic => &anthropic::MESSAGES,
             Dialect::Gemini => &gemini::GENERATE_CONTENT,
             Dialect::Items => &items::ITEMS,
+            Dialect::Transcript => &audio::TRANSCRIPT,
+            Dialect::Speech => &audio::SPEECH,
+            Dialect::Rerank => &rerank::RERANK,
         };
         let (framing, marker) = match format {
             Format::Json => (Framing::Json(Bom::new()), &[][..]),
