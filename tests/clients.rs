@@ -1,16 +1,22 @@
-//! Stock clients: the `OpenAI` package for Python, unchanged. The scripts are in `clients/`.
+//! Stock clients, unchanged: the `OpenAI`, Anthropic and Google packages for Python. The scripts are in `clients/`.
 
 use anyhow::{Result, ensure};
 use e2e::{funded, stack};
 use testbed::tools::{Tools, repository};
 use testbed::{Account, Stack};
 
-/// Runs a script, which ends with status 1 where something does not hold.
-async fn run(stack: &Stack, account: &Account, script: &str) -> Result<()> {
+/// Runs a script, which ends with status 1 where something does not hold. Each package's own variables say where
+/// to and with which key.
+async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, String)]) -> Result<()> {
+    let gateway = format!("http://{}", stack.address()?);
     let run = tokio::process::Command::new(Tools::from_env().python()?)
         .arg(repository().join("tests/clients").join(script))
-        .env("OPENAI_BASE_URL", format!("http://{}/v1", stack.address()?))
-        .env("OPENAI_API_KEY", &account.key)
+        .env("OPENAI_BASE_URL", format!("{gateway}/v1"))
+        .env("ANTHROPIC_BASE_URL", &gateway)
+        .env("GOOGLE_GEMINI_BASE_URL", &gateway)
+        .envs(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"].map(|name| (name, &account.key)))
+        .env("TAG", script)
+        .envs(more.iter().cloned())
         .output()
         .await?;
     let (out, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
@@ -18,12 +24,51 @@ async fn run(stack: &Stack, account: &Account, script: &str) -> Result<()> {
     Ok(())
 }
 
+/// A stack, a script that shows every refusal as its client's exception, and what it was charged: as the provider
+/// reported it, to the micro-credit.
+async fn whole(name: &str, script: &str, charges: usize) -> Result<()> {
+    let stack = stack(name).await?;
+    let account = funded(&stack, "50").await?;
+    let poor = stack.account("topup_only").await?;
+    let mut keys = vec![("KEY_POOR", poor.key)];
+    for (variable, plan) in [("KEY_TIGHT", "tight"), ("KEY_BRISK", "brisk")] {
+        let rated = stack.account(plan).await?;
+        stack.top_up(&rated, "50").await?;
+        keys.push((variable, rated.key));
+    }
+    keys.push(("KEY_LIMITED", stack.api().create_key(&account.id, Some(&["gpt-5.2"])).await?.1));
+    run(&stack, &account, script, &keys).await?;
+    stack.settled(testbed::wait::SETTLED_WITHIN).await?;
+    let entries = stack.api().entries(&account.id).await?;
+    let reported = |entry: &&testbed::ledger::Entry| {
+        entry.kind == "charge" && entry.text("usage_source") == Some("reported")
+    };
+    let found = entries.iter().filter(reported).count();
+    ensure!(found == charges, "{charges} charges expected: {entries:?}");
+    stack.finish().await
+}
+
+#[tokio::test]
+async fn openai_beyond_chat() -> Result<()> {
+    whole("sdk-openai", "openai_others.py", 6).await
+}
+
+#[tokio::test]
+async fn anthropic_messages() -> Result<()> {
+    whole("sdk-anthropic", "anthropic_messages.py", 14).await
+}
+
+#[tokio::test]
+async fn google_genai() -> Result<()> {
+    whole("sdk-genai", "genai_content.py", 13).await
+}
+
 #[tokio::test]
 async fn plain_streamed_and_parallel() -> Result<()> {
     let stack = stack("sdk").await?;
     let account = funded(&stack, "50").await?;
     for script in ["plain.py", "stream.py", "parallel.py"] {
-        run(&stack, &account, script).await?;
+        run(&stack, &account, script, &[]).await?;
     }
     stack.settled(testbed::wait::SETTLED_WITHIN).await?;
     let entries = stack.api().entries(&account.id).await?;
@@ -37,7 +82,7 @@ async fn plain_streamed_and_parallel() -> Result<()> {
 async fn a_402_is_an_exception_and_not_retried() -> Result<()> {
     let stack = stack("sdk-402").await?;
     let account = stack.account("topup_only").await?;
-    run(&stack, &account, "refused.py").await?;
+    run(&stack, &account, "refused.py", &[]).await?;
     stack.finish_unreconciled().await
 }
 
@@ -46,6 +91,6 @@ async fn a_429_is_retried_after_its_time() -> Result<()> {
     let stack = stack("sdk-429").await?;
     let account = stack.account("brisk").await?;
     stack.top_up(&account, "50").await?;
-    run(&stack, &account, "retried.py").await?;
+    run(&stack, &account, "retried.py", &[]).await?;
     stack.finish_unreconciled().await
 }

@@ -1,26 +1,31 @@
 """What the client scripts share: a stock client that counts the requests it really sends.
 
-OPENAI_BASE_URL and OPENAI_API_KEY say where to and with which key, as for any program that uses the package.
+Each package reads where to and with which key from its own environment variables (OPENAI_BASE_URL, OPENAI_API_KEY
+and so on), as in any program that uses it. KEY_… are keys that are refused.
 """
 
+import itertools
 import json
 import os
 import sys
-
-import openai
 
 MODEL = os.environ.get("MODEL", "gpt-5-mini")
 MESSAGES = [{"role": "user", "content": "Say something."}]
 
 
+NUMBERS = itertools.count(1)
+
+
 def script(**members):
     """Extra headers that tell the mock provider what to do; other servers ignore them."""
-    headers = {"x-tag": os.environ["TAG"]} if "TAG" in os.environ else {}
+    headers = {"x-tag": f"{os.environ['TAG']}-{next(NUMBERS)}"} if "TAG" in os.environ else {}
     return {**headers, "x-mock": json.dumps(members)}
 
 
 def counting_client(**options):
-    """A stock client, and the list of requests that it sends."""
+    """A stock client of the openai package, and the list of requests that it sends."""
+    import openai
+
     sent = []
     http = openai.DefaultHttpxClient(event_hooks={"request": [sent.append]}, trust_env=False)
     return openai.OpenAI(http_client=http, **options), sent
@@ -31,3 +36,17 @@ def check(what, held, found=""):
     print(("ok: " if held else "NOT: ") + what, "" if held else found)
     if not held:
         sys.exit(1)
+
+
+def raises(what, kind, status, call):
+    """Checks that a call raises this exception with this status and readable words; returns the exception."""
+    try:
+        call()
+    except kind as error:
+        found = getattr(error, "status_code", None) or getattr(error, "code", None)
+        print(f"{what}: {type(error).__module__}.{type(error).__name__}: {error}")
+        check(f"{what} is {status}", found == status, found)
+        return error
+    except Exception as error:
+        check(f"{what} raises {kind.__name__}", False, repr(error))
+    check(f"{what} raises", False)

@@ -197,7 +197,8 @@ pub struct Reply {
 struct Problem<'a> {
     r#type: String,
     title: &'static str,
-    status: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u32>,
     detail: &'a str,
     code: &'static str,
     #[serde(flatten)]
@@ -249,7 +250,10 @@ impl Refusal {
             Operation::Meter(dialect) => Some(self.error(dialect.errors(), status)),
             Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
         };
-        let problem = Problem { r#type, title, status, detail: &self.detail, code, help: &self.help, error };
+        // Google's client takes a `status` beside its error object for the one inside, whose words programs compare.
+        let stated = (!matches!(error, Some(ErrorObject::Google { .. }))).then_some(status);
+        let (detail, help) = (&*self.detail, &*self.help);
+        let problem = Problem { r#type, title, status: stated, detail, code, help, error };
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("content-type".into(), "application/problem+json".to_owned()),
             ("cache-control".into(), "no-store".to_owned()),
@@ -330,6 +334,8 @@ mod tests {
             let reply = Refusal::new(code, "why").reply(&config(), &Operation::Meter(dialect), "r");
             let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
             assert_eq!(body["code"], code.as_str());
+            let stated = body["status"].as_u64() == Some(code.status().into());
+            assert_eq!(stated, dialect != Dialect::Gemini, "{body}");
             body["error"].clone()
         };
         for (code, r#type, google, status) in [

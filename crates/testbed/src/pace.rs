@@ -1,22 +1,27 @@
 //! A message body that is sent in chosen pieces at chosen times, and may break off.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::body::{Body, Frame};
-use tokio::time::{Sleep, sleep};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 /// One step of sending a body.
 #[derive(Debug)]
 pub enum Step {
     /// Nothing for a while.
     Wait(Duration),
+    /// Nothing until somebody says so.
+    Turn(Turns),
     /// What was sent so far is written out before the next step.
     Yield,
     /// A piece.
@@ -25,6 +30,39 @@ pub enum Step {
     Trailers(HeaderMap),
     /// The body breaks off: HTTP/1 loses the connection, HTTP/2 resets the stream.
     Break,
+}
+
+/// What [`Step::Turn`] waits for: each turn that is added lets one step pass.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Turns {
+    /// Lets one step pass.
+    pub fn add(&self) {
+        self.0.add_permits(1);
+    }
+
+    async fn taken(self) {
+        // It is never closed.
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+/// What a body waits for.
+struct Pause(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pause")
+    }
 }
 
 /// How the sending of a body went.
@@ -57,7 +95,7 @@ impl Watch for () {
 #[derive(Debug)]
 pub struct Paced<W: Watch = ()> {
     steps: VecDeque<Step>,
-    pause: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pause>,
     exact: Option<u64>,
     end: Option<End>,
     watch: W,
@@ -102,11 +140,12 @@ impl<W: Watch + Unpin> Body for Paced<W> {
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         loop {
             if let Some(pause) = &mut self.pause {
-                std::task::ready!(pause.as_mut().poll(context));
+                std::task::ready!(pause.0.as_mut().poll(context));
                 self.pause = None;
             }
             match self.steps.pop_front() {
-                Some(Step::Wait(time)) => self.pause = Some(Box::pin(sleep(time))),
+                Some(Step::Wait(time)) => self.pause = Some(Pause(Box::pin(sleep(time)))),
+                Some(Step::Turn(turns)) => self.pause = Some(Pause(Box::pin(turns.taken()))),
                 Some(Step::Yield) => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;

@@ -26,7 +26,7 @@ pub struct Tools {
     /// The `bursar` command.
     #[arg(long = "bursar-bin", env = "BURSAR_TESTBED_BIN", global = true)]
     pub bursar: Option<PathBuf>,
-    /// A Python that has the `openai` package.
+    /// A Python that has the stock clients.
     #[arg(long = "python", env = "BURSAR_TESTBED_PYTHON", global = true)]
     pub python: Option<PathBuf>,
 }
@@ -86,7 +86,7 @@ impl Tools {
         existing(self.bursar.as_deref(), "BURSAR_TESTBED_BIN")
     }
 
-    /// A Python that has the `openai` package.
+    /// A Python that has the stock clients.
     ///
     /// # Errors
     /// It is not named or does not exist.

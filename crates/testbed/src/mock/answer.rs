@@ -12,8 +12,9 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 
+use super::api::{self, Api, Framing, Places};
 use super::script::{Cut, CutPoint, Script, Tokens, UsageShape};
-use crate::pace::Step;
+use crate::pace::{Step, Turns};
 
 /// Between two pieces that must not arrive in one read.
 const APART: Duration = Duration::from_millis(2);
@@ -21,6 +22,8 @@ const APART: Duration = Duration::from_millis(2);
 const BEFORE_BREAK: Duration = Duration::from_millis(50);
 /// The creation time that every answer states, in seconds since 1970.
 const CREATED: u64 = 1_700_000_000;
+/// The content type of a stream of events.
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// At most so many tokens appear as text.
 const TEXT_TOKENS_MAX: u64 = 4_096;
 
@@ -30,9 +33,9 @@ pub struct Plan {
     /// Status.
     pub status: u16,
     /// Content type, where there is a body.
-    pub content_type: Option<&'static str>,
+    pub content_type: Option<String>,
     /// Further headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub steps: Vec<Step>,
     /// The body's length, where it is announced.
@@ -76,12 +79,18 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// Path without query.
     pub path: &'a str,
+    /// The query.
+    pub query: &'a str,
     /// Its headers.
     pub headers: &'a [(String, String)],
     /// Its body.
     pub body: &'a [u8],
     /// The body as JSON; null where it is none.
     pub json: &'a Value,
+    /// The recorded body to answer with, where the script names one.
+    pub recorded: Option<Bytes>,
+    /// What the pieces of a body wait for that is sent in turns.
+    pub turns: Turns,
 }
 
 impl Plan {
@@ -91,8 +100,8 @@ impl Plan {
         let status = script.status.unwrap_or(200);
         let mut plan = Self {
             status,
-            content_type: Some("application/json"),
-            headers: Vec::new(),
+            content_type: Some("application/json".to_owned()),
+            headers: script.replay.as_ref().map(|replay| replay.headers.clone()).unwrap_or_default(),
             steps: Vec::new(),
             length: (!script.chunked).then_some(0),
             tokens: None,
@@ -100,7 +109,7 @@ impl Plan {
             headless: script.cut.is_some_and(|cut| cut.before == CutPoint::Head),
         };
         if let Some(seconds) = script.retry_after {
-            plan.headers.push(("retry-after", seconds.to_string()));
+            plan.headers.push(("retry-after".to_owned(), seconds.to_string()));
         }
         let bodyless = status == 204 || status == 304 || asked.method == "HEAD";
         if bodyless {
@@ -109,24 +118,32 @@ impl Plan {
         }
         let mut parts = plan.parts(script, asked);
         if script.gzip {
-            plan.headers.push(("content-encoding", "gzip".to_owned()));
+            plan.headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
             let whole: Vec<u8> = parts.iter().flat_map(|part| part.bytes.clone()).collect();
             parts = vec![Part { bytes: compressed(&whole), ..Part::default() }];
         }
         // The length of the whole body, also of one that breaks off.
         let length: usize = parts.iter().map(|part| part.bytes.len()).sum();
         plan.length = plan.length.map(|_| length as u64);
-        plan.steps = plan.steps_of(script, parts);
+        plan.steps = plan.steps_of(script, parts, &asked.turns);
         plan
     }
 
     fn parts(&mut self, script: &Script, asked: &Asked<'_>) -> Vec<Part> {
         let whole = |text: String| vec![Part { bytes: text.into_bytes(), ..Part::default() }];
+        if let (Some(replay), Some(recorded)) = (&script.replay, &asked.recorded) {
+            self.content_type.clone_from(&replay.content_type);
+            return vec![Part { bytes: recorded.to_vec(), ..Part::default() }];
+        }
+        let api = api::of_path(asked.path);
         if self.status >= 400 {
-            return whole(error_body(self.status));
+            return whole(error_body(self.status, api));
         }
         if let (Some(body), false) = (&script.body, is_chat(asked.path)) {
             return whole(body.clone());
+        }
+        if let Some(api) = api {
+            return self.answer(script, asked, api);
         }
         match asked.path {
             "/v1/images/generations" => whole(images(script, asked.json)),
@@ -148,7 +165,7 @@ impl Plan {
         self.tokens = Some(tokens);
         let streamed = asked.json.get("stream") == Some(&Value::Bool(true));
         if streamed {
-            self.content_type = Some("text/event-stream; charset=utf-8");
+            self.content_type = Some(EVENT_STREAM.to_owned());
             self.length = None;
         }
         if let Some(body) = &script.body {
@@ -163,8 +180,55 @@ impl Plan {
         }
     }
 
-    fn steps_of(&mut self, script: &Script, parts: Vec<Part>) -> Vec<Step> {
+    /// An answer of one of the other APIs.
+    fn answer(&mut self, script: &Script, asked: &Asked<'_>, api: &Api) -> Vec<Part> {
+        let mut tokens = script.tokens(asked.body, asked.json);
+        if !api::states_output(api.plain) {
+            tokens.completion = 0;
+        }
+        self.tokens = Some(tokens);
+        let named = asked.json.get("model").and_then(Value::as_str).unwrap_or("none");
+        let model = script.answered_model.as_deref().or_else(|| api::path_model(asked.path)).unwrap_or(named);
+        let all = text(tokens.completion) + &"x".repeat(script.pad);
+        let places = Places { seq: asked.seq, model, tokens, text: &all, piece: "" };
+        let streamed = asked.json.get("stream") == Some(&Value::Bool(true)) || api::streams(asked.path);
+        let Some(stream) = api.stream.as_ref().filter(|_| streamed) else {
+            let bytes = places.fill(api.plain).into_bytes();
+            return vec![Part { bytes, reports: Some(tokens), ..Part::default() }];
+        };
+        self.length = None;
+        let array = api::streams(asked.path) && !asked.query.contains("alt=sse");
+        let framing = if array { Framing::Array } else { stream.framing };
+        if framing == Framing::Events {
+            self.content_type = Some(EVENT_STREAM.to_owned());
+        }
+        let chunks = script.chunks.unwrap_or(5).max(1);
+        let pad = "x".repeat(script.pad / chunks);
+        let upto = |n: usize| tokens.completion.saturating_mul(n as u64) / chunks as u64;
+        let mut parts: Vec<Part> = Vec::new();
+        let mut push = |(name, payload): (&str, &str), piece: &str, content: bool, end: bool| {
+            let filled = Places { piece, ..places }.fill(payload);
+            parts.push(Part {
+                bytes: api::framed(framing, name, &filled, parts.is_empty(), end),
+                wait: content.then(|| delay(script.chunk_delay_ms)).flatten(),
+                reports: api::states_output(payload).then_some(tokens),
+                content,
+            });
+        };
+        stream.first.iter().for_each(|event| push(*event, "", false, false));
+        for chunk in 1..=chunks {
+            let share = upto(chunk).saturating_sub(upto(chunk.saturating_sub(1)));
+            push(stream.chunk, &(text(share) + &pad), true, false);
+        }
+        for (n, event) in stream.last.iter().enumerate() {
+            push(*event, "", false, n.saturating_add(1) == stream.last.len());
+        }
+        parts
+    }
+
+    fn steps_of(&mut self, script: &Script, parts: Vec<Part>, turns: &Turns) -> Vec<Step> {
         let mut steps = Vec::new();
+        let apart = || if script.in_turns { Step::Turn(turns.clone()) } else { Step::Wait(APART) };
         let mut cuts = script.cuts.clone();
         cuts.sort_unstable();
         let mut at = 0_usize;
@@ -181,11 +245,14 @@ impl Plan {
             }
             content = content.saturating_add(usize::from(part.content));
             steps.extend(part.wait.map(Step::Wait));
+            if script.in_turns && at > 0 {
+                steps.push(apart());
+            }
             let end = at.saturating_add(part.bytes.len());
             let mut rest = Bytes::from(part.bytes);
             for cut in cuts.iter().filter(|cut| (at.saturating_add(1)..end).contains(cut)) {
                 let piece = rest.split_to(cut.saturating_sub(end.saturating_sub(rest.len())));
-                steps.extend([Step::Data(piece), Step::Wait(APART)]);
+                steps.extend([Step::Data(piece), apart()]);
             }
             if single && matches!(script.cut, Some(Cut { before: CutPoint::Chunk(_), .. })) {
                 let half = rest.split_to(rest.len() / 2);
@@ -284,13 +351,16 @@ fn text(tokens: u64) -> String {
     "tok ".repeat(usize::try_from(tokens.min(TEXT_TOKENS_MAX)).unwrap_or(0))
 }
 
-fn error_body(status: u16) -> String {
+fn error_body(status: u16, api: Option<&Api>) -> String {
+    let message = format!("the mock provider was told to answer {status}");
+    if let Some(api) = api {
+        return api.error.replace("$status", &status.to_string()).replace("$message", &message);
+    }
     let (kind, code) = match status {
         429 => ("requests", "rate_limit_exceeded"),
         400..500 => ("invalid_request_error", "bad_request"),
         _ => ("server_error", "internal_error"),
     };
-    let message = format!("the mock provider was told to answer {status}");
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}}).to_string()
 }
 

@@ -1,5 +1,7 @@
 //! How one answer of the mock provider shall look: the `x-mock` request header, as JSON.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -74,6 +76,25 @@ pub struct Script {
     /// The whole body, literally, instead of a made one; `text/event-stream` for a streamed request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// A recorded answer instead of a made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+    /// The pieces of the body (cuts, events) wait for each other: the next is sent when [`super::Mock::turn`]
+    /// says so.
+    pub in_turns: bool,
+}
+
+/// A recorded answer: its bytes are sent as they are, cut where [`Script::cuts`] says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The file with its body.
+    pub file: PathBuf,
+    /// Its content type.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// Its other headers.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
 }
 
 /// How usage is reported.

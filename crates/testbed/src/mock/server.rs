@@ -1,8 +1,9 @@
 //! The mock provider's server, and the admin server that shows its record.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,7 +23,7 @@ use tokio::task::JoinHandle;
 use super::answer::{Asked, Plan};
 use super::record::{Ended, Record, Seen};
 use super::script::{SCRIPT_HEADER, Script, TAG_HEADER, Tokens};
-use crate::pace::{End, Paced, Watch};
+use crate::pace::{End, Paced, Turns, Watch};
 
 /// A running mock provider; ends when dropped.
 #[derive(Debug)]
@@ -33,11 +34,19 @@ pub struct Mock {
     pub admin: SocketAddr,
     /// Its record.
     pub record: Record,
+    waiting: Waiting,
     tasks: [JoinHandle<()>; 2],
 }
 
 /// How long the listener rests when no connection can be taken.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
+
+/// The turns of the answers that are sent so, by the name of their request.
+type Waiting = Arc<Mutex<HashMap<String, Turns>>>;
+
+fn turns_of(waiting: &Waiting, tag: &str) -> Turns {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).entry(tag.to_owned()).or_default().clone()
+}
 
 /// A connection's socket, to make it end with a reset.
 type Socket = Arc<std::net::TcpStream>;
@@ -60,9 +69,17 @@ impl Mock {
         let provider = TcpListener::bind(address).await.context("failed to bind the mock provider")?;
         let admin = TcpListener::bind("127.0.0.1:0").await.context("failed to bind the mock provider")?;
         let (address, admin_address) = (provider.local_addr()?, admin.local_addr()?);
-        let tasks =
-            [tokio::spawn(serve(provider, record.clone())), tokio::spawn(serve_admin(admin, record.clone()))];
-        Ok(Self { address, admin: admin_address, record, tasks })
+        let waiting = Waiting::default();
+        let tasks = [
+            tokio::spawn(serve(provider, record.clone(), waiting.clone())),
+            tokio::spawn(serve_admin(admin, record.clone())),
+        ];
+        Ok(Self { address, admin: admin_address, record, waiting, tasks })
+    }
+
+    /// Lets the answer to the request of this name send its next piece ([`Script::in_turns`]).
+    pub fn turn(&self, tag: &str) {
+        turns_of(&self.waiting, tag).add();
     }
 }
 
@@ -72,23 +89,23 @@ impl Drop for Mock {
     }
 }
 
-async fn serve(listener: TcpListener, record: Record) {
+async fn serve(listener: TcpListener, record: Record, waiting: Waiting) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, for one: the next connections may be taken again.
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        tokio::spawn(connection(stream, record.clone()));
+        tokio::spawn(connection(stream, record.clone(), waiting.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, record: Record) -> Result<()> {
+async fn connection(stream: TcpStream, record: Record, waiting: Waiting) -> Result<()> {
     stream.set_nodelay(true)?;
     let stream = stream.into_std()?;
     let socket: Socket = Arc::new(stream.try_clone()?);
     let io = TokioIo::new(TcpStream::from_std(stream)?);
-    let service = service_fn(move |request| answer(request, record.clone(), socket.clone()));
+    let service = service_fn(move |request| answer(request, record.clone(), waiting.clone(), socket.clone()));
     let server = auto::Builder::new(TokioExecutor::new());
     // A broken connection is what some tests ask for.
     let _ = server.serve_connection_with_upgrades(io, service).await;
@@ -98,6 +115,7 @@ async fn connection(stream: TcpStream, record: Record) -> Result<()> {
 async fn answer(
     mut request: Request<Incoming>,
     record: Record,
+    waiting: Waiting,
     socket: Socket,
 ) -> Result<Response<Paced<Account>>> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -107,7 +125,13 @@ async fn answer(
     let script: Script = script.transpose().context("the x-mock header is no script")?.unwrap_or_default();
     let http2 = request.version() == Version::HTTP_2;
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let tag = request.headers().get(TAG_HEADER).map(text);
+    let turns = if script.in_turns {
+        turns_of(&waiting, tag.as_deref().unwrap_or_default())
+    } else {
+        Turns::default()
+    };
     let script = match (&tag, script.failing) {
         (Some(tag), Some(_)) => script.of_try(record.tagged(tag).len().saturating_add(1)),
         _ => script,
@@ -135,7 +159,13 @@ async fn answer(
         read(body, http2, record.clone(), seq).await
     };
     let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let asked = Asked { seq, method: &method, path: &path, headers: &headers, body: &body, json: &json };
+    let recorded = match &script.replay {
+        Some(replay) => Some(tokio::fs::read(&replay.file).await.map(Bytes::from)?),
+        None => None,
+    };
+    let (method, path, query) = (method.as_str(), path.as_str(), query.as_str());
+    let asked =
+        Asked { seq, method, path, query, headers: &headers, body: &body, json: &json, recorded, turns };
     let plan = Plan::new(&script, &asked);
     record.update(seq, |seen| {
         seen.model = json.get("model").and_then(Value::as_str).map(str::to_owned);
@@ -162,7 +192,7 @@ fn response(plan: Plan, account: Account) -> Response<Paced<Account>> {
         None => body,
     });
     *response.status_mut() = StatusCode::from_u16(plan.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = plan.content_type.map(|kind| ("content-type", kind.to_owned()));
+    let kind = plan.content_type.map(|kind| ("content-type".to_owned(), kind));
     for (name, value) in plan.headers.into_iter().chain(kind) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);
