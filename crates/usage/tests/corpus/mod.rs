@@ -2,6 +2,7 @@
 //!
 //! A sample is the body of an answer as it is on the wire; beside it stands what it comes to, written by hand from
 //! the provider's documentation.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,11 +32,9 @@ pub struct Expected {
     /// The answer's `content-type`.
     pub content_type: String,
     /// The request's path.
-    #[allow(dead_code, reason = "for those who send the request")]
     pub path: String,
     /// Counts in the answer's headers.
     #[serde(default)]
-    #[allow(dead_code, reason = "for those who send the answer")]
     pub headers: BTreeMap<String, String>,
     /// What is charged for; nothing where the answer does not say.
     pub usage: Option<BTreeMap<String, u64>>,
