@@ -46,7 +46,7 @@ impl Edge {
         }
         if let Operation::Flat(_) = request.operation {
             let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
-            one_of_each(&hold.model, &mut usage);
+            one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
             let used = Micros(hold.credits);
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
@@ -91,7 +91,7 @@ fn reported(
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };
-    let guessed = one_of_each(&hold.model, &mut usage);
+    let guessed = one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
     let status = match reading.status {
         Status::Complete if guessed => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
@@ -220,7 +220,7 @@ fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold, is_cut: 
         with_stated(delivered, hold)
     };
     usage.set(Meter::Requests, 1);
-    one_of_each(&hold.model, &mut usage);
+    one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
     let held = Micros(hold.held_credits());
     let used = hold.model.price(&usage).unwrap_or(held).min(held);
     let answered_model = reading.and_then(answered_model);

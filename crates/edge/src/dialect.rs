@@ -145,6 +145,11 @@ impl Dialect {
         matches!(self, Self::Items | Self::Transcription | Self::Speech | Self::Moderation | Self::Rerank)
     }
 
+    /// Whether its requests may be forms.
+    pub(crate) const fn takes_forms(self) -> bool {
+        matches!(self, Self::Items | Self::Transcription)
+    }
+
     /// Whether an answer may be what no reader makes anything of: a sound, or a transcript in plain text.
     pub(crate) const fn answers_plainly(self) -> bool {
         matches!(self, Self::Transcription | Self::Speech)

@@ -80,7 +80,7 @@ pub(crate) fn estimate(
 ) -> Usage {
     let mut usage = Usage::new().with(Meter::Requests, 1);
     stated.iter().for_each(|(meter, count)| usage.set(*meter, *count));
-    one_of_each(model, &mut usage);
+    one_of_each(model, facts, &mut usage);
     let Some(facts) = facts else {
         return usage;
     };
@@ -90,8 +90,7 @@ pub(crate) fn estimate(
     };
     let is_items = dialect.is_some_and(Dialect::sells_units);
     let output = if dialect == Some(Dialect::Embeddings) { 0 } else { output_bound(facts, account, model) };
-    for (meter, count) in [(Meter::InputTokens, facts.body_bytes.div_ceil(4)), (Meter::OutputTokens, output)]
-    {
+    for (meter, count) in [(Meter::InputTokens, facts.input_tokens()), (Meter::OutputTokens, output)] {
         if !is_items || model.has(meter) {
             usage.set(meter, count);
         }
@@ -99,13 +98,14 @@ pub(crate) fn estimate(
     usage
 }
 
-/// Of items and the like that have a price and that nobody has counted there is one: what is sold is never for
-/// nothing. Whether there were such.
-pub(crate) fn one_of_each(model: &Priced, usage: &mut Usage) -> bool {
+/// Of items and the like that have a price and that nobody has counted there is one, of seconds as many as files of
+/// that size have: what is sold is never for nothing. Whether there were such.
+pub(crate) fn one_of_each(model: &Priced, facts: Option<&RequestFacts>, usage: &mut Usage) -> bool {
     let mut guessed = false;
+    let sound = facts.map_or(0, |facts| facts.file_bytes.div_ceil(SOUND_BYTES_PER_SECOND));
     for meter in model.items() {
         if usage.iter().all(|(known, _)| known != meter) {
-            usage.set(meter, 1);
+            usage.set(meter, if meter == Meter::Seconds { sound.max(1) } else { 1 });
             guessed |= model.is_paid(meter);
         }
     }
@@ -124,3 +124,6 @@ fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 
 pub(crate) fn millionths(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000).min(AMOUNT_MAX)
 }
+
+/// Bytes of a sound to one second: 128 kbit/s, what recordings are mostly uploaded with.
+const SOUND_BYTES_PER_SECOND: u64 = 16_000;

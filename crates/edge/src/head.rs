@@ -11,6 +11,8 @@ pub struct Head<'a> {
     pub path: &'a [u8],
     /// `content-length`, where it is a number.
     pub content_length: Option<u64>,
+    /// `content-type`; empty where it is there twice.
+    pub content_type: Option<&'a [u8]>,
     /// `content-encoding`, unless `identity`.
     pub encoded: bool,
     /// An upgrade or tunnel is asked for.
@@ -38,6 +40,9 @@ impl<'a> Head<'a> {
                 b":path" => head.path = value,
                 b":protocol" | b"upgrade" => head.upgrade = true,
                 b"content-length" => head.content_length = decimal(value),
+                b"content-type" => {
+                    head.content_type = Some(if head.content_type.is_none() { value } else { b"" });
+                }
                 b"content-encoding" => {
                     head.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
                 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use usage::limits::MODEL_BYTES_MAX;
-use usage::request::{Member, edit};
+use usage::request::{Boundary, Member, edit};
 use usage::{RequestFacts, RequestScanner};
 
 use crate::admit::Progress;
@@ -110,7 +110,12 @@ impl Edge {
             if head.encoded {
                 return Some(refuse::unreadable("it is compressed; send it as it is"));
             }
-            request.body.scanner = Some(Box::new(RequestScanner::new(dialect.requests())));
+            let form = head.content_type.filter(|_| dialect.takes_forms()).and_then(Boundary::of);
+            request.body.scanner = Some(Box::new(match form {
+                None => RequestScanner::new(dialect.requests()),
+                Some(Ok(boundary)) => RequestScanner::form(boundary),
+                Some(Err(error)) => return Some(refuse::unreadable(error)),
+            }));
             request.body.path_model = match path_model(head.path).map(in_plain_text) {
                 Some(None) => {
                     return Some(refuse::unreadable("its path names a model in other than plain text"));

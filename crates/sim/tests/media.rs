@@ -1,5 +1,5 @@
 //! Images, speech, transcripts, moderations, rerankers and responses in the background, through edge and ledger.
-#![expect(clippy::expect_used, reason = "tests may fail loudly")]
+#![expect(clippy::panic, clippy::expect_used, reason = "tests may fail loudly")]
 
 use edge::settle::Origin;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ parameters:
   text: { member: input, read: characters }
   size: size
   batch: n
+  words: timestamp_granularities[]
 pools:
   weekly: { order: 1, expiry: cycle_end }
 models:
@@ -27,6 +28,10 @@ models:
     quantity: { images: batch }
     variants: { large: { when: { size: large }, price: { per_unit: { images: 40 } } } }
   gpt-paint: { price: { per_unit: { input_tokens: 1, image_input_tokens: 2, output_tokens: 100 } }, max_output_default: 50 }
+  whisper-1: { price: { per_unit: { seconds: 7 } } }
+  gpt-transcribe: { price: { per_unit: { input_tokens: 1, audio_input_tokens: 3, output_tokens: 100 } }, max_output_default: 20 }
+  by-request: { price: { per_request: 6 }, variants: { words: { when: { words: word }, price: { per_request: 9 } } } }
+  search: { price: { per_request: 2 } }
   stored: { price: { per_request: 0 } }
 plans:
   free: { price_usd: 0, cycle: P7D, grants: { weekly: 900000 } }
@@ -250,6 +255,172 @@ fn a_response_in_the_background_is_charged_what_it_holds_where_it_is_offered() {
         let stream = world.get(0, "a", "/v1/responses/resp_1");
         let line = answered(&mut world, stream, (JSON, completed["response"].to_string().as_bytes()));
         assert_eq!((line["charge"].as_str(), line["operation"].as_str()), (Some("0.000000"), Some("flat")));
+    }
+    world.check_at_rest();
+}
+
+fn form(fields: &[(&str, &str)], file: usize) -> Vec<u8> {
+    let part = |(name, value): &(&str, &str)| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let sound = "\u{1}".repeat(file);
+    let file = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n{sound}\r\n"
+    );
+    format!("{file}{}--B--\r\n", fields.iter().map(part).collect::<String>()).into_bytes()
+}
+
+const FORM: &str = "multipart/form-data; boundary=B";
+const TRANSCRIBE: &str = "/v1/audio/transcriptions";
+
+#[test]
+fn an_upload_is_charged_by_its_answer_or_by_what_is_known_of_it() {
+    let mut world = world("");
+    let tokens = json!({"type": "tokens", "input_tokens": 14, "output_tokens": 4, "total_tokens": 18,
+        "input_token_details": {"audio_tokens": 10, "text_tokens": 4}});
+    let done = json!({"type": "transcript.text.done", "text": "hi", "usage": tokens});
+    let events =
+        format!("data: {}\n\ndata: {done}\n\n", json!({"type": "transcript.text.delta", "delta": "hi"}));
+    let whole = json!({"text": "hi", "usage": tokens}).to_string();
+    let seconds = json!({"text": "hi", "usage": {"type": "duration", "seconds": 9}}).to_string();
+    let verbose = json!({"task": "transcribe", "duration": 8.47, "text": "hi", "segments": []}).to_string();
+    let images = json!({"data": [{"b64_json": "AAAA"}, {"b64_json": "AAAA"}]}).to_string();
+    let plain = "1\n00:00:00,000 --> 00:00:08,000\nhi\n";
+    let (complete, reported) = ("complete", "reported");
+    for (path, fields, answer, operation, expected) in [
+        (
+            TRANSCRIBE,
+            &[("model", "whisper-1")][..],
+            (JSON, &*seconds),
+            "transcription",
+            ("63.000000", reported, complete),
+        ),
+        (
+            TRANSCRIBE,
+            &[("response_format", "verbose_json"), ("model", "whisper-1")],
+            (JSON, &*verbose),
+            "transcription",
+            ("63.000000", reported, complete),
+        ),
+        (
+            "/v1/audio/translations",
+            &[("model", "by-request")],
+            (JSON, r#"{"text":"hi"}"#),
+            "transcription",
+            ("6.000000", "counted", complete),
+        ),
+        (
+            TRANSCRIBE,
+            &[("model", "by-request"), ("response_format", "srt")],
+            ("text/plain", plain),
+            "transcription",
+            ("6.000000", "counted", complete),
+        ),
+        (
+            TRANSCRIBE,
+            &[("timestamp_granularities[]", "word"), ("model", "by-request")],
+            (JSON, r#"{"text":"hi"}"#),
+            "transcription",
+            ("9.000000", "counted", complete),
+        ),
+        (
+            TRANSCRIBE,
+            &[("model", "gpt-transcribe")],
+            (JSON, &*whole),
+            "transcription",
+            ("434.000000", reported, complete),
+        ),
+        (
+            TRANSCRIBE,
+            &[("model", "gpt-transcribe"), ("stream", "true")],
+            (EVENTS, &*events),
+            "transcription",
+            ("434.000000", reported, complete),
+        ),
+        // Of 40,000 bytes three seconds are held for, and charged where nobody counts them.
+        (
+            TRANSCRIBE,
+            &[("model", "whisper-1"), ("response_format", "srt")],
+            ("text/plain", plain),
+            "transcription",
+            ("21.000000", "estimated", "failed"),
+        ),
+        (
+            "/openai/deployments/whisper-1/audio/translations",
+            &[],
+            (JSON, r#"{"text":"hi"}"#),
+            "transcription",
+            ("21.000000", "estimated", "failed"),
+        ),
+        (
+            "/v1/images/edits",
+            &[("model", "paint"), ("n", "2"), ("size", "large")],
+            (JSON, &*images),
+            "items",
+            ("80.000000", "counted", complete),
+        ),
+        (
+            "/v1/images/variations",
+            &[("model", "paint"), ("n", "3")],
+            (JSON, &*images),
+            "items",
+            ("20.000000", "counted", complete),
+        ),
+    ] {
+        let stream = send(&mut world, path, FORM, &form(fields, 40_000));
+        let line = answered(&mut world, stream, (answer.0, answer.1.as_bytes()));
+        assert_eq!(
+            (charged(&line), line["operation"].as_str()),
+            (expected, Some(operation)),
+            "{path} {fields:?} {line}"
+        );
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn an_upload_that_is_not_read_is_refused() {
+    let mut world = world("");
+    let whole = form(&[("model", "whisper-1")], 10);
+    for (path, kind, body, told) in [
+        (TRANSCRIBE, "multipart/form-data", &*whole, "the boundary in its content-type"),
+        (TRANSCRIBE, JSON, &*whole, "not valid JSON"),
+        ("/v1/chat/completions", FORM, &*whole, "not valid JSON"),
+        (TRANSCRIBE, FORM, br#"{"model":"whisper-1"}"#, "does not begin with its boundary"),
+        (TRANSCRIBE, FORM, whole.split_at(60).0, "ends before its last boundary"),
+        (TRANSCRIBE, FORM, &form(&[("model", "whisper-1"), ("model", "gpt")], 3), "twice"),
+        (TRANSCRIBE, FORM, &form(&[("language", "de")], 3), "names no model"),
+    ] {
+        let stream = send(&mut world, path, kind, body);
+        let (status, message) = refused(&world, stream);
+        assert_eq!(status, 400, "{message}");
+        assert!(message.contains(told), "{told}: {message}");
+    }
+    let large = form(&[("model", "whisper-1")], 1_048_576);
+    let stream = send(&mut world, TRANSCRIBE, FORM, &large);
+    assert_eq!(refused(&world, stream).0, 413);
+    world.check_at_rest();
+}
+
+#[test]
+fn a_compressed_body_passes_where_the_price_is_flat() {
+    let mut world = world("");
+    for (path, status) in [("/v1/search", None), ("/v1/responses", Some(400))] {
+        let headers = [
+            (":method", "POST"),
+            (":path", path),
+            ("authorization", "Bearer key-a"),
+            ("content-encoding", "gzip"),
+            ("content-length", "4"),
+        ];
+        let stream = world.open(0, &headers, false, b"\x1f\x8b\x08\0".to_vec());
+        world.body(stream);
+        if let Some(status) = status {
+            assert_eq!(refused(&world, stream).0, status, "{path}");
+            continue;
+        }
+        let line = answered(&mut world, stream, (JSON, b"{}"));
+        assert_eq!((charged(&line).0, world.streams[stream].upstream.len()), ("2.000000", 4), "{line}");
     }
     world.check_at_rest();
 }

@@ -14,6 +14,14 @@ pub const MODEL_BYTES_MAX: usize = 256;
 /// Members of a request's top-level object.
 pub const MEMBERS_MAX: usize = 64;
 
+/// Parts of a form.
+pub const PARTS_MAX: usize = 64;
+
+/// Bytes of the headers of one part of a form, and of a form's boundary (RFC 2046 §5.1.1).
+pub const PART_HEAD_BYTES_MAX: usize = 1024;
+/// See [`PART_HEAD_BYTES_MAX`].
+pub const BOUNDARY_BYTES_MAX: usize = 70;
+
 /// Objects within one another that a path of a parameter may lead through.
 pub const NOTED_DEPTH: usize = 4;
 

@@ -332,9 +332,13 @@ fn numbers_are_told_apart() {
     assert_eq!(number(&"9".repeat(5000)), Number::TooLarge);
     assert_eq!(number("-0"), Number::Negative);
     assert_eq!(number("-1.5"), Number::Negative);
-    assert_eq!(number("1.0"), Number::Fraction);
-    assert_eq!(number("1e3"), Number::Fraction);
-    assert_eq!(number("0.0"), Number::Fraction);
+    for (text, up) in [("0.0", 0), ("1.0", 1), ("1.01", 2), ("8.470000267028809", 9), ("7.999", 8)] {
+        assert_eq!(number(text), Number::Decimal(up), "{text}");
+    }
+    for beyond in ["1e3", "1.5e3", "0.0E0", "18446744073709551615.1", "18446744073709551616.0"] {
+        assert_eq!(number(beyond), Number::Fraction, "{beyond}");
+    }
+    assert_eq!(number("18446744073709551615.0"), Number::Decimal(u64::MAX));
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

@@ -1,5 +1,6 @@
 //! Why a request body is refused, in words fit for the answer to the client.
 
+use super::form::FormFault;
 use crate::json::{Fault, FaultKind};
 use crate::limits;
 
@@ -25,6 +26,14 @@ pub enum RequestError {
     /// The body begins with a byte order mark (RFC 8259 §8.1).
     #[error("The request body must not begin with a byte order mark.")]
     ByteOrderMark,
+    /// No form that is read as one.
+    #[error("The request body is not a valid form: {fault}, at offset {at}.")]
+    Form {
+        /// What is wrong.
+        fault: FormFault,
+        /// Offset of the byte that shows it.
+        at: u64,
+    },
     /// The body is JSON, but no object.
     #[error("The request body must be a JSON object.")]
     NotAnObject,

@@ -61,6 +61,12 @@ pub struct RequestFacts {
     pub best_of: Option<u64>,
     /// Bytes of the body so far; white space may still follow a complete one.
     pub body_bytes: u64,
+    /// Of them those of pictures, sounds and documents that are sent with it, and what they are taken for in tokens.
+    pub media_bytes: u64,
+    /// See [`Self::media_bytes`].
+    pub media_tokens: u64,
+    /// Bytes of the files of a form.
+    pub file_bytes: u64,
     /// Offset just after the body's first `{`: where a member may be inserted.
     pub object_start: u64,
     /// Whether the body is an object without members.
@@ -89,9 +95,39 @@ impl RequestFacts {
         self.noted.member(path)
     }
 
+    /// Input tokens as they are estimated before the provider counts them: a quarter of the bytes, what is no text
+    /// apart.
+    #[must_use]
+    pub fn input_tokens(&self) -> u64 {
+        let text = self.body_bytes.saturating_sub(self.media_bytes).div_ceil(BYTES_PER_TOKEN);
+        text.saturating_add(self.media_tokens)
+    }
+
+    /// A picture, sound or document of so many bytes is part of the body.
+    pub(super) fn add_media(&mut self, bytes: u64) {
+        self.media_bytes = self.media_bytes.saturating_add(bytes);
+        self.media_tokens = self.media_tokens.saturating_add(media_tokens(bytes));
+    }
+
     /// The largest bound given: which of several the provider obeys is not known, so the hold takes this one.
     #[must_use]
     pub fn output_bound(&self) -> Option<u64> {
         self.bounds().map(|bound| bound.value).max()
     }
 }
+
+/// Tokens that a picture, sound or document of so many bytes is taken for.
+///
+/// Providers count pictures by their size in pixels (up to some 1,600 tokens for most models), sound by its length (10
+/// to 32 a second) and documents by the page: none of it is known here. What is small enough is taken for text.
+fn media_tokens(bytes: u64) -> u64 {
+    let by_length = bytes.checked_div(MEDIA_BYTES_PER_TOKEN).unwrap_or(0).max(MEDIA_TOKENS_MIN);
+    by_length.min(bytes.div_ceil(BYTES_PER_TOKEN))
+}
+
+/// Bytes of text to one token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Bytes of a picture, sound or document to one token, and the least that one is taken for.
+const MEDIA_BYTES_PER_TOKEN: u64 = 256;
+/// See [`MEDIA_BYTES_PER_TOKEN`].
+const MEDIA_TOKENS_MIN: u64 = 1_600;

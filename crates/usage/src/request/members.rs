@@ -12,20 +12,22 @@ pub(super) struct Members {
     pub(super) facts: RequestFacts,
     dialect: RequestDialect,
     unique: Unique,
-    depth: u32,
+    pub(super) depth: u32,
     /// The member of the top level whose object is read, where its members matter.
     within: Option<Member>,
     /// Members that matter and have stood here, one bit each: two names may mean one.
     seen: u16,
     /// The member whose value comes next, where it matters.
-    member: Option<Member>,
-    /// The model's name as far as it was read.
-    model: Vec<u8>,
+    pub(super) member: Option<Member>,
+    /// The model's name as far as it was read; of a form, the value of each field that matters.
+    pub(super) model: Vec<u8>,
+    /// Bytes of the file that is read.
+    pub(super) file_bytes: u64,
 }
 
 /// A member that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Member {
+pub(super) enum Member {
     Model,
     Stream,
     StreamOptions,
@@ -70,6 +72,11 @@ impl Member {
         })
     }
 
+    /// The field of a form of that name.
+    pub(super) fn form(name: &[u8]) -> Option<Self> {
+        matches!(name, b"model" | b"stream" | b"n").then(|| Self::openai(name)).flatten()
+    }
+
     /// Its bit in a set.
     const fn bit(self) -> u16 {
         1 << self as u16
@@ -85,7 +92,10 @@ impl Member {
     /// # Errors
     /// Where only some upstreams would take it for that member: Go's `encoding/json` compares names without
     /// case, so that `Model` beside `model` would decide there.
-    fn recognise(name: Name<'_>, known: fn(&[u8]) -> Option<Self>) -> Result<Option<Self>, RequestError> {
+    pub(super) fn recognise(
+        name: Name<'_>,
+        known: fn(&[u8]) -> Option<Self>,
+    ) -> Result<Option<Self>, RequestError> {
         if !name.whole {
             return Ok(None);
         }
@@ -99,7 +109,7 @@ impl Member {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
             Self::Stream => "stream",
@@ -116,7 +126,7 @@ impl Member {
         }
     }
 
-    const fn wrong_type(self) -> RequestError {
+    pub(super) const fn wrong_type(self) -> RequestError {
         let expected = match self {
             Self::Model => "a string",
             Self::Stream | Self::IncludeUsage => "true or false",
@@ -149,7 +159,7 @@ impl Member {
     }
 
     /// Its number, checked.
-    fn number(self, number: Number) -> Result<u64, RequestError> {
+    pub(super) fn number(self, number: Number) -> Result<u64, RequestError> {
         let Some((min, max)) = self.range() else {
             return Err(self.wrong_type());
         };
@@ -204,8 +214,25 @@ impl Members {
         self.once()
     }
 
+    /// Keeps what is read of the model's name.
+    pub(super) fn keep(&mut self, piece: &[u8]) {
+        // One byte more than allowed shows that it is too long; said at its end, after what is worse.
+        let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model.len());
+        self.model.extend_from_slice(piece.get(..room).unwrap_or(piece));
+    }
+
+    /// The model's name has ended.
+    pub(super) fn end_model(&mut self) -> Result<(), RequestError> {
+        if self.model.len() > MODEL_BYTES_MAX {
+            return Err(RequestError::ModelTooLong);
+        }
+        let model = str::from_utf8(&self.model).map_err(|_| RequestError::ModelNotUnicode)?;
+        self.facts.model = Some(model.into());
+        Ok(())
+    }
+
     /// No member that matters stands twice.
-    fn once(&mut self) -> Result<(), RequestError> {
+    pub(super) fn once(&mut self) -> Result<(), RequestError> {
         let Some(member) = self.member else { return Ok(()) };
         if self.seen & member.bit() != 0 {
             return Err(RequestError::Duplicate { member: member.name().into() });
@@ -281,9 +308,7 @@ impl Visitor for Members {
             self.facts.noted.text(piece);
             return Ok(());
         }
-        // One byte more than allowed shows that it is too long; said at its end, after what is worse.
-        let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model.len());
-        self.model.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        self.keep(piece);
         Ok(())
     }
 
@@ -291,12 +316,7 @@ impl Visitor for Members {
         self.facts.noted.end_text();
         match self.scalar()? {
             None => Ok(()),
-            Some(Member::Model) if self.model.len() > MODEL_BYTES_MAX => Err(RequestError::ModelTooLong),
-            Some(Member::Model) => {
-                let model = str::from_utf8(&self.model).map_err(|_| RequestError::ModelNotUnicode)?;
-                self.facts.model = Some(model.into());
-                Ok(())
-            }
+            Some(Member::Model) => self.end_model(),
             Some(member) => Err(member.wrong_type()),
         }
     }

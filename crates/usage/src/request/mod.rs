@@ -6,6 +6,9 @@
 pub mod edit;
 mod error;
 mod facts;
+mod form;
+mod form_head;
+mod form_members;
 mod members;
 mod noted;
 mod scanner;
@@ -15,6 +18,8 @@ pub use crate::json::FaultKind;
 pub use edit::Edit;
 pub use error::RequestError;
 pub use facts::{Bounded, RequestFacts, Span};
+pub use form::FormFault;
+pub use form_head::{BadBoundary, Boundary};
 pub use noted::{Member, Noted, Unclear};
 pub use scanner::RequestScanner;
 

@@ -1,5 +1,7 @@
 //! The scan of one request body: one pass, resumable at any byte, nothing kept but the facts.
 
+use super::form::Form;
+use super::form_head::Boundary;
 use super::members::Members;
 use super::{RequestDialect, RequestError, RequestFacts};
 use crate::json::{STRICT, Tokenizer};
@@ -7,19 +9,31 @@ use crate::json::{STRICT, Tokenizer};
 /// Reads one request body, piece by piece.
 ///
 /// The body must be one JSON object in strict RFC 8259 syntax; escaped lone surrogates are tolerated
-/// outside of `model`. Names are compared decoded. Its size is not limited here.
+/// outside of `model`. Names are compared decoded. Or it is a form (RFC 7578), where its headers say so; see
+/// [`FormFault`](super::FormFault) for what of them is refused. Its size is not limited here.
 #[derive(Clone, Debug)]
 pub struct RequestScanner {
-    tokenizer: Tokenizer<STRICT>,
-    members: Members,
+    body: Body,
     refused: Option<RequestError>,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Json(Tokenizer<STRICT>, Members),
+    Form(Form),
 }
 
 impl RequestScanner {
     /// A scanner at the beginning of a body.
     #[must_use]
     pub fn new(dialect: RequestDialect) -> Self {
-        Self { tokenizer: Tokenizer::new(), members: Members::new(dialect), refused: None }
+        Self { body: Body::Json(Tokenizer::new(), Members::new(dialect)), refused: None }
+    }
+
+    /// A scanner at the beginning of a form.
+    #[must_use]
+    pub fn form(boundary: Boundary) -> Self {
+        Self { body: Body::Form(Form::new(boundary)), refused: None }
     }
 
     /// Reads the next piece of the body; pieces may be cut at any byte.
@@ -30,43 +44,64 @@ impl RequestScanner {
         if let Some(error) = &self.refused {
             return Err(error.clone());
         }
-        // No JSON text begins with this byte; a byte order mark does, and has an answer of its own.
-        let result = if self.tokenizer.offset() == 0 && bytes.first() == Some(&MARK_FIRST) {
-            Err(RequestError::ByteOrderMark)
-        } else {
-            self.tokenizer.feed(bytes, &mut self.members)
+        let result = match &mut self.body {
+            Body::Form(form) => form.feed(bytes),
+            Body::Json(tokenizer, members) => {
+                // No JSON text begins with this byte; a byte order mark does, and has an answer of its own.
+                let result = if tokenizer.offset() == 0 && bytes.first() == Some(&MARK_FIRST) {
+                    Err(RequestError::ByteOrderMark)
+                } else {
+                    tokenizer.feed(bytes, members)
+                };
+                members.facts.body_bytes = tokenizer.offset();
+                result
+            }
         };
-        self.members.facts.body_bytes = self.tokenizer.offset();
         if let Err(error) = &result {
             self.refused = Some(error.clone());
         }
         result
     }
 
-    /// Whether the body's object is closed; only white space may follow.
+    /// Whether the body is closed: only white space may follow an object, a line break a form.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.refused.is_none() && self.tokenizer.is_complete()
+        self.refused.is_none()
+            && match &self.body {
+                Body::Json(tokenizer, _) => tokenizer.is_complete(),
+                Body::Form(form) => form.is_complete(),
+            }
     }
 
-    /// The facts, once the object is closed.
+    /// The facts, once the body is closed.
     #[must_use]
     pub fn facts(&self) -> Option<&RequestFacts> {
-        self.is_complete().then_some(&self.members.facts)
+        self.is_complete().then_some(match &self.body {
+            Body::Json(_, members) => &members.facts,
+            Body::Form(form) => form.facts(),
+        })
     }
 
     /// The facts at the end of the body.
     ///
     /// # Errors
-    /// As [`Self::feed`], and [`RequestError::Truncated`] where the object is not closed.
-    pub fn finish(mut self) -> Result<RequestFacts, RequestError> {
+    /// As [`Self::feed`], and [`RequestError::Truncated`] or [`RequestError::Form`] where it is not closed.
+    pub fn finish(self) -> Result<RequestFacts, RequestError> {
         if let Some(error) = self.refused {
             return Err(error);
         }
-        if !self.tokenizer.finish(&mut self.members)? {
-            return Err(RequestError::Truncated { at: self.tokenizer.offset() });
+        match self.body {
+            Body::Json(mut tokenizer, mut members) => {
+                if !tokenizer.finish(&mut members)? {
+                    return Err(RequestError::Truncated { at: tokenizer.offset() });
+                }
+                Ok(members.facts)
+            }
+            Body::Form(form) => {
+                form.finish()?;
+                Ok(form.into_facts())
+            }
         }
-        Ok(self.members.facts)
     }
 }
 
