@@ -5,7 +5,12 @@
     clippy::panic,
     reason = "a failed unwrap is a failed test"
 )]
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a panic here is a finding"
+)]
 
 mod corpus;
 #[path = "../../../fuzz/src/lib.rs"]

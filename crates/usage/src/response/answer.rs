@@ -111,6 +111,8 @@ impl Part {
             (Kind::Image, Side::Input) => Some(Native::ImageInput),
             (Kind::Audio, Side::Output) => Some(Native::AudioOutput),
             (Kind::Image, Side::Output) => Some(Native::ImageOutput),
+            (Kind::Audio, Side::Cached) => Some(Native::CachedAudio),
+            (Kind::Image, Side::Cached) => Some(Native::CachedImage),
         }
     }
 }
@@ -166,8 +168,15 @@ impl Answer {
     fn billed(&self) -> Option<Counts> {
         let mut sum =
             self.iterations.as_ref().map(|iterations| iterations.sum).filter(|sum| !sum.is_empty())?;
-        if sum.value(Native::Searches).is_none() {
-            sum.take(Native::Searches, &self.counts);
+        let wholes = [Native::Prompt, Native::Completion, Native::Cached, Native::CacheWrite];
+        if !sum.doubtful && wholes.into_iter().all(|whole| sum.count(whole) == self.counts.count(whole)) {
+            // A single round, told with less detail than the answer.
+            return None;
+        }
+        for beside in [Native::Searches, Native::Reasoning] {
+            if sum.value(beside).is_none() {
+                sum.take(beside, &self.counts);
+            }
         }
         Some(sum)
     }

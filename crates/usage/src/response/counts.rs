@@ -18,6 +18,8 @@ pub(super) enum Native {
     CachedElsewhere,
     /// Input written to the cache.
     CacheWrite,
+    /// The same under another name; counts where [`Self::CacheWrite`] is absent.
+    CacheWriteElsewhere,
     /// Of that, for five minutes (Anthropic).
     CacheWriteShort,
     /// Of that, for an hour (Anthropic).
@@ -30,6 +32,14 @@ pub(super) enum Native {
     ImageInput,
     /// Reasoning.
     Reasoning,
+    /// The same in another place; counts where [`Self::Reasoning`] is absent.
+    ReasoningElsewhere,
+    /// What was read of the pages that an answer cites (Perplexity).
+    Citations,
+    /// Audio of what was read from the cache (Gemini).
+    CachedAudio,
+    /// Images of it.
+    CachedImage,
     /// Audio in the output.
     AudioOutput,
     /// Images in the output, in tokens.
@@ -61,8 +71,12 @@ pub(super) struct Counts {
 impl Native {
     const COUNT: usize = Self::Characters as usize + 1;
 
+    // A set of them is one u32.
+    const FITS: () = assert!(Self::COUNT <= 32);
+
     /// Its bit in a set.
     const fn bit(self) -> u32 {
+        let () = Self::FITS;
         1 << self as u32
     }
 }

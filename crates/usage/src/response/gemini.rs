@@ -47,26 +47,35 @@ const USAGE: &[Node<Field>] = &[
     leaf("cachedContentTokenCount", Field::Count(Source::Answer, Native::Cached)),
     leaf("toolUsePromptTokenCount", Field::Count(Source::Answer, Native::ToolPrompt)),
     branch("promptTokensDetails", None, &[element(Some(Field::Part(Side::Input)), PART)]),
+    branch("cacheTokensDetails", None, &[element(Some(Field::Part(Side::Cached)), PART)]),
     branch("candidatesTokensDetails", None, &[element(Some(Field::Part(Side::Output)), PART)]),
 ];
 
 const PART: &[Node<Field>] = &[leaf("modality", Field::PartKind), leaf("tokenCount", Field::PartCount)];
 
 /// Counts with the cached part in the prompt, and thoughts and the results of tools beside; none where neither prompt
-/// nor total was stated. Without candidates, thoughts are all that there was.
+/// nor total was stated. Without a count of candidates, what the total has beyond the rest is theirs.
 fn normalise(counts: &Counts) -> Option<Normalised> {
     let total = counts.value(Native::Total);
     let prompt = counts.value(Native::Prompt);
     let tools = counts.count(Native::ToolPrompt);
-    let (candidates, thoughts) = (counts.count(Native::Completion), counts.count(Native::Reasoning));
+    let thoughts = counts.count(Native::Reasoning);
+    let candidates = counts.value(Native::Completion).unwrap_or_else(|| {
+        let rest = prompt.unwrap_or(0).saturating_add(tools).saturating_add(thoughts);
+        prompt.and(total).unwrap_or(0).saturating_sub(rest)
+    });
     let generated = candidates.saturating_add(thoughts);
     let input = match (prompt, total) {
         (Some(prompt), _) => prompt.saturating_add(tools),
         (None, Some(total)) => total.saturating_sub(generated),
         (None, None) => return None,
     };
-    let natives = [Native::AudioInput, Native::ImageInput, Native::Cached];
-    let (uncached, [audio, image, cached], input_fits) = split(input, natives.map(|part| counts.count(part)));
+    // What was cached of audio and images is in both counts.
+    let new = |all, cached| counts.count(all).saturating_sub(counts.count(cached));
+    let audio = new(Native::AudioInput, Native::CachedAudio);
+    let image = new(Native::ImageInput, Native::CachedImage);
+    let (uncached, [cached, audio, image], input_fits) =
+        split(input, [counts.count(Native::Cached), audio, image]);
     let natives = [Native::AudioOutput, Native::ImageOutput];
     let (text, [audio_output, image_output], output_fits) =
         split(candidates, natives.map(|part| counts.count(part)));

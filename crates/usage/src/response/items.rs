@@ -43,6 +43,11 @@ pub(super) const USAGE: &[Node<Field>] = &[
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
     branch("input_tokens_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
     branch("input_token_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
+    branch(
+        "output_tokens_details",
+        Some(Field::Details(Source::Answer)),
+        &[leaf("image_tokens", Field::Count(Source::Answer, Native::ImageOutput))],
+    ),
 ];
 
 pub(super) const INPUT_DETAILS: &[Node<Field>] = &[

@@ -21,46 +21,102 @@ pub(super) struct Normalised {
 /// Counts where cached and audio input are part of the prompt, reasoning and audio output part of the
 /// completion: the OpenAI family. None where nothing was stated of prompt, completion or total.
 ///
-/// - xAI counts reasoning beside the completion on chat completions. Where the total is the sum of the three,
-///   that is what it means; else reasoning is part of the completion.
-/// - Parts larger than their whole are cut down, the cheapest kind first, so that the sum is the whole.
+/// - Where the total is more than prompt and completion, what it has more tells what stands beside them: see
+///   [`Beside`].
+/// - Perplexity's deep research counts reasoning, citations and searches beside completion, prompt and total.
+/// - Parts larger than their whole are cut so that the sum is the whole: the cached part last, for what is audio or
+///   an image may have been cached.
 /// - A missing whole is the total less the other; parts without a whole are not believed.
 pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let total = counts.value(Native::Total);
     let (prompt, completion, stated) = wholes(counts, total)?;
-    let reasoning = counts.count(Native::Reasoning);
-    let with_reasoning = completion.saturating_add(reasoning);
-    let is_apart = total == Some(prompt.saturating_add(with_reasoning));
-    let output = if is_apart { with_reasoning } else { completion };
+    let cached = either(counts, Native::Cached, Native::CachedElsewhere).unwrap_or(0);
+    let written = either(counts, Native::CacheWrite, Native::CacheWriteElsewhere).unwrap_or(0);
+    let beside = Beside::told(counts, prompt, completion, cached.saturating_add(written));
+    let citations = counts.count(Native::Citations);
+    let input = prompt.saturating_add(beside.input).saturating_add(citations);
+    let output = completion.saturating_add(beside.reasoning);
+    let reasoning = either(counts, Native::Reasoning, Native::ReasoningElsewhere);
+    let reasoning = reasoning.unwrap_or(0).max(beside.reasoning);
 
-    let cached = counts.value(Native::Cached).or_else(|| counts.value(Native::CachedElsewhere)).unwrap_or(0);
-    let parts = [Native::AudioInput, Native::ImageInput, Native::CacheWrite].map(|part| counts.count(part));
-    let [audio_input, image_input, cache_write] = parts;
-    let (uncached, [audio_input, image_input, cache_write, cached], input_fits) =
-        split(prompt, [audio_input, image_input, cache_write, cached]);
-    let audio_output = counts.count(Native::AudioOutput);
-    let (text, [audio_output, reasoning], output_fits) = split(output, [audio_output, reasoning]);
+    let [audio, image] = [Native::AudioInput, Native::ImageInput].map(|part| counts.count(part));
+    let audio = audio.max(beside.audio);
+    let (uncached, [cached, cache_write, audio, image], input_fits) =
+        split(input, [cached, written, audio, image]);
+    let [audio_output, image_output] =
+        [Native::AudioOutput, Native::ImageOutput].map(|part| counts.count(part));
+    let (text, [audio_output, image_output, reasoning], output_fits) =
+        split(output, [audio_output, image_output, reasoning]);
 
     let mut usage = Usage::new().with(Meter::InputTokens, uncached).with(Meter::OutputTokens, text);
     let parts = [
         (Meter::CachedTokens, cached),
         (Meter::CacheWriteTokens, cache_write),
-        (Meter::AudioInputTokens, audio_input),
-        (Meter::ImageInputTokens, image_input),
+        (Meter::AudioInputTokens, audio),
+        (Meter::ImageInputTokens, image),
         (Meter::ReasoningTokens, reasoning),
         (Meter::AudioOutputTokens, audio_output),
+        (Meter::ImageOutputTokens, image_output),
+        (Meter::Searches, counts.count(Native::Searches)),
     ];
     for (meter, count) in parts {
         if count > 0 {
             usage.set(meter, count);
         }
     }
-    let sum = prompt.saturating_add(output);
-    Some(Normalised {
-        usage,
-        consistent: stated && input_fits && output_fits,
-        total_mismatch: total.is_some_and(|total| total != sum),
-    })
+    let consistent = stated && input_fits && output_fits;
+    Some(Normalised { usage, consistent, total_mismatch: beside.mismatch })
+}
+
+/// What was used beside prompt and completion.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    /// Of the input.
+    input: u64,
+    /// Of that, audio.
+    audio: u64,
+    /// Of the output.
+    reasoning: u64,
+    /// The total is not the sum of what was stated.
+    mismatch: bool,
+}
+
+impl Beside {
+    /// What the total tells, where it is more than prompt and completion.
+    ///
+    /// - As much as the reasoning: xAI's chat completions, Vertex AI's compatible ones.
+    /// - As much as was read from the cache and written to it: gateways that leave it out of Anthropic's prompt.
+    /// - As much as the audio, or anything where seconds of audio were read: Mistral.
+    /// - Anything else where no reasoning is stated: Gemini's compatible endpoint, which names its thoughts nowhere.
+    fn told(counts: &Counts, prompt: u64, completion: u64, cache: u64) -> Self {
+        let (named, elsewhere) =
+            (counts.value(Native::Reasoning), counts.value(Native::ReasoningElsewhere).unwrap_or(0));
+        let reasoning = named.unwrap_or(elsewhere);
+        let sum = prompt.saturating_add(completion);
+        let more = counts.value(Native::Total).unwrap_or(sum).checked_sub(sum);
+        let audio = counts.count(Native::AudioInput);
+        match more {
+            None => Self { mismatch: true, ..Self::default() },
+            // Not in the total either.
+            Some(0) if counts.value(Native::Citations).is_some() || elsewhere > completion => {
+                Self { reasoning, ..Self::default() }
+            }
+            Some(0) => Self::default(),
+            Some(more) if more == reasoning => Self { reasoning, ..Self::default() },
+            Some(more) if more == cache => Self { input: more, ..Self::default() },
+            Some(more) if more == audio => Self { input: more, audio, ..Self::default() },
+            Some(more) if counts.count(Native::Seconds) > 0 => {
+                Self { input: more, audio: audio.max(more), reasoning: 0, mismatch: true }
+            }
+            Some(more) if named.is_none() => Self { reasoning: more, mismatch: true, ..Self::default() },
+            Some(_) => Self { mismatch: true, ..Self::default() },
+        }
+    }
+}
+
+/// A count under either of its names.
+fn either(counts: &Counts, name: Native, other: Native) -> Option<u64> {
+    counts.value(name).or_else(|| counts.value(other))
 }
 
 /// Prompt and completion, and whether both were stated.

@@ -12,7 +12,8 @@ use super::profile::{Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 
 /// The members of a usage object. Cached tokens have another name with Moonshot (`cached_tokens`), Mistral
-/// (`num_cached_tokens`) and DeepSeek (`prompt_cache_hit_tokens`).
+/// (`num_cached_tokens`), DeepSeek (`prompt_cache_hit_tokens`) and gateways to Anthropic; Perplexity counts
+/// reasoning, what it read of the pages it cites, and searches beside the rest.
 macro_rules! usage {
     ($source:expr) => {
         &[
@@ -22,6 +23,13 @@ macro_rules! usage {
             leaf("cached_tokens", Field::Count($source, Native::CachedElsewhere)),
             leaf("num_cached_tokens", Field::Count($source, Native::CachedElsewhere)),
             leaf("prompt_cache_hit_tokens", Field::Count($source, Native::CachedElsewhere)),
+            leaf("cache_read_input_tokens", Field::Count($source, Native::CachedElsewhere)),
+            leaf("cache_creation_input_tokens", Field::Count($source, Native::CacheWriteElsewhere)),
+            leaf("reasoning_tokens", Field::Count($source, Native::ReasoningElsewhere)),
+            leaf("citation_tokens", Field::Count($source, Native::Citations)),
+            leaf("num_search_queries", Field::Count($source, Native::Searches)),
+            // Says that what the total has more is audio (Mistral).
+            leaf("prompt_audio_seconds", Field::Measure($source, Native::Seconds)),
             branch(
                 "prompt_tokens_details",
                 Some(Field::Details($source)),
@@ -38,6 +46,7 @@ macro_rules! usage {
                 &[
                     leaf("reasoning_tokens", Field::Count($source, Native::Reasoning)),
                     leaf("audio_tokens", Field::Count($source, Native::AudioOutput)),
+                    leaf("image_tokens", Field::Count($source, Native::ImageOutput)),
                 ],
             ),
         ]

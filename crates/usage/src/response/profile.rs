@@ -85,6 +85,8 @@ pub(super) enum Source {
 pub(super) enum Side {
     /// What was read.
     Input,
+    /// What of that came from the cache.
+    Cached,
     /// What was generated.
     Output,
 }

@@ -68,6 +68,7 @@ const USAGE: &[Node<Field>] = &[
         &[
             leaf("reasoning_tokens", Field::Count(Source::Answer, Native::Reasoning)),
             leaf("audio_tokens", Field::Count(Source::Answer, Native::AudioOutput)),
+            leaf("image_tokens", Field::Count(Source::Answer, Native::ImageOutput)),
         ],
     ),
 ];
