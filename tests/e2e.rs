@@ -19,6 +19,7 @@ mod parked;
 mod recovered;
 mod refusals;
 mod refused;
+mod replay;
 mod served;
 mod shadow;
 mod soak;

@@ -1,6 +1,7 @@
 //! End-to-end tests live beside this file, one file a subject; what they share is here and in `testbed`.
 
 pub mod ground;
+pub mod samples;
 
 use std::collections::BTreeMap;
 
