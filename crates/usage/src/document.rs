@@ -1,6 +1,8 @@
 //! One JSON text, or in its place the marker that ends a stream; read once or again for each event.
 
-use crate::json::{LENIENT, Node, Sink, Tokenizer, Walker};
+use std::rc::Rc;
+
+use crate::json::{Grown, LENIENT, Node, Sink, Tokenizer, Walker};
 
 /// Reads the texts of a stream one after the other and reports from each what is in the tree.
 #[derive(Clone, Debug)]
@@ -39,6 +41,11 @@ impl<F: Copy> Document<F> {
     /// A reader of texts with `root` at their top. An empty `marker` is none.
     pub(crate) fn new(root: &'static Node<F>, marker: &'static [u8]) -> Self {
         Self { tokenizer: Tokenizer::new(), walker: Walker::new(root), marker, phase: Phase::Marker(0) }
+    }
+
+    /// The same with a tree that was made at run time.
+    pub(crate) fn grown(tree: Rc<Grown<F>>, marker: &'static [u8]) -> Self {
+        Self { tokenizer: Tokenizer::new(), walker: Walker::grown(tree), marker, phase: Phase::Marker(0) }
     }
 
     /// Reads the next piece of the text; cut at any byte.

@@ -14,6 +14,9 @@ pub const MODEL_BYTES_MAX: usize = 256;
 /// Members of a request's top-level object.
 pub const MEMBERS_MAX: usize = 64;
 
+/// Pointers of one route to what its answers state.
+pub const POINTERS_MAX: usize = 32;
+
 /// Parts of a form.
 pub const PARTS_MAX: usize = 64;
 

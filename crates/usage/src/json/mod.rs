@@ -18,7 +18,7 @@ pub use fault::FaultKind;
 pub(crate) use number::Number;
 pub(crate) use string::Name;
 pub(crate) use tokenizer::{Container, Literal, Tokenizer, Visitor};
-pub(crate) use walker::{Node, Sink, Step, Walker};
+pub(crate) use walker::{Grown, LEVELS_MAX, Node, Sink, Step, Twig, Walker};
 
 /// Strings are checked: UTF-8, no raw control characters.
 pub(crate) const STRICT: bool = true;

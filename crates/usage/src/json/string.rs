@@ -1,6 +1,5 @@
 //! Strings: where a run of plain bytes ends, what escapes mean, and the names of members.
 
-use super::tokenizer::Visitor;
 use crate::limits::NAME_BYTES_MAX;
 
 /// The name of a member, decoded. Lone surrogates are written as three bytes each (WTF-8), so that names that
@@ -18,8 +17,8 @@ pub(crate) struct Name<'a> {
 impl<'a> Name<'a> {
     /// A name that stands in one piece, as it is.
     #[inline]
-    pub(super) fn plain<V: Visitor>(text: &'a [u8]) -> Self {
-        let hash = if V::HASHES_NAMES { hashed(FNV_BASIS, text) } else { FNV_BASIS };
+    pub(super) fn plain(text: &'a [u8], hashes: bool) -> Self {
+        let hash = if hashes { hashed(FNV_BASIS, text) } else { FNV_BASIS };
         Self { bytes: text.get(..NAME_BYTES_MAX).unwrap_or(text), whole: text.len() <= NAME_BYTES_MAX, hash }
     }
 }
@@ -52,11 +51,11 @@ impl NameBuffer {
     }
 
     #[inline]
-    pub(super) fn push<V: Visitor>(&mut self, piece: &[u8]) {
+    pub(super) fn push(&mut self, piece: &[u8], hashes: bool) {
         for (slot, byte) in self.bytes.iter_mut().skip(self.len).zip(piece) {
             *slot = *byte;
         }
-        if V::HASHES_NAMES {
+        if hashes {
             self.hash = hashed(self.hash, piece);
         }
         self.len = self.len.saturating_add(piece.len());

@@ -41,7 +41,10 @@ impl Builder {
 
 impl Visitor for Builder {
     type Error = Fault;
-    const HASHES_NAMES: bool = false;
+
+    fn hashes_name(&self) -> bool {
+        false
+    }
 
     fn wants_name(&self) -> bool {
         true

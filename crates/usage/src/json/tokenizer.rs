@@ -15,9 +15,9 @@ use crate::request::Span;
 pub(crate) trait Visitor {
     /// What ends the reading.
     type Error: From<Fault>;
-    /// Whether [`Name::hash`] is of use.
-    const HASHES_NAMES: bool;
 
+    /// Whether [`Name::hash`] is of use for the name that begins.
+    fn hashes_name(&self) -> bool;
     /// Whether the name of the member that begins shall be reported.
     fn wants_name(&self) -> bool;
     /// A member's name; its value follows.
@@ -273,7 +273,8 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
             // A name that stands here as it is need not be collected.
             if let Some((b'"', after)) = tail.split_first() {
                 self.state = State::Colon;
-                visitor.name(Name::plain::<V>(run))?;
+                let hashed = visitor.hashes_name();
+                visitor.name(Name::plain(run, hashed))?;
                 return Ok(after);
             }
         }
@@ -381,7 +382,7 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
             return Ok(());
         }
         if self.in_name {
-            self.name.push::<V>(piece);
+            self.name.push(piece, visitor.hashes_name());
             return Ok(());
         }
         visitor.text(piece)

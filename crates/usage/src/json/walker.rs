@@ -2,7 +2,9 @@
 //!
 //! A provider's dialect is such a tree, so that a further dialect is data. Values outside the tree are
 //! skipped whatever is in them: a member of the same name deeper down, or inside a string, is another
-//! thing.
+//! thing. Most trees are constants; one that a configuration describes is a [`Grown`] one.
+
+use std::rc::Rc;
 
 use super::fault::Fault;
 use super::number::Number;
@@ -30,6 +32,76 @@ pub(crate) enum Step {
     Element,
 }
 
+/// A tree that was made at run time: its places by number, the root first.
+#[derive(Debug)]
+pub(crate) struct Grown<F> {
+    places: Vec<Branch<F>>,
+}
+
+/// A place in a grown tree.
+#[derive(Debug)]
+struct Branch<F> {
+    field: Option<F>,
+    below: Vec<(Twig, u16)>,
+}
+
+/// One step down in a grown tree: to the member of that name of an object, to the element of that number of an array.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Twig {
+    pub(crate) name: Box<str>,
+    pub(crate) index: Option<u32>,
+}
+
+impl<F: Copy> Grown<F> {
+    pub(crate) fn new() -> Self {
+        Self { places: vec![Branch { field: None, below: Vec::new() }] }
+    }
+
+    /// Puts a field at the end of a way; false where it would stand above or below another, or in its place.
+    pub(crate) fn grow(&mut self, way: impl Iterator<Item = Twig>, field: F) -> bool {
+        let (mut at, mut is_new) = (0_u16, false);
+        for twig in way {
+            let next = u16::try_from(self.places.len()).unwrap_or(u16::MAX);
+            let Some(place) = self.places.get_mut(usize::from(at)) else { return false };
+            if place.field.is_some() {
+                return false;
+            }
+            let known = place.below.iter().find(|(own, _)| *own == twig).map(|(_, to)| *to);
+            is_new = known.is_none();
+            at = known.unwrap_or(next);
+            if is_new {
+                place.below.push((twig, next));
+                self.places.push(Branch { field: None, below: Vec::new() });
+            }
+        }
+        let end = self.places.get_mut(usize::from(at)).filter(|_| is_new);
+        end.map(|end| end.field = Some(field)).is_some()
+    }
+
+    fn place(&self, at: u16) -> Option<&Branch<F>> {
+        self.places.get(usize::from(at))
+    }
+
+    fn below(&self, at: u16, fits: impl Fn(&Twig) -> bool) -> Option<u16> {
+        self.place(at)?.below.iter().find(|(twig, _)| fits(twig)).map(|(_, to)| *to)
+    }
+}
+
+/// A place in either kind of tree.
+#[derive(Debug)]
+enum Place<F: 'static> {
+    Fixed(&'static Node<F>),
+    Grown(u16),
+}
+
+impl<F> Clone for Place<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Place<F> {}
+
 /// What the walker reports to.
 pub(crate) trait Sink<F> {
     /// An object or array begins at `field`.
@@ -51,14 +123,16 @@ pub(crate) trait Sink<F> {
 /// Where in the tree the tokenizer is.
 #[derive(Clone, Debug)]
 pub(crate) struct Walker<F: 'static> {
-    root: &'static Node<F>,
+    root: Place<F>,
+    /// The tree that numbered places are in.
+    grown: Option<Rc<Grown<F>>>,
     levels: [Level<F>; LEVELS_MAX],
     /// Open containers that are in the tree.
     level: usize,
     /// Open containers below the last one that is.
     skipped: u32,
-    /// The node of the member whose value comes next.
-    member: Option<&'static Node<F>>,
+    /// The place of the member whose value comes next.
+    member: Option<Place<F>>,
     /// What the string that is being read is.
     string: Option<F>,
 }
@@ -66,15 +140,26 @@ pub(crate) struct Walker<F: 'static> {
 /// An open container that is in the tree.
 #[derive(Clone, Copy, Debug)]
 struct Level<F: 'static> {
-    node: &'static Node<F>,
+    place: Place<F>,
     container: Container,
+    /// Elements of an array that have begun.
+    elements: u32,
 }
 
 impl<F: Copy> Walker<F> {
     /// A walker before the text's top-level value, which is `root`.
     pub(crate) fn new(root: &'static Node<F>) -> Self {
-        let nowhere = Level { node: root, container: Container::Object };
-        Self { root, levels: [nowhere; LEVELS_MAX], level: 0, skipped: 0, member: None, string: None }
+        Self::at(Place::Fixed(root), None)
+    }
+
+    /// The same with a tree that was made at run time.
+    pub(crate) fn grown(tree: Rc<Grown<F>>) -> Self {
+        Self::at(Place::Grown(0), Some(tree))
+    }
+
+    fn at(root: Place<F>, grown: Option<Rc<Grown<F>>>) -> Self {
+        let nowhere = Level { place: root, container: Container::Object, elements: 0 };
+        Self { root, grown, levels: [nowhere; LEVELS_MAX], level: 0, skipped: 0, member: None, string: None }
     }
 
     /// Goes back to before the top-level value.
@@ -99,24 +184,61 @@ impl<F: Copy> Walker<F> {
         self.level.checked_sub(1).and_then(|top| self.levels.get(top))
     }
 
-    /// The node of the value that begins.
+    /// The place of the value that begins.
     #[inline]
-    fn value(&mut self) -> Option<&'static Node<F>> {
+    fn value(&mut self) -> Option<Place<F>> {
         if self.skipped != 0 {
             return None;
         }
         match self.innermost() {
             None => Some(self.root),
             Some(Level { container: Container::Object, .. }) => self.member.take(),
-            Some(Level { container: Container::Array, node }) => {
-                node.below.iter().find(|node| node.step == Step::Element)
+            Some(Level { container: Container::Array, place: Place::Fixed(node), .. }) => {
+                node.below.iter().find(|node| node.step == Step::Element).map(Place::Fixed)
+            }
+            Some(Level { container: Container::Array, place: Place::Grown(at), elements }) => {
+                let (at, index) = (*at, *elements);
+                if let Some(level) = self.levels.get_mut(self.level.saturating_sub(1)) {
+                    level.elements = index.saturating_add(1);
+                }
+                let found = self.grown.as_ref()?.below(at, |twig| twig.index == Some(index));
+                found.map(Place::Grown)
+            }
+        }
+    }
+
+    /// The place of the member of that name.
+    #[inline]
+    fn named(&self, name: Name<'_>) -> Option<Place<F>> {
+        if !name.whole {
+            return None;
+        }
+        match self.innermost()?.place {
+            Place::Fixed(node) => {
+                let is_it = |node: &&Node<F>| match node.step {
+                    Step::Member(member) => member.as_bytes() == name.bytes,
+                    Step::Element => false,
+                };
+                node.below.iter().find(is_it).map(Place::Fixed)
+            }
+            Place::Grown(at) => {
+                let found = self.grown.as_ref()?.below(at, |twig| twig.name.as_bytes() == name.bytes);
+                found.map(Place::Grown)
             }
         }
     }
 
     #[inline]
+    fn field_at(&self, place: Place<F>) -> Option<F> {
+        match place {
+            Place::Fixed(node) => node.field,
+            Place::Grown(at) => self.grown.as_ref()?.place(at)?.field,
+        }
+    }
+
+    #[inline]
     fn field(&mut self) -> Option<F> {
-        self.value().and_then(|node| node.field)
+        self.value().and_then(|place| self.field_at(place))
     }
 }
 
@@ -128,36 +250,39 @@ pub(crate) struct Walk<'a, F: 'static, S> {
 
 impl<F: Copy, S: Sink<F>> Visitor for Walk<'_, F, S> {
     type Error = Fault;
-    const HASHES_NAMES: bool = false;
+
+    #[inline]
+    fn hashes_name(&self) -> bool {
+        false
+    }
 
     #[inline]
     fn wants_name(&self) -> bool {
-        self.walker.innermost().is_some_and(|level| !level.node.below.is_empty())
+        self.walker.innermost().is_some_and(|level| match level.place {
+            Place::Fixed(node) => !node.below.is_empty(),
+            Place::Grown(_) => true,
+        })
     }
 
     #[inline]
     fn name(&mut self, name: Name<'_>) -> Result<(), Fault> {
-        let below = self.walker.innermost().map_or(&[][..], |level| level.node.below);
-        self.walker.member = below.iter().find(|node| match node.step {
-            Step::Member(member) => name.whole && member.as_bytes() == name.bytes,
-            Step::Element => false,
-        });
+        self.walker.member = self.walker.named(name);
         Ok(())
     }
 
     fn open(&mut self, container: Container, _at: u64) -> Result<(), Fault> {
-        let Some(node) = self.walker.value() else {
+        let Some(place) = self.walker.value() else {
             self.walker.skipped = self.walker.skipped.saturating_add(1);
             return Ok(());
         };
-        if let Some(field) = node.field {
+        if let Some(field) = self.walker.field_at(place) {
             self.sink.open(field, container);
         }
         let Some(level) = self.walker.levels.get_mut(self.walker.level) else {
             self.walker.skipped = self.walker.skipped.saturating_add(1);
             return Ok(());
         };
-        *level = Level { node, container };
+        *level = Level { place, container, elements: 0 };
         self.walker.level = self.walker.level.saturating_add(1);
         Ok(())
     }
@@ -167,7 +292,7 @@ impl<F: Copy, S: Sink<F>> Visitor for Walk<'_, F, S> {
             self.walker.skipped = self.walker.skipped.saturating_sub(1);
             return Ok(());
         }
-        let field = self.walker.innermost().and_then(|level| level.node.field);
+        let field = self.walker.innermost().and_then(|level| self.walker.field_at(level.place));
         self.walker.level = self.walker.level.saturating_sub(1);
         if let Some(field) = field {
             self.sink.close(field);
@@ -215,4 +340,4 @@ impl<F: Copy, S: Sink<F>> Visitor for Walk<'_, F, S> {
 }
 
 /// The deepest tree; what lies deeper is skipped.
-const LEVELS_MAX: usize = 8;
+pub(crate) const LEVELS_MAX: usize = 8;

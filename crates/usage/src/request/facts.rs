@@ -61,7 +61,8 @@ pub struct RequestFacts {
     pub best_of: Option<u64>,
     /// Bytes of the body so far; white space may still follow a complete one.
     pub body_bytes: u64,
-    /// Of them those of pictures, sounds and documents that are sent with it, and what they are taken for in tokens.
+    /// Of them those of pictures, sounds and documents that are sent with it, and what they and those that it links to
+    /// are taken for in tokens.
     pub media_bytes: u64,
     /// See [`Self::media_bytes`].
     pub media_tokens: u64,
@@ -107,6 +108,11 @@ impl RequestFacts {
     pub(super) fn add_media(&mut self, bytes: u64) {
         self.media_bytes = self.media_bytes.saturating_add(bytes);
         self.media_tokens = self.media_tokens.saturating_add(media_tokens(bytes));
+    }
+
+    /// The body links to a picture, sound or document, which the provider fetches.
+    pub(super) fn add_link(&mut self) {
+        self.media_tokens = self.media_tokens.saturating_add(MEDIA_TOKENS_MIN);
     }
 
     /// The largest bound given: which of several the provider obeys is not known, so the hold takes this one.

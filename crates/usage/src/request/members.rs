@@ -1,6 +1,7 @@
 //! The members of a request that matter: their types, their ranges, and that none stands twice.
 
 use super::facts::{Bounded, RequestFacts, Span};
+use super::media::{Found, Media};
 use super::noted::Value;
 use super::{RequestDialect, RequestError, unique::Unique};
 use crate::json::{Container, Literal, Name, Number, Visitor};
@@ -21,6 +22,8 @@ pub(super) struct Members {
     pub(super) member: Option<Member>,
     /// The model's name as far as it was read; of a form, the value of each field that matters.
     pub(super) model: Vec<u8>,
+    /// Pictures and the like among messages.
+    media: Media,
     /// Bytes of the file that is read.
     pub(super) file_bytes: u64,
 }
@@ -244,14 +247,19 @@ impl Members {
 
 impl Visitor for Members {
     type Error = RequestError;
-    const HASHES_NAMES: bool = true;
+
+    #[inline]
+    fn hashes_name(&self) -> bool {
+        self.depth == 1
+    }
 
     #[inline]
     fn wants_name(&self) -> bool {
-        self.depth == 1 || (self.within.is_some() && self.depth == 2) || self.facts.noted.follows(self.depth)
+        true
     }
 
     fn name(&mut self, name: Name<'_>) -> Result<(), RequestError> {
+        self.media.name(name.bytes);
         if self.facts.noted.follows(self.depth) {
             self.facts.noted.name(name.bytes, name.whole);
         }
@@ -265,6 +273,7 @@ impl Visitor for Members {
     fn open(&mut self, container: Container, at: u64) -> Result<(), RequestError> {
         let begin = at.saturating_add(1);
         self.facts.noted.open(self.depth, container == Container::Object);
+        self.media.open(self.depth, container);
         match (self.depth, self.member.take()) {
             (0, _) if container == Container::Object => {
                 self.facts.object_start = begin;
@@ -290,6 +299,7 @@ impl Visitor for Members {
 
     fn close(&mut self, end: u64) -> Result<(), RequestError> {
         self.facts.noted.close(self.depth);
+        self.media.close(self.depth);
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 1 && self.within.take() == Some(Member::StreamOptions) {
             let start = self.facts.stream_options_start.map(|start| start.saturating_sub(1));
@@ -300,12 +310,14 @@ impl Visitor for Members {
 
     #[inline]
     fn begin_text(&mut self) -> bool {
-        self.member == Some(Member::Model) || self.facts.noted.begin_text(self.depth)
+        let is_media = self.media.begin_text(self.depth);
+        self.member == Some(Member::Model) || self.facts.noted.begin_text(self.depth) || is_media
     }
 
     fn text(&mut self, piece: &[u8]) -> Result<(), RequestError> {
         if self.member != Some(Member::Model) {
             self.facts.noted.text(piece);
+            self.media.text(piece);
             return Ok(());
         }
         self.keep(piece);
@@ -314,6 +326,11 @@ impl Visitor for Members {
 
     fn string(&mut self) -> Result<(), RequestError> {
         self.facts.noted.end_text();
+        match self.media.end_text() {
+            Some(Found::Data(bytes)) => self.facts.add_media(bytes),
+            Some(Found::Link) => self.facts.add_link(),
+            None => {}
+        }
         match self.scalar()? {
             None => Ok(()),
             Some(Member::Model) => self.end_model(),

@@ -9,6 +9,7 @@ mod facts;
 mod form;
 mod form_head;
 mod form_members;
+mod media;
 mod members;
 mod noted;
 mod scanner;

@@ -135,6 +135,11 @@ impl Answer {
         self.over
     }
 
+    /// Whether any count was stated.
+    pub(super) fn has_counts(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
     /// Whether every choice that was seen has ended.
     pub(super) fn is_finished(&self) -> bool {
         self.seen != 0 && self.seen == self.finished

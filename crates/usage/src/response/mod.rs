@@ -14,6 +14,7 @@ mod gemini;
 mod items;
 mod normalise;
 mod openai;
+mod pointers;
 mod profile;
 mod reader;
 mod rerank;
@@ -22,6 +23,7 @@ mod responses;
 use tariff::Usage;
 
 pub use estimate::estimate_output_tokens;
+pub use pointers::{PointerError, Pointers};
 pub use reader::ResponseReader;
 
 /// How a provider family words its answers.
@@ -56,6 +58,8 @@ pub enum Format {
     Json,
     /// Server-sent events, one JSON document in each (`text/event-stream`).
     EventStream,
+    /// Anything else: nothing is read of it.
+    Opaque,
 }
 
 /// How sure a usage is.

@@ -1,12 +1,18 @@
 //! The reader of one answer: takes its framing off and gathers what its documents say.
 
+use std::rc::Rc;
+
+use tariff::Meter;
+
 use super::answer::Answer;
-use super::profile::{Field, Profile};
+use super::pointers::{self, Pointers};
+use super::profile::{Field, Profile, Source};
 use super::{
     Delivered, Dialect, Format, Reading, anthropic, audio, embeddings, gemini, items, openai, rerank,
     responses,
 };
 use crate::document::{Document, Kind};
+use crate::json::{Number, Sink};
 use crate::sse::{Bom, Framer, Piece};
 
 /// Reads one answer, piece by piece, as it passes by.
@@ -23,6 +29,8 @@ pub struct ResponseReader {
     content_before: u64,
     /// The end marker was seen.
     marked: bool,
+    /// What is read is where pointers lead to.
+    is_pointed: bool,
 }
 
 /// What is around the documents of an answer.
@@ -30,6 +38,7 @@ pub struct ResponseReader {
 enum Framing {
     Json(Bom),
     EventStream(Framer),
+    Opaque,
 }
 
 impl ResponseReader {
@@ -47,19 +56,44 @@ impl ResponseReader {
             Dialect::Speech => &audio::SPEECH,
             Dialect::Rerank => &rerank::RERANK,
         };
+        Self::of(profile, format, |marker| Document::new(profile.tree, marker))
+    }
+
+    /// The same of an answer that states its usage where pointers lead to.
+    #[must_use]
+    pub fn pointed(pointers: &Pointers, format: Format) -> Self {
+        let document = |marker| Document::grown(Rc::clone(&pointers.tree), marker);
+        Self { is_pointed: true, ..Self::of(&pointers::POINTED, format, document) }
+    }
+
+    fn of(
+        profile: &'static Profile,
+        format: Format,
+        document: impl FnOnce(&'static [u8]) -> Document<Field>,
+    ) -> Self {
         let (framing, marker) = match format {
             Format::Json => (Framing::Json(Bom::new()), &[][..]),
             Format::EventStream => (Framing::EventStream(Framer::new()), profile.end_marker),
+            Format::Opaque => (Framing::Opaque, &[][..]),
         };
         Self {
             profile,
             framing,
-            document: Document::new(profile.tree, marker),
+            document: document(marker),
             answer: Answer::default(),
             delivered: Delivered::default(),
             content_before: 0,
             marked: false,
+            is_pointed: false,
         }
+    }
+
+    /// Takes a count that a header states, in digits.
+    pub fn state(&mut self, meter: Meter, digits: &[u8]) {
+        let Some(native) = pointers::native(meter) else { return };
+        let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+        let number = number.and_then(|digits| digits.parse().ok()).map_or(Number::TooLarge, Number::Integer);
+        self.answer.number(Field::Count(Source::Answer, native), number);
     }
 
     /// Reads the next piece of the answer; pieces may be cut at any byte.
@@ -71,6 +105,7 @@ impl ResponseReader {
                 self.feed_document(rest);
             }
             Framing::EventStream(_) => self.feed_events(bytes),
+            Framing::Opaque => {}
         }
     }
 
@@ -83,8 +118,11 @@ impl ResponseReader {
                 let kind = self.document.kind();
                 // What else the event that says so has to say may still be missing.
                 let over = self.answer.is_over() && kind != Kind::Unfinished;
-                self.marked || kind == Kind::Marker || self.answer.is_finished() || over
+                // Nobody knows what ends the streams of an API that is not known.
+                let stated = self.is_pointed && self.answer.has_counts() && kind != Kind::Unfinished;
+                self.marked || kind == Kind::Marker || self.answer.is_finished() || over || stated
             }
+            Framing::Opaque => true,
         };
         let (usage, status, total_mismatch) = self.answer.usage(self.profile, ended);
         Reading {
