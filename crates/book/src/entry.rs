@@ -263,6 +263,12 @@ pub struct Charge {
     pub model: String,
     /// The model that answered, where it was another.
     pub answered_model: Option<String>,
+    /// The tier of service that it was charged by, where that was told apart from the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// What the provider said that it cost, in millionths of millionths of a US dollar: evidence beside `cost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_cost: Option<u64>,
     /// The operation.
     pub operation: String,
     /// How it ended.

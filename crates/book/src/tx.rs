@@ -214,6 +214,12 @@ pub struct Counters {
     pub debt_charged: i128,
     /// Settlements whose price at the edge was not the ledger's.
     pub price_mismatches: u64,
+    /// What providers stated that charges cost whose models have a cost card, in thousand-millionths of a US dollar.
+    pub provider_cost: i128,
+    /// What these cost by their cards, in the same.
+    pub card_cost: i128,
+    /// Of these, the charges whose two costs are more than 1 % and a millionth of a US dollar apart.
+    pub cost_mismatches: u64,
     /// Micro-credits used above holds.
     pub overshoot: i128,
     /// Nodes closed for silence.

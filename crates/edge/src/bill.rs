@@ -1,6 +1,7 @@
 //! What an answer comes to: by the provider's counts, by what the edge counts, else estimated.
 
 use std::cell::LazyCell;
+use std::rc::Rc;
 
 use tariff::meter::COUNT_MAX;
 use tariff::{Meter, Micros, Unit, Usage};
@@ -10,21 +11,70 @@ use wire::{Outcome, UsageSource, UsageStatus};
 
 use crate::edge::Edge;
 use crate::estimate::{estimate, millionths, one_of_each};
-use crate::freeze::Bill;
+use crate::freeze::{Bill, Sale};
 use crate::limits::AMOUNT_MAX;
+use crate::pricing::Unpriced;
 use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
 use crate::settle::Origin;
+use crate::shared::SharedData;
+
+/// Names of the tier of service that everything is served in that asks for no other.
+const USUAL_TIERS: [&str; 3] = ["default", "standard", "on_demand"];
 
 impl Edge {
     /// What the answer comes to (design: life of a request, settle).
-    pub(crate) fn bill(&mut self, request: &Request, hold: &Hold, origin: impl FnOnce() -> Origin) -> Bill {
+    pub(crate) fn bill(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        hold: &Hold,
+        origin: impl FnOnce() -> Origin,
+    ) -> Bill {
         let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
+        let sale = self.sale(shared, request, hold, reading.as_ref());
+        let bill = self.bill_by(request, hold, reading, &sale, origin);
+        if bill.outcome == Outcome::Settled { Bill { sale: Some(sale), ..bill } } else { bill }
+    }
+
+    /// By which prices an answer is charged: those of the model that answered, where the requested one says so, in
+    /// the tier of service that the answer names, else in the one that was asked for.
+    fn sale(
+        &mut self,
+        shared: &dyn SharedData,
+        request: &Request,
+        hold: &Hold,
+        reading: Option<&Reading>,
+    ) -> Sale {
+        let account = request.account.as_ref().filter(|_| hold.model.by_answered);
+        let other = account.and_then(|account| {
+            let card = account.policy.policy.card.as_deref();
+            let answered = reading.and_then(answered_model);
+            let catalog = self.catalog(shared, account.catalog)?;
+            catalog.charged_by(&hold.model, answered.as_deref(), card).cloned()
+        });
+        let model = other.unwrap_or_else(|| Rc::clone(&hold.model));
+        let answered = reading.and_then(|reading| reading.service_tier.clone());
+        // The usual one is not told apart, unless the catalog does.
+        let usual = |tier: &str| USUAL_TIERS.contains(&tier) && model.tiers().all(|own| own != tier);
+        let tier = answered.or_else(|| hold.tier.clone()).filter(|tier| !usual(tier));
+        let provider_cost = reading.and_then(|reading| reading.provider_cost);
+        Sale { model, tier, provider_cost }
+    }
+
+    fn bill_by(
+        &mut self,
+        request: &Request,
+        hold: &Hold,
+        reading: Option<Reading>,
+        sale: &Sale,
+        origin: impl FnOnce() -> Origin,
+    ) -> Bill {
         // Read where it matters, once.
         let origin = LazyCell::new(origin);
         let is_cut = || *origin == Origin::Cut;
         if let Some((bill, guessed)) =
-            reading.as_ref().and_then(|reading| reported(request, reading, hold, is_cut))
+            reading.as_ref().and_then(|reading| reported(request, reading, (hold, sale), is_cut))
         {
             self.metrics.unmetered = self.metrics.unmetered.saturating_add(i64::from(guessed));
             return bill;
@@ -40,16 +90,16 @@ impl Edge {
             if error || request.answer.bytes == 0 {
                 return Bill::nothing(Outcome::Released);
             }
-            if let Some(bill) = counted(reading.as_ref(), hold, is_cut) {
+            if let Some(bill) = counted(reading.as_ref(), (hold, sale), is_cut) {
                 return bill;
             }
         }
         if let Operation::Flat(_) = request.operation {
             let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
             one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
-            let used = Micros(hold.credits);
+            let used = sale.price(&usage).unwrap_or(Micros(hold.credits));
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
-            return Bill { outcome: Outcome::Settled, source, status, usage, answered_model: None, used };
+            return Bill { source, status, usage, used, ..Bill::nothing(Outcome::Settled) };
         }
         // An answer without a body delivered nothing (204, 304, HEAD), nor did one with an error instead.
         let is_error = |reading: &Reading| reading.error_event && reading.delivered.content_bytes == 0;
@@ -58,9 +108,21 @@ impl Edge {
         }
         self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
         if request.body.outlives {
-            return in_full(request, reading.as_ref(), hold);
+            return in_full(request, reading.as_ref(), (hold, sale));
         }
-        estimated(request, reading.as_ref(), hold, is_cut)
+        estimated(request, reading.as_ref(), (hold, sale), is_cut)
+    }
+}
+
+impl Sale {
+    /// What a usage costs at base price.
+    fn price(&self, usage: &Usage) -> Result<Micros, Unpriced> {
+        self.model.price(self.tier.as_deref(), usage)
+    }
+
+    /// What a usage costs the provider's customer.
+    fn cost(&self, usage: &Usage) -> Micros {
+        self.model.cost(self.tier.as_deref(), usage)
     }
 }
 
@@ -73,6 +135,7 @@ impl Bill {
             usage: Usage::new(),
             answered_model: None,
             used: Micros::ZERO,
+            sale: None,
         }
     }
 }
@@ -81,17 +144,19 @@ impl Bill {
 fn reported(
     request: &Request,
     reading: &Reading,
-    hold: &Hold,
+    (hold, sale): (&Hold, &Sale),
     is_cut: impl Fn() -> bool,
 ) -> Option<(Bill, bool)> {
     let said = reading.usage.as_ref()?;
     let mut usage = match request.operation {
-        Operation::Meter(dialect) if dialect.sells_units() => units(said, Some(reading), hold, is_cut)?,
+        Operation::Meter(dialect) if dialect.sells_units() => {
+            units(said, Some(reading), (hold, sale), is_cut)?
+        }
         Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };
-    let guessed = one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
+    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
     let status = match reading.status {
         Status::Complete if guessed => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
@@ -100,15 +165,16 @@ fn reported(
     };
     // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
     // where the price is beyond belief, by its bound.
-    let mut used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let mut used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     let mut source = Some(UsageSource::Reported);
-    if let Some((more, price)) = delivered_beyond(request, reading, &usage, hold)
+    if let Some((more, price)) = delivered_beyond(request, reading, &usage, (hold, sale))
         && price > used
     {
         (usage, used, source) = (more, price, Some(UsageSource::Estimated));
     }
     let answered_model = answered_model(reading);
-    let bill = Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used };
+    let bill =
+        Bill { source, status: Some(status), usage, answered_model, used, ..Bill::nothing(Outcome::Settled) };
     Some((bill, guessed))
 }
 
@@ -118,7 +184,7 @@ fn delivered_beyond(
     request: &Request,
     reading: &Reading,
     said: &Usage,
-    hold: &Hold,
+    (hold, sale): (&Hold, &Sale),
 ) -> Option<(Usage, Micros)> {
     let Operation::Meter(dialect) = request.operation else { return None };
     let output = estimate_output_tokens(&reading.delivered);
@@ -126,16 +192,16 @@ fn delivered_beyond(
         return None;
     }
     let usage = said.clone().with(Meter::OutputTokens, output);
-    let price = hold.model.price(&usage).ok()?.min(Micros(hold.held_credits()));
+    let price = sale.price(&usage).ok()?.min(Micros(hold.held_credits()));
     Some((usage, price))
 }
 
 /// What a request used of a bucket.
-pub(crate) fn used_of(take: &Held, hold: &Hold, bill: &Bill) -> i64 {
+pub(crate) fn used_of(take: &Held, bill: &Bill) -> i64 {
     let settled = bill.outcome == Outcome::Settled;
     match take.unit {
         Unit::Credits => bill.used.get(),
-        Unit::Cost => hold.model.cost(&bill.usage).get().min(AMOUNT_MAX),
+        Unit::Cost => bill.sale.as_ref().map_or(0, |sale| sale.cost(&bill.usage).get().min(AMOUNT_MAX)),
         Unit::Count(_) if take.admitted => take.amount,
         Unit::Count(meter) if settled => millionths(bill.usage.get(meter)),
         Unit::Count(_) => 0,
@@ -154,7 +220,12 @@ fn with_stated(mut usage: Usage, hold: &Hold) -> Usage {
 
 /// What items come to: the provider's counts, the items in its answer, and for the rest what the request asks for;
 /// nothing but meters that the model is sold by. Nothing where none of them is known.
-fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Usage> {
+fn units(
+    said: &Usage,
+    reading: Option<&Reading>,
+    (hold, sale): (&Hold, &Sale),
+    is_cut: impl Fn() -> bool,
+) -> Option<Usage> {
     let mut known = with_stated(said.clone(), hold);
     let delivered = reading.and_then(|reading| {
         // Of a document that was cut, only what is there was delivered. Events and other bytes do not say how many
@@ -163,12 +234,12 @@ fn units(said: &Usage, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn()
         reading.delivered.items.or_else(|| nothing_yet().then_some(0))
     });
     let is_said = said.iter().any(|(meter, _)| meter == Meter::Images);
-    if let Some(items) = delivered.filter(|_| !is_said && hold.model.has(Meter::Images)) {
+    if let Some(items) = delivered.filter(|_| !is_said && sale.model.has(Meter::Images)) {
         known.set(Meter::Images, items.min(COUNT_MAX));
     }
-    let sold = known.iter().filter(|(meter, _)| *meter != Meter::Requests && hold.model.has(*meter));
+    let sold = known.iter().filter(|(meter, _)| *meter != Meter::Requests && sale.model.has(*meter));
     let sold = sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count));
-    let flat = hold.model.is_flat();
+    let flat = sale.model.is_flat();
     (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
 }
 
@@ -177,36 +248,52 @@ fn sells_units(request: &Request) -> bool {
 }
 
 /// All that it holds: what it comes to will be known when nobody asks any more.
-fn in_full(request: &Request, reading: Option<&Reading>, hold: &Hold) -> Bill {
+fn in_full(request: &Request, reading: Option<&Reading>, (hold, sale): (&Hold, &Sale)) -> Bill {
     let facts = request.body.facts.as_ref();
     let estimate = |account| estimate(&request.operation, facts, account, &hold.model, &hold.stated);
     let usage = request.account.as_deref().map(estimate).unwrap_or_default();
     let held = Micros(hold.held_credits());
     let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
-    let used = hold.model.price(&usage).unwrap_or(held).min(held);
+    let used = sale.price(&usage).unwrap_or(held).min(held);
     let answered_model = reading.and_then(answered_model);
-    Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
+    Bill { source, status, usage, answered_model, used, ..Bill::nothing(Outcome::Settled) }
 }
 
 /// Items counted by the edge, in the answer or in the request; nothing where they are not all that the model is sold
 /// by.
-fn counted(reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Option<Bill> {
-    let usage = units(&Usage::new(), reading, hold, &is_cut)?;
+fn counted(
+    reading: Option<&Reading>,
+    (hold, sale): (&Hold, &Sale),
+    is_cut: impl Fn() -> bool,
+) -> Option<Bill> {
+    let usage = units(&Usage::new(), reading, (hold, sale), &is_cut)?;
     let of_tokens = [Meter::InputTokens, Meter::OutputTokens];
     let is_known = |meter: Meter| usage.iter().any(|(known, _)| known == meter);
-    if hold.model.items().chain(of_tokens).any(|meter| hold.model.is_paid(meter) && !is_known(meter)) {
+    if sale.model.items().chain(of_tokens).any(|meter| sale.model.is_paid(meter) && !is_known(meter)) {
         return None;
     }
-    let used = hold.model.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     let ended = reading.map_or_else(|| !is_cut(), |reading| reading.ended);
     let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
     let answered_model = reading.and_then(answered_model);
     let source = Some(UsageSource::Counted);
-    Some(Bill { outcome: Outcome::Settled, source, status: Some(status), usage, answered_model, used })
+    Some(Bill {
+        source,
+        status: Some(status),
+        usage,
+        answered_model,
+        used,
+        ..Bill::nothing(Outcome::Settled)
+    })
 }
 
 /// Estimated from what was delivered, never above the hold.
-fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold, is_cut: impl Fn() -> bool) -> Bill {
+fn estimated(
+    request: &Request,
+    reading: Option<&Reading>,
+    (hold, sale): (&Hold, &Sale),
+    is_cut: impl Fn() -> bool,
+) -> Bill {
     let is_items = sells_units(request);
     let output = match reading.filter(|_| !is_items) {
         Some(reading) => estimate_output_tokens(&reading.delivered),
@@ -215,17 +302,17 @@ fn estimated(request: &Request, reading: Option<&Reading>, hold: &Hold, is_cut: 
     let delivered =
         Usage::new().with(Meter::InputTokens, hold.input_estimate).with(Meter::OutputTokens, output);
     let mut usage = if is_items {
-        units(&delivered, reading, hold, is_cut).unwrap_or_default()
+        units(&delivered, reading, (hold, sale), is_cut).unwrap_or_default()
     } else {
         with_stated(delivered, hold)
     };
     usage.set(Meter::Requests, 1);
-    one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
+    one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
     let held = Micros(hold.held_credits());
-    let used = hold.model.price(&usage).unwrap_or(held).min(held);
+    let used = sale.price(&usage).unwrap_or(held).min(held);
     let answered_model = reading.and_then(answered_model);
     let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
-    Bill { outcome: Outcome::Settled, source, status, usage, answered_model, used }
+    Bill { source, status, usage, answered_model, used, ..Bill::nothing(Outcome::Settled) }
 }
 
 /// The model that the provider says has answered, where that is a name: the ledger refuses a settlement with

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use tariff::{Meter, Unit, Usage};
+use tariff::{Meter, Micros, Unit, Usage};
 use usage::RequestFacts;
+use usage::request::Member;
 use wire::KeyEntry;
 
 use crate::account::Account;
@@ -22,13 +23,14 @@ pub(crate) fn planned(
     model: Rc<Priced>,
     stated: Vec<(Meter, u64)>,
 ) -> Option<Hold> {
-    let estimate = estimate(&request.operation, request.body.facts.as_ref(), account, &model, &stated);
-    hold_for(&request.operation, &estimate, key, account, model, stated)
+    let facts = request.body.facts.as_ref();
+    let estimate = estimate(&request.operation, facts, account, &model, &stated);
+    hold_for((&request.operation, facts), &estimate, key, account, model, stated)
 }
 
 /// The hold for so much, as [`planned`].
 pub(crate) fn hold_for(
-    operation: &Operation,
+    (operation, facts): (&Operation, Option<&RequestFacts>),
     estimate: &Usage,
     key: &KeyEntry,
     account: &Account,
@@ -40,14 +42,19 @@ pub(crate) fn hold_for(
         return None;
     }
     // What no account can have is refused like all that it does not have.
-    let credits = model.price(estimate).ok()?.get().min(AMOUNT_MAX);
+    let tier = asked_tier(facts, &model);
+    let price = match tier {
+        Asked::Any => dearest(&model, estimate)?,
+        Asked::Usual | Asked::Tier(_) => model.price(tier.name(), estimate).ok()?,
+    };
+    let credits = price.get().min(AMOUNT_MAX);
     let takes = account.policy.buckets(&model.model, &key.auth_class).map(|own| Held {
         bucket: Rc::clone(own.id),
         tag: own.tag,
         amount: match own.bucket.unit {
             Unit::Credits => credits,
             Unit::Count(meter) => millionths(estimate.get(meter)),
-            Unit::Cost => model.cost(estimate).get().min(AMOUNT_MAX),
+            Unit::Cost => model.cost(tier.name(), estimate).get().min(AMOUNT_MAX),
         },
         unit: own.bucket.unit,
         admitted: own.bucket.admitted,
@@ -58,6 +65,7 @@ pub(crate) fn hold_for(
         node: 0,
         takes: takes.collect(),
         credits,
+        tier: tier.name().map(Box::from),
         input_estimate: estimate.get(Meter::InputTokens),
         stated,
         open: None,
@@ -66,6 +74,47 @@ pub(crate) fn hold_for(
         rate_limit: None,
         model,
     })
+}
+
+/// The tier of service that a request asks for.
+#[derive(Clone, Copy)]
+enum Asked<'m> {
+    /// None, or one that costs the model's price.
+    Usual,
+    /// One that has a price of its own.
+    Tier(&'m str),
+    /// Whatever there is.
+    Any,
+}
+
+impl<'m> Asked<'m> {
+    fn name(self) -> Option<&'m str> {
+        match self {
+            Self::Tier(name) => Some(name),
+            Self::Usual | Self::Any => None,
+        }
+    }
+}
+
+/// Reads the tier of service that a request asks for, where its model has prices by them; what cannot be read is
+/// whatever there is.
+fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced) -> Asked<'m> {
+    if model.tiers().next().is_none() {
+        return Asked::Usual;
+    }
+    match facts.map(|facts| facts.member("service_tier")) {
+        None | Some(Ok(Member::Absent)) => Asked::Usual,
+        Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
+            model.tiers().find(|own| own.eq_ignore_ascii_case(text)).map_or(Asked::Usual, Asked::Tier)
+        }
+        Some(_) => Asked::Any,
+    }
+}
+
+/// The price of a usage in the dearest tier of service.
+fn dearest(model: &Priced, usage: &Usage) -> Option<Micros> {
+    let tiers = model.tiers().map(Some).chain([None]);
+    tiers.map(|tier| model.price(tier, usage).ok()).max().flatten()
 }
 
 /// What a request may use, for its hold: input from its size, output from its own bound, the plan's and the

@@ -8,6 +8,7 @@ use wire::{NodeId, Outcome, UsageSource, UsageStatus};
 
 use crate::json::Writer;
 use crate::metric::Ended;
+use crate::pricing::Priced;
 use crate::reply::credits;
 use crate::request::{Hold, Request};
 
@@ -20,6 +21,18 @@ pub(crate) struct Bill {
     pub usage: Usage,
     pub answered_model: Option<String>,
     pub used: Micros,
+    /// What it is charged by; absent where nothing is charged.
+    pub sale: Option<Sale>,
+}
+
+/// By which prices an answer is charged, and what its provider says that it cost.
+#[derive(Debug)]
+pub(crate) struct Sale {
+    pub model: Rc<Priced>,
+    /// The tier of service, unless it is the usual one.
+    pub tier: Option<Box<str>>,
+    /// In millionths of millionths of a US dollar.
+    pub provider_cost: Option<u64>,
 }
 
 /// What a request took of one bucket: its tag, held, used.
@@ -123,6 +136,14 @@ fn how(json: &mut Writer<'_>, bill: &Bill) {
             UsageStatus::Failed => r#","status":"failed""#,
         });
     }
+    if let Some(sale) = &bill.sale {
+        if let Some(tier) = &sale.tier {
+            json.raw(r#","service_tier":"#).text(tier);
+        }
+        if let Some(cost) = sale.provider_cost {
+            json.raw(r#","provider_cost":"#).number(cost);
+        }
+    }
     let mut before = r#","usage":{""#;
     for (meter, count) in bill.usage.iter() {
         json.raw(before).raw(meter.as_str()).raw(r#"":"#).number(count);
@@ -164,7 +185,8 @@ fn outcome_member(outcome: Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tariff::Meter;
+    use crate::pricing::Catalog;
+    use tariff::{EdgeCatalog, EdgeModel, Meter, Prices, Ratio};
 
     /// The wire's own reader is the oracle for the members that are spelled out here.
     #[test]
@@ -184,7 +206,8 @@ mod tests {
             .flat_map(|first| statuses.map(|status| (first, status)))
             .flat_map(|(first, status)| usages.clone().map(|usage| (first, (status, usage))))
         {
-            let bill = Bill { outcome, source, status, usage, answered_model: None, used: Micros(1) };
+            let bill =
+                Bill { outcome, source, status, usage, answered_model: None, used: Micros(1), sale: None };
             let mut bytes =
                 br#"{"request":"r","account":"a","key":"k","term":1,"model":"m","operation":"chat""#.to_vec();
             let mut json = Writer::new(&mut bytes);
@@ -194,6 +217,34 @@ mod tests {
             let settle: wire::Settle = serde_json::from_slice(&bytes).expect("a settlement");
             let read = (settle.outcome, settle.source, settle.status, settle.usage);
             assert_eq!(read, (outcome, source, status, bill.usage));
+        }
+    }
+
+    #[test]
+    fn what_was_served_is_what_the_wire_reads() {
+        let catalog = Catalog::new(&EdgeCatalog {
+            models: vec![EdgeModel {
+                name: "m".to_owned(),
+                prices: Prices::new([(Meter::Requests, Ratio::ONE)]),
+                ..EdgeModel::default()
+            }],
+            ..EdgeCatalog::default()
+        });
+        let model = &catalog.model("m").expect("listed").base;
+        for (tier, cost) in [(None, None), (Some("flex"), Some(0)), (Some("a\"b"), Some(u64::MAX >> 11))] {
+            let sale = Sale { model: Rc::clone(model), tier: tier.map(Box::from), provider_cost: cost };
+            let bill = Bill { sale: Some(sale), ..Bill::nothing(Outcome::Settled) };
+            let mut bytes = br#"{"request":"r","account":"a","key":"k","term":1,"model":"m","operation":"chat","outcome":"settled""#.to_vec();
+            let mut json = Writer::new(&mut bytes);
+            how(&mut json, &bill);
+            json.raw(r#","lease":2,"takes":[],"at":3}"#);
+            let settle: wire::Settle = serde_json::from_slice(&bytes).expect("a settlement");
+            assert_eq!((settle.service_tier.as_deref(), settle.provider_cost), (tier, cost));
+            // The ledger writes what the edge did.
+            let again = serde_json::to_string(&settle).expect("JSON");
+            let members =
+                |text: &str| text.matches("service_tier").count() + text.matches("provider_cost").count();
+            assert_eq!(members(&again), members(str::from_utf8(&bytes).expect("UTF-8")));
         }
     }
 }

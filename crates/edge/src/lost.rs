@@ -196,7 +196,7 @@ impl Edge {
         let catalog = self.catalog(shared, open.catalog);
         let policy = catalog.as_ref().map_or(Lost::Hold, |catalog| catalog.lost);
         let model = catalog.as_ref().and_then(|catalog| catalog.charged_as(open.model));
-        let price = model.and_then(|model| model.price(&usage).ok()).map_or(AMOUNT_MAX, Micros::get);
+        let price = model.and_then(|model| model.price(None, &usage).ok()).map_or(AMOUNT_MAX, Micros::get);
         let used = held.iter().map(|take| match (policy, take.credits) {
             (Lost::Zero, _) => 0,
             (Lost::Estimate, true) => price.min(take.held),
@@ -228,6 +228,8 @@ impl Edge {
             term: open.term,
             model: open.model.to_owned(),
             answered_model: None,
+            service_tier: None,
+            provider_cost: None,
             operation: open.operation.to_owned(),
             outcome: Outcome::Lost,
             source: Some(UsageSource::Estimated),

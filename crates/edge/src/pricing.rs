@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use hashbrown::HashMap;
-use tariff::catalog::{Parameter, Stated};
+use tariff::catalog::{Parameter, ServiceTier, Stated};
 use tariff::meter::COUNT_MAX;
 use tariff::{EdgeCatalog, EdgeModel, Lost, Meter, Micros, Prices, Usage, glob};
 
@@ -50,8 +50,20 @@ pub struct Priced {
     pub max_output_default: u64,
     /// Meters that requests state themselves.
     pub stated: Rc<[Stated]>,
+    /// Whether requests are charged by the model that answered.
+    pub by_answered: bool,
+    /// What it is paid in, unless it is credits.
+    asset: Option<Rc<str>>,
+    rates: Rates,
+    /// In tiers of service, by name.
+    tiers: Vec<(Rc<ServiceTier>, Rates)>,
+}
+
+/// What things cost, and what they cost the provider's customer.
+#[derive(Debug)]
+struct Rates {
     prices: Units,
-    /// The provider's prices, in millionths of a US dollar.
+    /// In millionths of a US dollar.
     cost: Option<Rc<Units>>,
 }
 
@@ -111,6 +123,21 @@ impl Catalog {
         self.by_name.get(name).or_else(alias)
     }
 
+    /// What a request is charged by that was sold as `sold`, by the model that answered where that is to count: of
+    /// those that the catalog has in the same asset.
+    #[must_use]
+    pub fn charged_by<'c>(
+        &'c self,
+        sold: &Priced,
+        answered: Option<&str>,
+        card: Option<&str>,
+    ) -> Option<&'c Rc<Priced>> {
+        let model = &self.model(answered.filter(|_| sold.by_answered)?)?.base;
+        // The ledger does not look for prices of a variant of the model itself.
+        let other = model.asset == sold.asset && model.name != sold.model;
+        other.then(|| self.own(card, &model.name).unwrap_or(model))
+    }
+
     /// A plan's own prices of a model, or of a variant by what it is charged as.
     #[must_use]
     pub fn own(&self, card: Option<&str>, model: &str) -> Option<&Rc<Priced>> {
@@ -142,12 +169,25 @@ impl Model {
             model: model.name.as_str().into(),
             max_output_default: model.max_output_default,
             stated: model.stated.as_slice().into(),
-            prices: Units::new(&model.prices)?,
-            cost: match &model.cost {
-                Some(cost) => Some(Rc::new(Units::new(cost)?)),
-                None => None,
+            by_answered: model.by_answered,
+            asset: model.asset.as_deref().map(Rc::from),
+            rates: Rates {
+                prices: Units::new(&model.prices)?,
+                cost: match &model.cost {
+                    Some(cost) => Some(Rc::new(Units::new(cost)?)),
+                    None => None,
+                },
             },
+            tiers: Vec::new(),
         };
+        let tiers = model.service_tiers.iter().map(|tier| {
+            let cost = match &model.cost {
+                Some(cost) => Some(Rc::new(Units::new(&tier.cost(cost)?)?)),
+                None => None,
+            };
+            Some((Rc::new(tier.clone()), Rates { prices: Units::new(&tier.prices(&model.prices)?)?, cost }))
+        });
+        let base = Priced { tiers: tiers.collect::<Option<_>>()?, ..base };
         let variants = model.variants.iter().map(|variant| {
             let name = format!("{}@{}", model.name, variant.name);
             let priced = Priced { name: name.into(), ..base.with(&variant.prices)? };
@@ -169,23 +209,40 @@ impl Priced {
             model: self.model.clone(),
             max_output_default: self.max_output_default,
             stated: Rc::clone(&self.stated),
-            prices: Units::new(prices)?,
-            cost: self.cost.clone(),
+            by_answered: self.by_answered,
+            asset: self.asset.clone(),
+            rates: self.rates.with(prices)?,
+            tiers: self
+                .tiers
+                .iter()
+                .map(|(tier, rates)| Some((Rc::clone(tier), rates.with(&tier.prices(prices)?)?)))
+                .collect::<Option<_>>()?,
         })
     }
 
-    /// What a usage costs at base price, rounded half up once.
+    /// The rates in a tier of service: those of the model where it has none for it.
+    fn rates(&self, tier: Option<&str>) -> &Rates {
+        let own = tier.and_then(|tier| self.tiers.iter().find(|(own, _)| own.name == tier));
+        own.map_or(&self.rates, |(_, rates)| rates)
+    }
+
+    /// The tiers of service that have prices of their own.
+    pub fn tiers(&self) -> impl Iterator<Item = &str> {
+        self.tiers.iter().map(|(tier, _)| &*tier.name)
+    }
+
+    /// What a usage costs at base price in a tier of service, rounded half up once.
     ///
     /// # Errors
     /// [`Unpriced`] for a positive count without a price, or a total out of range.
-    pub fn price(&self, usage: &Usage) -> Result<Micros, Unpriced> {
-        self.prices.price(usage, false)
+    pub fn price(&self, tier: Option<&str>, usage: &Usage) -> Result<Micros, Unpriced> {
+        self.rates(tier).prices.price(usage, false)
     }
 
     /// What a usage costs the provider's customer, by the meters that its card prices; nothing without a card.
     #[must_use]
-    pub fn cost(&self, usage: &Usage) -> Micros {
-        let Some(cost) = &self.cost else {
+    pub fn cost(&self, tier: Option<&str>, usage: &Usage) -> Micros {
+        let Some(cost) = &self.rates(tier).cost else {
             return Micros::ZERO;
         };
         cost.price(usage, true).unwrap_or(Micros(i64::MAX))
@@ -194,26 +251,27 @@ impl Priced {
     /// Whether a meter has a price.
     #[must_use]
     pub fn has(&self, meter: Meter) -> bool {
-        self.prices.has(meter)
+        self.rates.prices.has(meter)
     }
 
     /// Whether a meter costs anything.
     #[must_use]
     pub fn is_paid(&self, meter: Meter) -> bool {
-        self.prices.units.iter().any(|(own, num)| *own == meter && *num > 0)
+        self.rates.prices.units.iter().any(|(own, num)| *own == meter && *num > 0)
     }
 
     /// Whether it has no price but that of a request.
     #[must_use]
     pub fn is_flat(&self) -> bool {
-        self.prices.exact.is_flat()
+        self.rates.prices.exact.is_flat()
     }
 
     /// The meters of items and the like that have a price of their own; searches too where no tokens are sold beside.
     pub fn items(&self) -> impl Iterator<Item = Meter> {
         let of_items = [Meter::Images, Meter::Pages, Meter::Seconds, Meter::Characters];
-        let by_search = !self.prices.exact.iter().any(|(meter, _)| meter.is_of_tokens());
-        self.prices
+        let by_search = !self.rates.prices.exact.iter().any(|(meter, _)| meter.is_of_tokens());
+        self.rates
+            .prices
             .exact
             .iter()
             .map(|(meter, _)| meter)
@@ -223,10 +281,19 @@ impl Priced {
     /// How many output tokens `available` pays for.
     #[must_use]
     pub fn affordable_tokens(&self, available: Micros) -> Option<u64> {
-        let unit = self.prices.exact.unit(Meter::OutputTokens)?;
+        let unit = self.rates.prices.exact.unit(Meter::OutputTokens)?;
         let available = u64::try_from(available.get()).ok()?;
         let tokens = tariff::Ratio::whole(available).checked_div(unit)?.floor()?;
         u64::try_from(tokens).ok()
+    }
+}
+
+// === impl Rates ===
+
+impl Rates {
+    /// The same with other prices.
+    fn with(&self, prices: &Prices) -> Option<Self> {
+        Some(Self { prices: Units::new(prices)?, cost: self.cost.clone() })
     }
 }
 
@@ -344,6 +411,9 @@ mod tests {
             cost: None,
             variants: Vec::new(),
             stated: Vec::new(),
+            service_tiers: Vec::new(),
+            by_answered: false,
+            asset: None,
         }
     }
 
@@ -382,15 +452,15 @@ mod tests {
             ..EdgeCatalog::default()
         };
         let catalog = Catalog::new(&catalog);
-        let price = |name: &str| catalog.charged_as(name).map(|priced| priced.price(&one));
+        let price = |name: &str| catalog.charged_as(name).map(|priced| priced.price(None, &one));
         assert_eq!(price("m"), Some(Ok(Micros(10))));
         assert_eq!(price("m@large"), Some(Ok(Micros(40))));
         assert_eq!((price("m@small"), price("m-2026"), price("")), (None, None, None));
         assert!(catalog.model("m@large").is_none(), "a variant is no name of a model");
-        assert_eq!(catalog.own(Some("gold"), "m").map(|own| own.price(&one)), Some(Ok(Micros(5))));
+        assert_eq!(catalog.own(Some("gold"), "m").map(|own| own.price(None, &one)), Some(Ok(Micros(5))));
         assert!(catalog.own(None, "m").is_none() && catalog.own(Some("tin"), "m").is_none());
         let large = catalog.own(Some("tin"), "m@large").expect("of the variant alone");
-        assert_eq!((large.price(&one), &*large.name, &*large.model), (Ok(Micros(30)), "m@large", "m"));
+        assert_eq!((large.price(None, &one), &*large.name, &*large.model), (Ok(Micros(30)), "m@large", "m"));
     }
 
     #[test]
@@ -399,17 +469,17 @@ mod tests {
         let own = EdgeModel { cost, ..model(&[(Meter::InputTokens, "2.8")]) };
         let usage =
             Usage::new().with(Meter::Requests, 1).with(Meter::InputTokens, 10).with(Meter::OutputTokens, 2);
-        assert_eq!(priced(&own).cost(&usage), Micros(60));
-        assert_eq!(priced(&own).cost(&usage.with(Meter::Images, 7)), Micros(60));
-        assert_eq!(priced(&model(&[(Meter::InputTokens, "2.8")])).cost(&Usage::new()), Micros::ZERO);
+        assert_eq!(priced(&own).cost(None, &usage), Micros(60));
+        assert_eq!(priced(&own).cost(None, &usage.with(Meter::Images, 7)), Micros(60));
+        assert_eq!(priced(&model(&[(Meter::InputTokens, "2.8")])).cost(None, &Usage::new()), Micros::ZERO);
     }
 
     #[test]
     fn an_unpriced_meter_is_never_free() {
         let priced = priced(&model(&[(Meter::InputTokens, "2.8")]));
-        assert_eq!(priced.price(&Usage::new().with(Meter::Images, 1)), Err(Unpriced));
-        assert_eq!(priced.price(&Usage::new().with(Meter::InputTokens, 1)), Ok(Micros(3)));
-        assert_eq!(priced.price(&Usage::new().with(Meter::CachedTokens, 10)), Ok(Micros(28)));
+        assert_eq!(priced.price(None, &Usage::new().with(Meter::Images, 1)), Err(Unpriced));
+        assert_eq!(priced.price(None, &Usage::new().with(Meter::InputTokens, 1)), Ok(Micros(3)));
+        assert_eq!(priced.price(None, &Usage::new().with(Meter::CachedTokens, 10)), Ok(Micros(28)));
     }
 
     proptest! {
@@ -432,7 +502,7 @@ mod tests {
             let own = EdgeModel { prices: prices.clone(), ..model(&[]) };
             let usage = Usage::new().with(Meter::InputTokens, input).with(Meter::OutputTokens, output).with(Meter::CachedTokens, cached);
             let exact = prices.charge(&usage).map(|charge| charge.rounded).map_err(|_| Unpriced);
-            prop_assert_eq!(priced(&own).price(&usage), exact);
+            prop_assert_eq!(priced(&own).price(None, &usage), exact);
         }
     }
 }

@@ -84,7 +84,7 @@ impl Edge {
         origin: impl FnOnce() -> Origin,
         now: Now,
     ) -> String {
-        let bill = self.bill(request, hold, origin);
+        let bill = self.bill(shared, request, hold, origin);
         self.post(shared, request, hold, bill, now)
     }
 
@@ -98,7 +98,7 @@ impl Edge {
         now: Now,
     ) -> String {
         let takes: Vec<(u64, i64, i64)> =
-            hold.takes.iter().map(|take| (take.tag, take.amount, used_of(take, hold, &bill))).collect();
+            hold.takes.iter().map(|take| (take.tag, take.amount, used_of(take, &bill))).collect();
         let members = freeze::members(request, hold, &bill, &takes);
         let event = |seq, out: &mut Vec<u8>| freeze::event(out, seq, request, hold, &bill, &members);
         let (place, settled) = self.settle_held(shared, request, (hold, &bill.usage), &takes, event, now);

@@ -127,7 +127,7 @@ fn judge(
     })?;
     let mut usage = estimate(operation, facts, account, &model, &stated);
     request.usage.iter().for_each(|(meter, count)| usage.set(meter, count));
-    let hold = hold_for(operation, &usage, key, account, Rc::clone(&model), stated);
+    let hold = hold_for((operation, facts), &usage, key, account, Rc::clone(&model), stated);
     hold.ok_or_else(|| refuse::unknown_model(&model.model))
 }
 

@@ -31,6 +31,12 @@ pub struct Metrics {
     pub debt_charged: Counter,
     /// Settlements whose price at the edge was not the ledger's.
     pub price_mismatches: Counter,
+    /// What providers stated that charges cost whose models have a cost card, in billionths of a US dollar.
+    pub provider_cost: Counter,
+    /// What these cost by their cards, in billionths of a US dollar.
+    pub card_cost: Counter,
+    /// Charges whose two costs are apart.
+    pub cost_mismatches: Counter,
     /// Settlements above their hold, in micro-credits of excess.
     pub overshoot: Counter,
     /// Micro-credits leased to nodes that were closed before they reported.
@@ -140,6 +146,9 @@ impl Default for Metrics {
             disputed: Counter::default(),
             debt_charged: Counter::default(),
             price_mismatches: Counter::default(),
+            provider_cost: Counter::default(),
+            card_cost: Counter::default(),
+            cost_mismatches: Counter::default(),
             overshoot: Counter::default(),
             closed_leases: Counter::default(),
             nodes_closed: Counter::default(),
@@ -178,6 +187,12 @@ impl Metrics {
         registry.register("debt_charged_microcredits", "Charged to debt", self.debt_charged.clone());
         let help = "Settlements that the edge priced otherwise than the ledger";
         registry.register("price_mismatches", help, self.price_mismatches.clone());
+        let help = "Cost of charges as providers stated it, where their models have a cost card";
+        registry.register("provider_cost_nanodollars", help, self.provider_cost.clone());
+        let help = "Cost of the same charges by their cost cards";
+        registry.register("card_cost_nanodollars", help, self.card_cost.clone());
+        let help = "Charges whose stated cost and cost by the card are more than 1 % and a millionth of a dollar apart";
+        registry.register("cost_mismatches", help, self.cost_mismatches.clone());
         registry.register("overshoot_microcredits", "Settled above the hold", self.overshoot.clone());
         let help = "Leases of nodes that were closed before they reported";
         registry.register("closed_leases_microcredits", help, self.closed_leases.clone());

@@ -11,6 +11,7 @@ mod limit;
 mod parameter;
 mod pool;
 mod purchase;
+mod service_tier;
 mod transition;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub use self::limit::{Bypass, Counted, Exempt, Limit, Measure, OnExceed, Window}
 pub use self::parameter::{Parameter, ParameterRead, Stated, Variant};
 pub use self::pool::{Expiry, Pool, PoolModels};
 pub use self::purchase::{Coupon, Purchases, Refund, TierBy, Tiers};
+pub use self::service_tier::ServiceTier;
 pub use self::transition::{CycleOnSwitch, LotsOnSwitch, Proration, SwitchAt, Transition, Transitions};
 
 /// One version of everything that is sold: models with their prices, pools, plans.
@@ -113,6 +115,13 @@ pub struct Model {
     /// Meters that requests state themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stated: Vec<Stated>,
+    /// Other prices, for requests that the provider served in another tier of service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_tiers: Vec<ServiceTier>,
+    /// Whether requests are charged by the model that answered, where the catalog has it and it is paid in the same
+    /// asset: routers, fallbacks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_answered: bool,
     /// Prices from later instants on, ascending; empty in what [`Catalog::at`] gives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dated: Vec<DatedPrices>,
@@ -279,6 +288,14 @@ impl Catalog {
         exact.or_else(|| self.models.iter().find(|model| crate::glob::matches_any(&model.aliases, name)))
     }
 
+    /// The model that a request is charged by: the one that answered, where the requested one says so and the
+    /// catalog has it in the same asset, else the requested one.
+    #[must_use]
+    pub fn charged_by<'c>(&'c self, requested: &'c Model, answered: Option<&str>) -> &'c Model {
+        let answered = answered.filter(|_| requested.by_answered).and_then(|name| self.model(name));
+        answered.filter(|model| model.asset == requested.asset).unwrap_or(requested)
+    }
+
     /// The pool of that name.
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<&Pool> {
@@ -386,6 +403,8 @@ impl Model {
             cost: None,
             variants: Vec::new(),
             stated: Vec::new(),
+            service_tiers: Vec::new(),
+            by_answered: false,
             dated: Vec::new(),
         }
     }
@@ -393,9 +412,25 @@ impl Model {
     /// The pattern for every model.
     pub const ANY: &str = "*";
 
-    /// Whether every price of it is zero, of its variants too: its requests take no credits.
+    /// Whether every price of it is zero, of its variants and tiers of service too, and it is charged by no other:
+    /// its requests take no credits.
     #[must_use]
     pub fn is_free(&self) -> bool {
-        self.prices.is_free() && self.variants.iter().all(|variant| variant.prices.is_free())
+        let own = self.prices.is_free() && self.variants.iter().all(|variant| variant.prices.is_free());
+        own && !self.has_further_prices()
+    }
+
+    /// Whether requests may be charged by prices that are neither its own, nor its variants', nor derived from
+    /// these, and not zero.
+    #[must_use]
+    pub fn has_further_prices(&self) -> bool {
+        let tiers = self.service_tiers.iter().filter_map(|tier| tier.prices.as_ref());
+        self.by_answered || tiers.into_iter().any(|prices| !prices.is_free())
+    }
+
+    /// The tier of service of that name.
+    #[must_use]
+    pub fn service_tier(&self, name: &str) -> Option<&ServiceTier> {
+        self.service_tiers.iter().find(|tier| tier.name == name)
     }
 }

@@ -215,6 +215,9 @@ impl Model {
             cost: self.cost.clone(),
             variants: self.variants.clone(),
             stated: self.stated.clone(),
+            service_tiers: self.service_tiers.clone(),
+            by_answered: self.by_answered,
+            asset: Some(&self.asset).filter(|asset| *asset != CREDITS).cloned(),
         }
     }
 }

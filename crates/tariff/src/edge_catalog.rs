@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Lost, Parameter, Stated, Variant};
+use crate::catalog::{Lost, Parameter, ServiceTier, Stated, Variant};
 use crate::glob;
 use crate::price::Prices;
 
@@ -27,7 +27,7 @@ pub struct EdgeCatalog {
 }
 
 /// A model, or a flat-price operation, with its prices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EdgeModel {
     /// The catalog's name for it: what the journal shows.
     pub name: String,
@@ -46,6 +46,15 @@ pub struct EdgeModel {
     /// Meters that requests state themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stated: Vec<Stated>,
+    /// Other prices, for requests that the provider served in another tier of service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_tiers: Vec<ServiceTier>,
+    /// Whether requests are charged by the model that answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_answered: bool,
+    /// What it is paid in, unless it is credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
 }
 
 impl EdgeCatalog {

@@ -115,6 +115,13 @@ impl Prices {
         Ok(Charge { exact, rounded })
     }
 
+    /// The same prices times a factor, exactly; nothing where one is out of range.
+    #[must_use]
+    pub fn scaled(&self, factor: Ratio) -> Option<Self> {
+        let scaled = self.0.iter().map(|(unit, price)| Some((*unit, price.checked_mul(factor)?)));
+        scaled.collect::<Option<_>>().map(Self)
+    }
+
     /// Whether the prices of each tier fit 64 bits each when written over their common denominator, so that sums
     /// of them over any believable counts stay within 128.
     #[must_use]

@@ -382,3 +382,67 @@ fn prices_that_leave_something_out_are_warned_of() {
         priced("{per_unit: {images: 1}}", &variant("{per_unit: {images: 2}, per_request: 1}"), "").is_empty()
     );
 }
+
+/// A catalog with two models and a plan that has prices of its own for one.
+fn tiered() -> Catalog {
+    load(
+        "name: Test
+pools: { main: { order: 1, expiry: never } }
+models:
+  m:
+    price:
+      per_1m: { input_tokens: 10, output_tokens: 20 }
+      above: [{ input_tokens: 100, per_1m: { input_tokens: 20, output_tokens: 40 } }]
+    cost: { per_1m: { input_tokens: 1, output_tokens: 2 } }
+    service_tiers:
+      priority: { factor: 1.5 }
+      flex: { price: { per_1m: { input_tokens: 4, output_tokens: 8 } } }
+      batch: { factor: 0.5, cost: { per_1m: { input_tokens: 0.4, output_tokens: 0.8 } } }
+  router: { aliases: [any], price: { per_1m: { tokens: 100 } }, charge: answered }
+plans:
+  p: { grants: { main: 5 } }
+",
+    )
+}
+
+#[test]
+fn tiers_of_service_multiply_or_replace_what_would_hold_otherwise() {
+    let catalog = tiered();
+    let model = catalog.model("m").unwrap();
+    let usage = |input| Usage::new().with(Meter::InputTokens, input).with(Meter::OutputTokens, 1);
+    let charge = |prices: &tariff::Prices, input| prices.charge(&usage(input)).unwrap().rounded.get();
+    let tier = |name: &str| model.service_tier(name).unwrap();
+    let price = |name: &str, input| charge(&tier(name).prices(&model.prices).unwrap(), input);
+    assert_eq!((charge(&model.prices, 100), charge(&model.prices, 101)), (1_020, 2_060));
+    // A factor keeps the context tiers; a price says its own.
+    assert_eq!((price("priority", 100), price("priority", 101)), (1_530, 3_090));
+    assert_eq!((price("batch", 100), price("batch", 101)), (510, 1_030));
+    assert_eq!((price("flex", 100), price("flex", 101)), (408, 412));
+    let card = model.cost.as_ref().unwrap();
+    let cost = |name: &str| charge(&tier(name).cost(card).unwrap(), 1_000);
+    assert_eq!((cost("priority"), cost("flex"), cost("batch")), (1_503, 1_002, 401));
+    assert_eq!(model.service_tier("scale"), None);
+}
+
+#[test]
+fn a_router_is_charged_by_the_model_that_answered_where_it_is_listed() {
+    let catalog = tiered();
+    let router = catalog.model("any").unwrap();
+    let by = |requested: &str, answered| {
+        catalog.charged_by(catalog.model(requested).unwrap(), answered).name.clone()
+    };
+    assert!(router.by_answered && router.has_further_prices());
+    assert_eq!(
+        (by("router", Some("m")), by("router", Some("other")), by("router", None)),
+        ("m".into(), "router".into(), "router".into())
+    );
+    assert_eq!((by("router", Some("any")), by("m", Some("router"))), ("router".into(), "m".into()));
+    let edge = catalog.edge(1);
+    assert_eq!(
+        edge.models.iter().map(|model| (model.by_answered, model.service_tiers.len())).collect::<Vec<_>>(),
+        [(false, 3), (true, 0)]
+    );
+    // What is not said is not sent.
+    let json = serde_json::to_string(&edge.models[1]).unwrap();
+    assert!(!json.contains("service_tiers") && !json.contains("asset"), "{json}");
+}

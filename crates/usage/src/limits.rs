@@ -45,6 +45,12 @@ pub const CHOICES_MAX: u32 = 128;
 /// The largest count or bound that is believed: JSON's exact integers.
 pub const COUNT_MAX: u64 = tariff::meter::COUNT_MAX;
 
+/// Bytes of the name of a service tier.
+pub const TIER_BYTES_MAX: usize = 24;
+
+/// The largest cost of one answer that is believed, in millionths of a millionth of a US dollar: about $9,007.
+pub const COST_MAX: u64 = COUNT_MAX;
+
 /// Bytes of an unfinished event that the chunk filter holds back; a longer event is never dropped.
 pub const HELD_BYTES_MAX: usize = 4096;
 

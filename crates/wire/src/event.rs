@@ -38,6 +38,13 @@ pub struct Settle {
     /// The model that the provider says has answered, where it differs from what was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_model: Option<String>,
+    /// The tier of service that it is charged by, in small letters: the one that the provider says it was served in,
+    /// else the one asked for; absent where neither is told apart from the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// What the provider says that it cost, in millionths of millionths of a US dollar: evidence, never charged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_cost: Option<u64>,
     /// The operation (`chat`, `flat`).
     pub operation: String,
     /// How it ended.

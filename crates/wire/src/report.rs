@@ -29,6 +29,12 @@ pub struct Report {
     /// The model that answered, where it was another.
     #[serde(default)]
     pub answered_model: Option<String>,
+    /// The tier of service that it is charged by.
+    #[serde(default)]
+    pub service_tier: Option<String>,
+    /// What the provider says that it cost.
+    #[serde(default)]
+    pub provider_cost: Option<u64>,
     /// Where the usage comes from; absent = nothing is charged.
     #[serde(default)]
     pub source: Option<UsageSource>,
@@ -121,6 +127,8 @@ impl Report {
                 term: self.term.ok_or_else(missing("term"))?,
                 model: self.model.ok_or_else(missing("model"))?,
                 answered_model: self.answered_model,
+                service_tier: self.service_tier,
+                provider_cost: self.provider_cost,
                 operation: self.operation,
                 outcome: Outcome::Settled,
                 source: self.source,

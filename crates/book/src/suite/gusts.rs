@@ -236,6 +236,8 @@ fn settlement<S: Subject>(storm: &Storm<S>, dice: &mut Dice) -> Settle {
             .saturating_add(u64::from(dice.one_in(20)) * 7),
         model: dice.pick(&MODELS).to_owned(),
         answered_model: None,
+        service_tier: None,
+        provider_cost: None,
         operation: "chat".to_owned(),
         outcome,
         source,

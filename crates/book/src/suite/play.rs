@@ -354,6 +354,8 @@ fn settlement(
         term: open.term,
         model: "unit".to_owned(),
         answered_model: None,
+        service_tier: None,
+        provider_cost: None,
         operation: "chat".to_owned(),
         outcome,
         source,

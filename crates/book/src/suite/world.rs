@@ -325,6 +325,8 @@ impl<S: Subject> World<S> {
             term: self.term(),
             model: "sonnet".to_owned(),
             answered_model: None,
+            service_tier: None,
+            provider_cost: None,
             operation: "chat".to_owned(),
             outcome: Outcome::Settled,
             source: Some(UsageSource::Reported),

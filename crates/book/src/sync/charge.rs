@@ -1,5 +1,8 @@
 //! What a settlement is charged at base price, by the ledger's own reckoning.
 
+use std::borrow::Cow;
+
+use tariff::catalog::ServiceTier;
 use tariff::compile::CREDITS;
 use tariff::{Catalog, FundingClass, Lost, Meter, Micros, Model, Prices, Ratio, Usage, glob};
 use wire::id::names_bucket;
@@ -20,8 +23,21 @@ pub struct Priced {
     pub disputed: Micros,
     /// What it costs the operator, in millionths of a US dollar (P8).
     pub cost: Micros,
+    /// That beside what the provider states; absent where one of them is.
+    pub compared: Option<Compared>,
     /// Why the usage could not be priced as it stands.
     pub problem: Option<String>,
+}
+
+/// A cost by the catalog's card beside the one that the provider stated, in thousand-millionths of a US dollar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// By the card.
+    pub own: i64,
+    /// As stated.
+    pub stated: i64,
+    /// Whether they are not about the same.
+    pub mismatch: bool,
 }
 
 /// Prices a settlement under the catalog of its term.
@@ -33,15 +49,16 @@ pub struct Priced {
 #[must_use]
 pub fn price(catalog: &Catalog, term: &Term, class: &FundingClass, settle: &Settle) -> Priced {
     let held = taken(class, settle).map(|take| take.held);
-    let sold = find(catalog, &settle.model);
-    let cost = sold.map_or(Micros::ZERO, |(model, _)| cost(model, &settle.usage));
-    if sold.is_some_and(|(model, _)| is_programmes(catalog, term, model)) {
+    let sold = Sold::of(catalog, settle);
+    let cost = sold.as_ref().and_then(|sold| sold.cost(&settle.usage));
+    let compared = cost.zip(settle.provider_cost).and_then(|(own, stated)| Compared::of(own, stated));
+    let cost = cost.map_or(Micros::ZERO, |cost| rounded(cost).min(AMOUNT_MAX));
+    if sold.as_ref().is_some_and(|sold| is_programmes(catalog, term, sold.requested)) {
         let (exact, zero) = (Ratio::ZERO, Micros::ZERO);
-        return Priced { exact, whole: zero, disputed: zero, cost, problem: None };
+        return Priced { exact, whole: zero, disputed: zero, cost, compared, problem: None };
     }
-    let prices = sold.map(|(model, variant)| prices(catalog, term, model, variant));
-    let reckoned = match prices {
-        Some(prices) => reckon(prices, &settle.usage),
+    let reckoned = match sold {
+        Some(sold) => reckon(&sold.prices(catalog, term), &settle.usage),
         None => Err((Ratio::ZERO, format!("no model \"{}\"", settle.model))),
     };
     let (mut exact, problem) = match reckoned {
@@ -59,13 +76,13 @@ pub fn price(catalog: &Catalog, term: &Term, class: &FundingClass, settle: &Sett
             Lost::Zero => Ratio::ZERO,
         };
     }
-    let rounded = |price: Ratio| Micros(price.round_half_up().unwrap_or(AMOUNT_MAX.get()));
     let all = rounded(exact);
     let bound = catalog.max_charge_per_request.unwrap_or(AMOUNT_MAX).min(AMOUNT_MAX);
     if exact <= whole(bound) {
-        return Priced { exact, whole: all, disputed: Micros::ZERO, cost, problem };
+        return Priced { exact, whole: all, disputed: Micros::ZERO, cost, compared, problem };
     }
-    Priced { exact: whole(bound), whole: all, disputed: crate::amount::less(all, bound), cost, problem }
+    let disputed = crate::amount::less(all, bound);
+    Priced { exact: whole(bound), whole: all, disputed, cost, compared, problem }
 }
 
 /// What a settlement took of the bucket that its class is paid from; where its class takes none, of the credits.
@@ -85,14 +102,6 @@ fn find<'c>(catalog: &'c Catalog, name: &str) -> Option<(&'c Model, Option<&'c s
     Some((model, Some(&variant.name)))
 }
 
-/// The unit prices: the customer's or the plan's own of the variant, else of the model; else the variant's, else the
-/// model's (C12, W3).
-fn prices<'c>(catalog: &'c Catalog, term: &Term, model: &'c Model, variant: Option<&str>) -> &'c Prices {
-    let own = catalog.own_prices(&term.plan, &term.standing, &model.name, variant);
-    let variant = || model.variants.iter().find(|known| Some(&*known.name) == variant);
-    own.or_else(|| variant().map(|variant| &variant.prices)).unwrap_or(&model.prices)
-}
-
 /// Whether the account was enrolled in a programme that has the model for nothing (C11).
 fn is_programmes(catalog: &Catalog, term: &Term, model: &Model) -> bool {
     let enrolled = |name: &String| term.standing.programmes.contains(name);
@@ -100,11 +109,63 @@ fn is_programmes(catalog: &Catalog, term: &Term, model: &Model) -> bool {
     programmes.any(|programme| glob::matches_any(&programme.models, &model.name))
 }
 
-/// What a usage costs the operator; what has no cost card costs nothing that is counted.
-fn cost(model: &Model, usage: &Usage) -> Micros {
-    let Some(card) = &model.cost else { return Micros::ZERO };
-    let exact = reckon(card, usage).unwrap_or_else(|(partly, _)| partly);
-    Micros(exact.round_half_up().unwrap_or(AMOUNT_MAX.get())).min(AMOUNT_MAX)
+/// What a request is priced by.
+struct Sold<'c> {
+    /// The model that was asked for: what the account may use, and which pools pay.
+    requested: &'c Model,
+    /// The model whose prices count.
+    model: &'c Model,
+    /// The variant of it.
+    variant: Option<&'c str>,
+    /// The tier of service, where the model has a price for it; what is not listed costs as the model does.
+    tier: Option<&'c ServiceTier>,
+}
+
+impl<'c> Sold<'c> {
+    /// Nothing where the catalog does not have the model.
+    fn of(catalog: &'c Catalog, settle: &Settle) -> Option<Self> {
+        let (requested, variant) = find(catalog, &settle.model)?;
+        let model = catalog.charged_by(requested, settle.answered_model.as_deref());
+        let tier = settle.service_tier.as_deref().and_then(|name| model.service_tier(name));
+        let variant = variant.filter(|_| std::ptr::eq(model, requested));
+        Some(Self { requested, model, variant, tier })
+    }
+
+    /// The unit prices: the customer's or the plan's own of the variant, else of the model; else the variant's, else
+    /// the model's (C12, W3); of a tier of service its own, or so many times these.
+    fn prices(&self, catalog: &'c Catalog, term: &Term) -> Cow<'c, Prices> {
+        let own = catalog.own_prices(&term.plan, &term.standing, &self.model.name, self.variant);
+        let variant = || self.model.variants.iter().find(|known| Some(&*known.name) == self.variant);
+        let listed = own.or_else(|| variant().map(|variant| &variant.prices)).unwrap_or(&self.model.prices);
+        let tiered = self.tier.and_then(|tier| tier.prices(listed));
+        tiered.map_or(Cow::Borrowed(listed), Cow::Owned)
+    }
+
+    /// What a usage costs the operator, exactly; nothing without a cost card.
+    fn cost(&self, usage: &Usage) -> Option<Ratio> {
+        let card = self.model.cost.as_ref()?;
+        let tiered = self.tier.and_then(|tier| tier.cost(card));
+        Some(reckon(tiered.as_ref().unwrap_or(card), usage).unwrap_or_else(|(partly, _)| partly))
+    }
+}
+
+impl Compared {
+    /// Compares a cost in millionths of a US dollar with what the provider states in millionths of these. They are
+    /// the same within 1 %, or within a millionth of a dollar, since providers round too.
+    fn of(own: Ratio, stated: u64) -> Option<Self> {
+        let stated = Ratio::new(stated.into(), MILLION)?;
+        let (low, high) = if own < stated { (own, stated) } else { (stated, own) };
+        let apart = high.checked_sub(low)?;
+        let mismatch = apart > high.checked_div(Ratio::whole(100))?.max(Ratio::ONE);
+        let nanos = |cost: Ratio| cost.checked_mul(Ratio::whole(1_000))?.round_half_up();
+        Some(Self { own: nanos(own)?, stated: nanos(stated)?, mismatch })
+    }
+}
+
+const MILLION: u128 = 1_000_000;
+
+fn rounded(price: Ratio) -> Micros {
+    Micros(price.round_half_up().unwrap_or(AMOUNT_MAX.get()))
 }
 
 /// The exact price, or what of it can be reckoned and why not all.

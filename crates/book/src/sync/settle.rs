@@ -115,6 +115,8 @@ pub fn charge(
         term: settle.term,
         model: settle.model.clone(),
         answered_model: settle.answered_model.clone(),
+        service_tier: settle.service_tier.clone(),
+        provider_cost: settle.provider_cost,
         operation: settle.operation.clone(),
         outcome: settle.outcome,
         source: settle.source,
@@ -251,6 +253,13 @@ fn note_price(
             format!("request {request}: {model} is {} here, {} at the edge", priced.whole, take.used);
         tx.incident(incident(now, event, settle, PRICE_MISMATCH, detail))?;
     }
+    if let Some(compared) = priced.compared {
+        let counters = tx.counters();
+        let add = |sum: i128, nanos: i64| sum.saturating_add(nanos.into());
+        counters.provider_cost = add(counters.provider_cost, compared.stated);
+        counters.card_cost = add(counters.card_cost, compared.own);
+        counters.cost_mismatches = counters.cost_mismatches.saturating_add(u64::from(compared.mismatch));
+    }
     if let Some(problem) = &priced.problem {
         let detail = format!("request {}: {problem}", settle.request);
         tx.incident(incident(now, event, settle, "unpriced", detail))?;
@@ -283,7 +292,9 @@ pub fn is_sound(settle: &Settle) -> bool {
         && !settle.model.is_empty()
         && is_title(&settle.model, MODEL_MAX)
         && is_name(&settle.operation, OPERATION_MAX)
-        && settle.answered_model.as_ref().is_none_or(|model| is_title(model, MODEL_MAX));
+        && settle.answered_model.as_ref().is_none_or(|model| is_title(model, MODEL_MAX))
+        && settle.service_tier.as_ref().is_none_or(|tier| is_name(tier, OPERATION_MAX))
+        && settle.provider_cost.is_none_or(|cost| cost <= COUNT_MAX);
     let takes = settle.takes.len() <= tariff::policy::BUCKETS_MAX
         && settle
             .takes

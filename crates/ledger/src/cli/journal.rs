@@ -145,10 +145,22 @@ fn path(account: &str) -> String {
 
 fn table(lines: impl Iterator<Item = (Option<String>, dto::Entry)>) -> Outcome {
     let mut table = Table::new(&[
-        ">id", "time", "kind", ">amount", "key", "model", "usage", "source", "request", "account",
+        ">id",
+        "time",
+        "kind",
+        ">amount",
+        "key",
+        "model",
+        "usage",
+        "source",
+        ">cost usd",
+        "request",
+        "account",
     ]);
     for (account, entry) in lines {
-        let what = entry.model.clone().or_else(|| entry.reference.clone()).or_else(|| entry.reason.clone());
+        let tier = entry.service_tier.as_ref().map_or_else(String::new, |tier| format!(" ({tier})"));
+        let model = entry.model.as_ref().map(|model| format!("{model}{tier}"));
+        let what = model.or_else(|| entry.reference.clone()).or_else(|| entry.reason.clone());
         table.row([
             entry.id.clone(),
             entry.time.to_string(),
@@ -158,6 +170,7 @@ fn table(lines: impl Iterator<Item = (Option<String>, dto::Entry)>) -> Outcome {
             or_dash(what),
             usage_text(&entry.usage),
             or_dash(entry.usage_source.clone()),
+            or_dash(entry.provider_cost_usd.clone()),
             or_dash(entry.request_id.clone()),
             account.unwrap_or_default(),
         ]);

@@ -36,6 +36,16 @@ pub struct Entry {
     /// The model that answered, where it was another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_model: Option<String>,
+    /// The tier of service that it was charged by, where that was not the usual one (`priority`, `flex`, `batch`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// What it cost the operator by the model's cost card, in US dollars, rounded to a millionth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<super::Usd>,
+    /// What the provider said that it cost, in US dollars: evidence, nothing is charged by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0.00014")]
+    pub provider_cost_usd: Option<String>,
     /// How the request ended (`settled`, `released`, `no_upstream`, `lost`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,

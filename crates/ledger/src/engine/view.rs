@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use book::entry::{Charge, EntryKind, Granted};
 use book::{Account, Cycle, GrantSource, Key, LotEnd};
 use jiff::Timestamp;
-use tariff::{Catalog, Micros, Usage};
+use tariff::{Catalog, Micros, Ratio, Usage};
 use wire::AccountStatus;
 
 use crate::dto;
@@ -115,6 +115,9 @@ pub fn entry(entry: &book::Entry) -> Option<dto::Entry> {
         key: None,
         model: None,
         answered_model: None,
+        service_tier: None,
+        cost_usd: None,
+        provider_cost_usd: None,
         outcome: None,
         usage: BTreeMap::new(),
         usage_source: None,
@@ -185,6 +188,9 @@ fn charged(charge: &Charge, blank: dto::Entry) -> dto::Entry {
         key: Some(charge.key.clone()),
         model: Some(charge.model.clone()),
         answered_model: charge.answered_model.clone(),
+        service_tier: charge.service_tier.clone(),
+        cost_usd: (charge.cost > Micros::ZERO).then_some(dto::Usd(charge.cost)),
+        provider_cost_usd: charge.provider_cost.map(dollars),
         outcome: word(&charge.outcome),
         usage: usage(&charge.usage),
         usage_source: charge.source.as_ref().and_then(word),
@@ -193,6 +199,11 @@ fn charged(charge: &Charge, blank: dto::Entry) -> dto::Entry {
         recovered: charge.recovered.then_some(true),
         ..blank
     }
+}
+
+/// US dollars from millionths of millionths of one, exactly.
+fn dollars(picos: u64) -> String {
+    Ratio::new(picos.into(), 1_000_000_000_000).map(|cost| cost.to_string()).unwrap_or_default()
 }
 
 /// Counts by the meters' names.

@@ -200,6 +200,9 @@ impl Thread {
         metrics.debt_charged.inc_by(amount(counters.debt_charged));
         metrics.price_mismatches.inc_by(counters.price_mismatches);
         metrics.overshoot.inc_by(amount(counters.overshoot));
+        metrics.provider_cost.inc_by(amount(counters.provider_cost));
+        metrics.card_cost.inc_by(amount(counters.card_cost));
+        metrics.cost_mismatches.inc_by(counters.cost_mismatches);
         metrics.closed_leases.inc_by(amount(counters.closed_leases));
         metrics.nodes_closed.inc_by(counters.nodes_closed);
         metrics.commits.inc();

@@ -245,7 +245,8 @@ mod csv {
 
     /// The header line.
     pub const HEAD: &str = "id,time,account,kind,amount,debt,request_id,key,model,answered_model,outcome,usage,\
-        usage_source,usage_status,pools,disputed,reference,reason,reverses,expires_at,plan\r\n";
+        usage_source,usage_status,pools,disputed,reference,reason,reverses,expires_at,plan,service_tier,cost_usd,\
+        provider_cost_usd\r\n";
 
     /// Appends a line.
     pub fn push(text: &mut String, line: &ExportedEntry) {
@@ -273,6 +274,9 @@ mod csv {
             entry.reverses.clone(),
             entry.expires_at.map(time),
             entry.plan.clone(),
+            entry.service_tier.clone(),
+            entry.cost_usd.map(|cost| cost.to_string()),
+            entry.provider_cost_usd.clone(),
         ];
         for (index, cell) in cells.into_iter().enumerate() {
             if index > 0 {

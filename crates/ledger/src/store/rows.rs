@@ -50,6 +50,10 @@ struct Rest<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cost: Option<Micros>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_tier: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider_cost: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     receivable: Option<Micros>,
     #[serde(default, skip_serializing_if = "<[Count]>::is_empty")]
     counts: std::borrow::Cow<'a, [Count]>,
@@ -169,6 +173,8 @@ fn charge(row: &Row<'_>, body: &str) -> Result<Charge, StoreError> {
         disputed: rest.disputed,
         slices,
         debt: rest.debt,
+        service_tier: rest.service_tier.map(std::borrow::Cow::into_owned),
+        provider_cost: rest.provider_cost,
         receivable: rest.receivable.unwrap_or_default(),
         counts: rest.counts.into_owned(),
         auth_class: rest.auth_class,
@@ -205,6 +211,8 @@ impl<'a> Rest<'a> {
             auth_class: charge.auth_class.clone(),
             asset: Some(&charge.asset).filter(|asset| &***asset != CREDITS).cloned(),
             cost: Some(charge.cost).filter(|cost| *cost > Micros::ZERO),
+            service_tier: charge.service_tier.as_deref().map(std::borrow::Cow::Borrowed),
+            provider_cost: charge.provider_cost,
             receivable: Some(charge.receivable).filter(|owed| *owed > Micros::ZERO),
             counts: charge.counts.as_slice().into(),
         }

@@ -106,6 +106,8 @@ fn body(number: usize, at: i64) -> EventBody {
         term: 1,
         model: "sonnet".to_owned(),
         answered_model: None,
+        service_tier: None,
+        provider_cost: None,
         operation: "chat".to_owned(),
         outcome: wire::Outcome::Settled,
         source: Some(wire::UsageSource::Reported),

@@ -104,6 +104,9 @@ impl Subject for Sqlite {
         all.disputed += counted.disputed;
         all.price_mismatches += counted.price_mismatches;
         all.overshoot += counted.overshoot;
+        all.provider_cost += counted.provider_cost;
+        all.card_cost += counted.card_cost;
+        all.cost_mismatches += counted.cost_mismatches;
         all.nodes_closed += counted.nodes_closed;
         all.closed_leases += counted.closed_leases;
         reply

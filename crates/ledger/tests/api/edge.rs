@@ -140,6 +140,8 @@ fn a_request_goes_from_key_to_journal() {
         term: snapshot.term,
         model: "small".to_owned(),
         answered_model: None,
+        service_tier: None,
+        provider_cost: None,
         operation: "chat".to_owned(),
         outcome: Outcome::Settled,
         source: Some(UsageSource::Reported),

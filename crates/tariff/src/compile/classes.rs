@@ -188,7 +188,8 @@ impl<'a> Payers<'a> {
         };
         let variants = model.variants.iter().map(|variant| Some(variant.name.as_str()));
         let mut prices = variants.chain([None]).map(|variant| self.catalog.prices(self.plan, model, variant));
-        let by_price = prices.all(|prices| prices.is_some_and(Prices::is_free));
+        let by_price =
+            !model.has_further_prices() && prices.all(|prices| prices.is_some_and(Prices::is_free));
         by_price || self.catalog.programmes.iter().any(enrolled)
     }
 

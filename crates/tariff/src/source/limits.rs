@@ -22,6 +22,10 @@ pub(super) const RULES_MAX: usize = 64;
 pub(super) const LIMITS_MAX: usize = 16;
 /// Variants of one model.
 pub(super) const VARIANTS_MAX: usize = 64;
+/// Tiers of service of one model.
+pub(super) const SERVICE_TIERS_MAX: usize = 8;
+/// Bytes of the name of a tier of service, as answers have them.
+pub(super) const SERVICE_TIER_BYTES_MAX: usize = 24;
 /// Dated prices of one model.
 pub(super) const CHANGES_MAX: usize = 16;
 /// Context tiers of one price list.

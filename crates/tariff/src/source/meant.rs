@@ -195,6 +195,12 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["cached", "cached_input", "cache_read", "cached_input_tokens", "cache_read_tokens"], "cached_tokens"),
     (&["cache_write", "cache_creation"], "cache_write_tokens"),
     (&["chars", "char", "character", "letters"], "characters"),
+    (
+        &["service_tier", "tiers", "processing", "processing_tiers", "flex", "priority", "batch"],
+        "service_tiers",
+    ),
+    (&["multiplier", "times", "rate"], "factor"),
+    (&["charged_by", "charge_by", "bill", "billed_by", "priced_by"], "charge"),
     (&["minutes", "minute", "hours", "hour"], "seconds"),
     (&["calls", "call", "request", "api_calls"], "requests"),
     (&["dollars", "usd", "cost"], "cost_usd"),

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
-use super::limits::{CHANGES_MAX, MODELS_MAX, OUTPUT_TOKENS_MAX, QUANTITY_MAX, VARIANTS_MAX};
+use super::limits::{
+    CHANGES_MAX, MODELS_MAX, OUTPUT_TOKENS_MAX, QUANTITY_MAX, SERVICE_TIER_BYTES_MAX, SERVICE_TIERS_MAX,
+    VARIANTS_MAX,
+};
 use super::names::Names;
 use super::price::{PRICE, meter, prices};
 use super::problem::{Report, quoted};
 use super::scalar::{MODEL_NAME_HINT, is_model_name};
-use super::shape::{Field, Object, Shape};
+use super::shape::{Field, Object, Shape, words};
 use super::tree::{Entry, Node, Value};
-use crate::catalog::{DatedPrices, Model, Stated, Variant};
+use crate::catalog::{DatedPrices, Model, ServiceTier, Stated, Variant};
 use crate::compile::CREDITS;
 use crate::meter::Meter;
 use crate::price::Prices;
+use crate::ratio::Ratio;
 
 /// A model.
 pub(super) static MODEL: Object = Object {
@@ -57,6 +61,18 @@ pub(super) static MODEL: Object = Object {
             "What the provider takes for it, in US dollars; limits on `cost_usd` count it.",
         ),
         Field::new(
+            "service_tiers",
+            Shape::Map("service tier", &Shape::Of(&SERVICE_TIER)),
+            "Prices by tier of service (`priority`, `flex`, `batch`): of the one that the answer names, else of the \
+             one that the request asks for; what is not listed costs the `price`.",
+        ),
+        Field::new(
+            "charge",
+            Shape::Words(|| words(CHARGED_BY)),
+            "By whose price requests are charged: that of the model `requested`, or of the one that `answered` where \
+             it is listed here (routers, fallbacks); requested.",
+        ),
+        Field::new(
             "price_changes",
             Shape::List(&Shape::Of(&CHANGE)),
             "Prices from later dates on, in the order of the dates; what a date does not state stays as it was.",
@@ -81,6 +97,27 @@ static VARIANT: Object = Object {
         Field::required("price", Shape::Of(&PRICE), "What such a request costs."),
     ],
 };
+
+static SERVICE_TIER: Object = Object {
+    name: "service_tier",
+    about: "What requests cost that the provider served in this tier of service: a `factor` or a `price`.",
+    fields: &[
+        Field::new(
+            "factor",
+            Shape::Decimal,
+            "How many times the price that they would have otherwise, and how many times the `cost`.",
+        ),
+        Field::new("price", Shape::Of(&PRICE), "What they cost, on every plan and in every variant."),
+        Field::new(
+            "cost",
+            Shape::Of(&PRICE),
+            "What the provider takes for them; `factor` times the model's.",
+        ),
+    ],
+};
+
+/// By whose price requests are charged.
+const CHARGED_BY: &[(&str, bool)] = &[("requested", false), ("answered", true)];
 
 const QUANTITY_SHAPE: Shape =
     Shape::Either(&[Shape::Name, Shape::Whole(0, QUANTITY_MAX), Shape::Of(&QUANTITY)]);
@@ -151,6 +188,8 @@ fn model(
     let cost = fields.get("cost").and_then(|node| prices(node, report));
     let variants = fields.get("variants").and_then(|node| variants(node, names, report));
     let stated = fields.get("quantity").and_then(|node| quantities(node, names, report));
+    let tiers = fields.get("service_tiers").and_then(|node| service_tiers(node, report));
+    let by_answered = fields.get("charge").and_then(|node| node.word("charge", CHARGED_BY, report));
     let own: Vec<&str> = variants.iter().flatten().map(|own| own.name.as_str()).collect();
     let dated = fields.get("price_changes").and_then(|node| changes(node, &own, report));
     let name = sound.then(|| entry.key.clone())?;
@@ -162,6 +201,8 @@ fn model(
         cost,
         variants: variants.unwrap_or_default(),
         stated: stated.unwrap_or_default(),
+        service_tiers: tiers.unwrap_or_default(),
+        by_answered: by_answered.unwrap_or_default(),
         dated: dated.unwrap_or_default(),
         // A price with a problem stands as some price: what refers to the model is checked all the same.
         ..Model::named(name, price.unwrap_or_default(), max_output.unwrap_or(default))
@@ -192,6 +233,53 @@ fn variants(node: &Node, names: &Names<'_>, report: &mut Report) -> Option<Vec<V
     }
     Some(variants)
 }
+
+/// Tiers of service, by the names that providers give them.
+fn service_tiers(node: &Node, report: &mut Report) -> Option<Vec<ServiceTier>> {
+    let mut tiers = Vec::new();
+    for entry in node.bounded(SERVICE_TIERS_MAX, report)? {
+        let mut sound = entry.defines(report);
+        if NO_TIERS.contains(&entry.key.as_str()) || entry.key.len() > SERVICE_TIER_BYTES_MAX {
+            let message = format!("no answer names the tier {}", quoted(&entry.key));
+            let hint = "`priority`, `flex`, `batch` ...: `auto` is what requests ask for, not what they get";
+            report.add(entry.mark, &entry.node.path, message, Some(hint.to_owned()));
+            sound = false;
+        }
+        let Some(fields) = Fields::of(&entry.node, &SERVICE_TIER, report) else { continue };
+        let factor = fields.or("factor", None, |node| factor(node, report).map(Some));
+        let price = fields.or("price", None, |node| prices(node, report).map(Some));
+        let cost = fields.or("cost", None, |node| prices(node, report).map(Some));
+        if fields.get("factor").is_some() == fields.get("price").is_some() {
+            let hint = "`factor: 0.5` is half of the model's price, `price` stands in its place";
+            report.on_with(&entry.node, "needs a `factor` or a `price`, and not both", hint);
+            sound = false;
+        }
+        if let (true, Some(factor), Some(prices), Some(cost)) = (sound, factor, price, cost) {
+            tiers.push(ServiceTier { name: entry.key.clone(), factor, prices, cost });
+        }
+    }
+    Some(tiers)
+}
+
+/// How many times a price: so few digits that a price times it is still one that can be added up.
+fn factor(node: &Node, report: &mut Report) -> Option<Ratio> {
+    let factor = node.decimal(report)?;
+    let fine = factor.checked_mul(Ratio::whole(FACTOR_STEPS)).is_some_and(|steps| steps.parts().1 == 1);
+    if !fine || factor > Ratio::whole(FACTOR_MAX) {
+        report.on(
+            node,
+            format!("out of range: at most {FACTOR_MAX}, with at most four digits after the point"),
+        );
+        return None;
+    }
+    Some(factor)
+}
+
+/// The highest factor of a tier of service, and how many parts of one it may be told in.
+const FACTOR_MAX: u64 = 100;
+const FACTOR_STEPS: u64 = 10_000;
+/// Names that no answer has.
+const NO_TIERS: &[&str] = &["auto", "standard_only"];
 
 /// One value, or a list of them.
 fn values(node: &Node, report: &mut Report) -> Option<Vec<String>> {

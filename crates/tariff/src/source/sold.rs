@@ -18,6 +18,7 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
             if !prices.is_empty() && !model.prices.is_empty() {
                 stated(model, prices, node, root, report);
                 alike(model, prices, node, report);
+                multiplied(model, prices, node, report);
             }
         }
         characters(model, root, report);
@@ -33,6 +34,8 @@ fn lists<'c>(catalog: &'c Catalog, model: &'c Model, root: &'c Node) -> Vec<(&'c
     let mut lists = vec![(&model.prices, at(&["models", &model.name, "price"]))];
     let variants = model.variants.iter();
     lists.extend(variants.map(|own| (&own.prices, at(&["models", &model.name, "variants", &own.name]))));
+    let tiers = model.service_tiers.iter().filter_map(|own| Some((own.prices.as_ref()?, &own.name)));
+    lists.extend(tiers.map(|(prices, name)| (prices, at(&["models", &model.name, "service_tiers", name]))));
     let later =
         model.dated.iter().flat_map(|own| own.prices.iter().chain(own.variants.iter().map(|(_, own)| own)));
     lists.extend(later.map(|prices| (prices, at(&["models", &model.name, "price_changes"]))));
@@ -44,6 +47,21 @@ fn lists<'c>(catalog: &'c Catalog, model: &'c Model, root: &'c Node) -> Vec<(&'c
         }));
     }
     lists
+}
+
+/// Prices must be such that can be added up in every tier of service too.
+fn multiplied(model: &Model, prices: &Prices, node: &Node, report: &mut Report) {
+    let own = model.cost.iter().filter(|_| std::ptr::eq(prices, &raw const model.prices));
+    let lists = || own.clone().map(|cost| (cost, true)).chain([(prices, false)]);
+    for tier in &model.service_tiers {
+        let times =
+            |(list, is_cost): (&Prices, bool)| if is_cost { tier.cost(list) } else { tier.prices(list) };
+        if lists().any(|list| times(list).is_none_or(|own| !own.is_portable())) {
+            let message =
+                format!("these prices have too many digits times the factor of {}", quoted(&tier.name));
+            report.on_with(node, message, "over a common denominator they may not exceed 64 bits");
+        }
+    }
 }
 
 /// Whether a plan's price is that of a model or of its variant.

@@ -5,14 +5,23 @@
 pub(crate) enum Number {
     /// Digits only, and they fit.
     Integer(u64),
-    /// Digits only, beyond `u64`.
+    /// More digits before the point than fit `u64`.
     TooLarge,
     /// With a minus sign, `-0` included.
     Negative,
-    /// With a fraction and without exponent, `1.0` included: rounded up to the next whole number.
-    Decimal(u64),
-    /// With an exponent, `1e3` included, or a fraction beyond `u64`.
-    Fraction,
+    /// With a fraction or an exponent, `1.0` and `1e3` included.
+    Fraction(Decimal),
+}
+
+/// An exact decimal: digits times a power of ten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    /// The digits; digits behind the point that 64 bits have no room for are cut off.
+    digits: u64,
+    /// The power of ten.
+    power: i16,
+    /// It was written without an exponent.
+    plain: bool,
 }
 
 /// A number that is being read.
@@ -22,9 +31,11 @@ pub(super) struct NumberReader {
     value: Option<u64>,
     negative: bool,
     fraction: bool,
-    /// A digit behind the point is not zero.
-    above: bool,
-    exponent: bool,
+    /// Digits behind the point that are in the value.
+    behind: i16,
+    exponent: i16,
+    exponent_negative: bool,
+    has_exponent: bool,
 }
 
 /// What a byte does to the number.
@@ -66,8 +77,10 @@ impl NumberReader {
             value: Some(value),
             negative: byte == b'-',
             fraction: false,
-            above: false,
-            exponent: false,
+            behind: 0,
+            exponent: 0,
+            exponent_negative: false,
+            has_exponent: false,
         })
     }
 
@@ -86,20 +99,34 @@ impl NumberReader {
             (Part::Minus, b'0') => Part::Zero,
             (Part::Minus, b'1'..=b'9') => Part::Digits,
             (Part::Zero | Part::Digits, b'.') => Part::Point,
-            (Part::Point | Part::Fraction, b'0'..=b'9') => Part::Fraction,
+            (Part::Point | Part::Fraction, b'0'..=b'9') => {
+                self.behind(byte);
+                Part::Fraction
+            }
             (Part::Zero | Part::Digits | Part::Fraction, b'e' | b'E') => Part::Exponent,
-            (Part::Exponent, b'+' | b'-') => Part::ExponentSign,
-            (Part::Exponent | Part::ExponentSign | Part::ExponentDigits, b'0'..=b'9') => Part::ExponentDigits,
+            (Part::Exponent, b'+' | b'-') => {
+                self.exponent_negative = byte == b'-';
+                Part::ExponentSign
+            }
+            (Part::Exponent | Part::ExponentSign | Part::ExponentDigits, b'0'..=b'9') => {
+                let next =
+                    self.exponent.saturating_mul(10).saturating_add(i16::from(byte.wrapping_sub(b'0')));
+                self.exponent = next.min(EXPONENT_MAX);
+                Part::ExponentDigits
+            }
             _ if self.may_end() => return NumberStep::Ended,
             _ => return NumberStep::Broken,
         };
-        match self.part {
-            Part::Point => self.fraction = true,
-            Part::Fraction => self.above |= byte != b'0',
-            Part::Exponent => self.exponent = true,
-            _ => {}
-        }
+        self.has_exponent |= self.part == Part::Exponent;
+        self.fraction |= self.has_exponent || self.part == Part::Point;
         NumberStep::Taken
+    }
+
+    /// Takes a digit behind the point, as long as there is room.
+    fn behind(&mut self, byte: u8) {
+        let Some(value) = self.value.filter(|value| *value < u64::MAX / 10) else { return };
+        self.value = Some(value.wrapping_mul(10).wrapping_add(digit(byte)));
+        self.behind = self.behind.saturating_add(1);
     }
 
     /// Whether it is a whole number as it stands.
@@ -111,13 +138,53 @@ impl NumberReader {
     pub(super) fn number(&self) -> Number {
         match self.value {
             _ if self.negative => Number::Negative,
-            _ if self.exponent => Number::Fraction,
-            Some(value) if self.fraction => {
-                value.checked_add(u64::from(self.above)).map_or(Number::Fraction, Number::Decimal)
+            Some(digits) if self.fraction => {
+                let exponent =
+                    if self.exponent_negative { self.exponent.saturating_neg() } else { self.exponent };
+                let power = exponent.saturating_sub(self.behind);
+                Number::Fraction(Decimal { digits, power, plain: !self.has_exponent })
             }
-            None if self.fraction => Number::Fraction,
             Some(value) => Number::Integer(value),
             None => Number::TooLarge,
+        }
+    }
+}
+
+// === impl Number ===
+
+/// The largest exponent that is told apart: beyond it nothing is a number that anybody means.
+const EXPONENT_MAX: i16 = 999;
+
+impl Number {
+    /// So many times ten to the power of `power`, rounded half up; nothing where it is negative or beyond `u64`.
+    pub(crate) fn times_ten_to(self, power: i16) -> Option<u64> {
+        let (whole, rest, of) = self.divided(power)?;
+        whole.checked_add(u64::from(rest >= of.saturating_sub(rest)))
+    }
+
+    /// The next whole number that is not below it; itself where there is none, and where it has an exponent.
+    pub(crate) fn rounded_up(self) -> Self {
+        if matches!(self, Self::Fraction(Decimal { plain: false, .. })) {
+            return self;
+        }
+        let up = self.divided(0).and_then(|(whole, rest, _)| whole.checked_add(u64::from(rest > 0)));
+        up.map_or(self, Self::Integer)
+    }
+
+    /// The whole part of so many times ten to the power of `power`, and the rest as so many parts of how many.
+    fn divided(self, power: i16) -> Option<(u64, u64, u64)> {
+        let (digits, own) = match self {
+            Self::Integer(value) => (value, 0),
+            Self::Fraction(Decimal { digits, power, .. }) => (digits, power),
+            Self::TooLarge | Self::Negative => return None,
+        };
+        let power = power.saturating_add(own);
+        match (10_u64.checked_pow(power.unsigned_abs().into()), power >= 0) {
+            (Some(ten), true) => Some((digits.checked_mul(ten)?, 0, 1)),
+            (None, true) => (digits == 0).then_some((0, 0, 1)),
+            (Some(ten), false) => Some((digits.checked_div(ten)?, digits.checked_rem(ten)?, ten)),
+            // Whatever it is, it is little of so many.
+            (None, false) => Some((0, digits.min(1), u64::MAX)),
         }
     }
 }

@@ -335,13 +335,35 @@ fn numbers_are_told_apart() {
     assert_eq!(number(&"9".repeat(5000)), Number::TooLarge);
     assert_eq!(number("-0"), Number::Negative);
     assert_eq!(number("-1.5"), Number::Negative);
-    for (text, up) in [("0.0", 0), ("1.0", 1), ("1.01", 2), ("8.470000267028809", 9), ("7.999", 8)] {
-        assert_eq!(number(text), Number::Decimal(up), "{text}");
+    for (text, up) in [
+        ("0.0", 0),
+        ("1.0", 1),
+        ("1.01", 2),
+        ("8.470000267028809", 9),
+        ("7.999", 8),
+        ("18446744073709551615.0", u64::MAX),
+    ] {
+        assert_eq!(number(text).rounded_up(), Number::Integer(up), "{text}");
+        assert!(matches!(number(text), Number::Fraction(_)), "{text}");
     }
-    for beyond in ["1e3", "1.5e3", "0.0E0", "18446744073709551615.1", "18446744073709551616.0"] {
-        assert_eq!(number(beyond), Number::Fraction, "{beyond}");
+    assert_eq!(number("18446744073709551616.0"), Number::TooLarge);
+    for beyond in ["1e3", "1.5e3", "0.0E0", "1e30", "1e-30"] {
+        assert!(matches!(number(beyond).rounded_up(), Number::Fraction(_)), "{beyond}");
     }
-    assert_eq!(number("18446744073709551615.0"), Number::Decimal(u64::MAX));
+    for (text, power, times) in [
+        ("1.5e3", 0, Some(1_500)),
+        ("25e-1", 0, Some(3)),
+        ("24e-1", 0, Some(2)),
+        ("7", 2, Some(700)),
+        ("7", -1, Some(1)),
+        ("1e-30", 12, Some(0)),
+        ("0e99", 99, Some(0)),
+        ("1e20", 0, None),
+        ("18446744073709551615", 0, Some(u64::MAX)),
+        ("-1.0", 0, None),
+    ] {
+        assert_eq!(number(text).times_ten_to(power), times, "{text}");
+    }
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

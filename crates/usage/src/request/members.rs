@@ -171,7 +171,7 @@ impl Member {
             Number::Integer(_) | Number::TooLarge | Number::Negative => {
                 Err(RequestError::OutOfRange { member: self.name(), min, max })
             }
-            Number::Decimal(_) | Number::Fraction => Err(self.wrong_type()),
+            Number::Fraction(_) => Err(self.wrong_type()),
         }
     }
 }
@@ -341,7 +341,7 @@ impl Visitor for Members {
     fn number(&mut self, number: Number, span: Span) -> Result<(), RequestError> {
         let value = match number {
             Number::Integer(value) => Value::Whole(value),
-            Number::TooLarge | Number::Negative | Number::Decimal(_) | Number::Fraction => Value::OtherNumber,
+            Number::TooLarge | Number::Negative | Number::Fraction(_) => Value::OtherNumber,
         };
         self.facts.noted.scalar(self.depth, value);
         let Some(member) = self.scalar()? else {

@@ -7,7 +7,7 @@ use super::counts::{Counts, Native};
 use super::normalise::Normalised;
 use super::profile::{Field, Profile, Side, Source};
 use crate::json::{Container, Literal, Number, Sink};
-use crate::limits::{CHOICES_MAX, MODEL_BYTES_MAX};
+use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX, TIER_BYTES_MAX};
 
 /// Gathers the fields of one answer, be it one document or many.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,10 @@ pub(super) struct Answer {
     over: bool,
     /// The document that is read has usage in it.
     reports_usage: bool,
+    /// Empty where none was named.
+    service_tier: Word,
+    /// In millionths of millionths of a US dollar.
+    pub(super) cost: Option<u64>,
     model: Option<Box<str>>,
     model_text: Vec<u8>,
     /// Choices of the document that is read that came before the one at hand.
@@ -76,8 +80,8 @@ enum Kind {
 #[derive(Clone, Copy, Debug, Default)]
 struct Word {
     bytes: [u8; WORD_BYTES],
-    /// How long the text is, [`WORD_BYTES`] and more counting as one more.
-    len: usize,
+    /// How long the text is, more than [`WORD_BYTES`] counting as one more.
+    len: u8,
 }
 
 /// Bytes of the longest word that is known.
@@ -86,15 +90,17 @@ const WORD_BYTES: usize = 26;
 impl Word {
     fn push(&mut self, piece: &[u8]) {
         for byte in piece {
-            if let Some(slot) = self.bytes.get_mut(self.len) {
+            if let Some(slot) = self.bytes.get_mut(usize::from(self.len)) {
                 *slot = *byte;
             }
-            self.len = self.len.saturating_add(1).min(WORD_BYTES.saturating_add(1));
+            if usize::from(self.len) <= WORD_BYTES {
+                self.len = self.len.saturating_add(1);
+            }
         }
     }
 
     fn text(&self) -> Option<&[u8]> {
-        self.bytes.get(..self.len)
+        self.bytes.get(..usize::from(self.len))
     }
 
     fn is_one(&self, words: &[&str]) -> bool {
@@ -147,6 +153,12 @@ impl Answer {
 
     pub(super) fn choices(&self) -> u32 {
         self.seen.count_ones()
+    }
+
+    /// The name of the tier that it was served in, in small letters.
+    pub(super) fn service_tier(&self) -> Option<Box<str>> {
+        let name = str::from_utf8(self.service_tier.text()?).ok()?;
+        (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
     }
 
     pub(super) fn model(&self) -> Option<&str> {
@@ -281,7 +293,7 @@ impl Sink<Field> for Answer {
     fn begin_text(&mut self, field: Field) -> bool {
         match field {
             Field::Content | Field::FinishReason => true,
-            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind => {
+            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
                 self.word = Word::default();
                 true
             }
@@ -299,7 +311,9 @@ impl Sink<Field> for Answer {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
             Field::FinishReason => self.choice.finished = true,
-            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind => self.word.push(piece),
+            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
+                self.word.push(piece);
+            }
             Field::Model => {
                 // One byte more than is kept shows that it is too long.
                 let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model_text.len());
@@ -332,6 +346,17 @@ impl Sink<Field> for Answer {
                     _ => Kind::Other,
                 };
             }
+            Field::ServiceTier => {
+                let is_name = |word: &[u8]| {
+                    let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+                    (1..=TIER_BYTES_MAX).contains(&word.len()) && word.iter().all(part)
+                };
+                // What was asked for, as the first events of a stream repeat it, is not yet an answer.
+                let served = |word: &[u8]| is_name(word) && !word.eq_ignore_ascii_case(b"auto");
+                if self.word.text().is_some_and(served) {
+                    self.service_tier = self.word;
+                }
+            }
             // Another model's price is not known here.
             Field::IterationModel => {
                 if let Some(iterations) = &mut self.iterations {
@@ -344,16 +369,16 @@ impl Sink<Field> for Answer {
 
     fn number(&mut self, field: Field, number: Number) {
         match (field, number) {
+            (Field::Cost(power), _) => {
+                let cost = number.times_ten_to(power).filter(|cost| *cost <= COST_MAX);
+                self.cost = cost.or(self.cost);
+            }
             (Field::Count(source, native), _) => {
                 let stated = self.counts_of(source).is_none_or(|counts| counts.state(native, number));
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
             (Field::Measure(source, native), _) => {
-                let number = match number {
-                    Number::Decimal(up) => Number::Integer(up),
-                    number => number,
-                };
-                self.number(Field::Count(source, native), number);
+                self.number(Field::Count(source, native), number.rounded_up());
             }
             (Field::PartCount, _) => self.part.count = Some(number),
             (Field::ChoiceIndex, Number::Integer(index)) => self.choice.index = u32::try_from(index).ok(),

@@ -74,6 +74,7 @@ macro_rules! usage {
 
 const ANSWER_USAGE: &[Node<Field>] = usage!(
     Source::Answer,
+    leaf("service_tier", Field::ServiceTier),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
 );
 const ITERATION: &[Node<Field>] = usage!(Source::Iteration, leaf("model", Field::IterationModel));

@@ -2,7 +2,7 @@
 
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
-use super::profile::{Field, Profile, Source, branch, leaf};
+use super::profile::{COST, Field, Profile, Source, branch, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
@@ -19,6 +19,7 @@ static TREE: Node<Field> = Node {
 };
 
 const USAGE: &[Node<Field>] = &[
+    COST,
     leaf("prompt_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),

@@ -40,6 +40,8 @@ const CANDIDATE: Node<Field> = Node {
 };
 
 const USAGE: &[Node<Field>] = &[
+    leaf("trafficType", Field::ServiceTier),
+    leaf("serviceTier", Field::ServiceTier),
     leaf("promptTokenCount", Field::Count(Source::Answer, Native::Prompt)),
     leaf("candidatesTokenCount", Field::Count(Source::Answer, Native::Completion)),
     leaf("totalTokenCount", Field::Count(Source::Answer, Native::Total)),

@@ -84,6 +84,12 @@ pub struct Reading {
     pub status: Status,
     /// The model that the provider says has answered.
     pub answered_model: Option<Box<str>>,
+    /// The tier that the provider says it was served in, in small letters: at most
+    /// [`crate::limits::TIER_BYTES_MAX`] letters, digits, `_` and `-`.
+    pub service_tier: Option<Box<str>>,
+    /// What the provider says that it costs, in millionths of millionths of a US dollar, at most
+    /// [`crate::limits::COST_MAX`].
+    pub provider_cost: Option<u64>,
     /// Whether the provider's total is not the sum of its parts.
     pub total_mismatch: bool,
     /// Counts that were none, and events or documents that were not JSON.

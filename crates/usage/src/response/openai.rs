@@ -8,7 +8,7 @@
 
 use super::counts::Native;
 use super::normalise;
-use super::profile::{Field, Profile, Source, branch, element, leaf};
+use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 
 /// The members of a usage object. Cached tokens have another name with Moonshot (`cached_tokens`), Mistral
@@ -17,6 +17,8 @@ use crate::json::{Node, Step};
 macro_rules! usage {
     ($source:expr) => {
         &[
+            COST,
+            COST_TICKS,
             leaf("prompt_tokens", Field::Count($source, Native::Prompt)),
             leaf("completion_tokens", Field::Count($source, Native::Completion)),
             leaf("total_tokens", Field::Count($source, Native::Total)),
@@ -61,6 +63,7 @@ static TREE: Node<Field> = Node {
     field: None,
     below: &[
         leaf("model", Field::Model),
+        leaf("service_tier", Field::ServiceTier),
         leaf("error", Field::Error),
         branch("choices", None, &[CHOICE]),
         branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE),

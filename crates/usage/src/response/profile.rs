@@ -23,6 +23,11 @@ pub(super) struct Profile {
 pub(super) enum Field {
     /// The model that answered.
     Model,
+    /// How the request was served: the name of a tier of service.
+    ServiceTier,
+    /// What the provider says that the answer costs, in US dollars times ten to the power of so many less than
+    /// millionths of millionths.
+    Cost(i16),
     /// An error, unless `null`.
     Error,
     /// One of several answers.
@@ -90,6 +95,16 @@ pub(super) enum Side {
     /// What was generated.
     Output,
 }
+
+/// In US dollars.
+pub(super) const DOLLARS: Field = Field::Cost(12);
+/// In ticks, ten thousand millions of which are a US dollar (xAI).
+pub(super) const TICKS: Field = Field::Cost(2);
+
+/// What the provider says that an answer costs, among the members of its usage: OpenRouter a number, Perplexity one
+/// of several in an object, xAI a whole number of ticks.
+pub(super) const COST: Node<Field> = branch("cost", Some(DOLLARS), &[leaf("total_cost", DOLLARS)]);
+pub(super) const COST_TICKS: Node<Field> = leaf("cost_in_usd_ticks", TICKS);
 
 pub(super) const fn leaf(name: &'static str, field: Field) -> Node<Field> {
     branch(name, Some(field), &[])

@@ -129,6 +129,8 @@ impl ResponseReader {
             usage,
             status,
             answered_model: self.answer.model().map(Box::from),
+            service_tier: self.answer.service_tier(),
+            provider_cost: self.answer.cost,
             total_mismatch,
             malformed: self.answer.malformed,
             ended,

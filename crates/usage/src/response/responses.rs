@@ -6,7 +6,7 @@
 
 use super::counts::Native;
 use super::normalise;
-use super::profile::{Field, Profile, Source, branch, element, leaf};
+use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 
 pub(super) static RESPONSES: Profile =
@@ -21,6 +21,7 @@ static TREE: Node<Field> = Node {
     below: &[
         leaf("type", Field::EventType(LAST)),
         leaf("model", Field::Model),
+        leaf("service_tier", Field::ServiceTier),
         leaf("error", Field::Error),
         leaf("delta", Field::Content),
         branch("output", None, &[element(None, OUTPUT)]),
@@ -30,6 +31,7 @@ static TREE: Node<Field> = Node {
             None,
             &[
                 leaf("model", Field::Model),
+                leaf("service_tier", Field::ServiceTier),
                 leaf("error", Field::Error),
                 branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
             ],
@@ -49,6 +51,8 @@ const PARTS: &[Node<Field>] =
     &[element(None, &[leaf("text", Field::Content), leaf("refusal", Field::Content)])];
 
 const USAGE: &[Node<Field>] = &[
+    COST,
+    COST_TICKS,
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),

@@ -1,6 +1,6 @@
 //! Models and their prices in words.
 
-use tariff::catalog::{Model, Plan, Stated, Variant};
+use tariff::catalog::{Model, Plan, ServiceTier, Stated, Variant};
 use tariff::{Meter, Micros, Prices, Ratio};
 
 use super::phrase::{instant, joined, meter_name};
@@ -10,6 +10,15 @@ use super::{Facts, fact};
 pub fn model(model: &Model) -> Facts {
     let mut facts = vec![fact("price", price(&model.prices, &model.asset))];
     facts.extend(variants(model, "price", |own| Some(&own.prices)));
+    facts.extend(
+        model
+            .service_tiers
+            .iter()
+            .map(|tier| (format!("served as {}", tier.name), served(tier, &model.asset))),
+    );
+    if model.by_answered {
+        facts.push(fact("charged by", "the model that answers, where it is listed"));
+    }
     facts.extend(
         model.stated.iter().map(|stated| (format!("asked for {}", meter_name(stated.meter)), asked(stated))),
     );
@@ -70,6 +79,14 @@ fn variants<'m>(
         let text = format!("{}, with {}", price(prices, &model.asset), joined(&conditions));
         Some((format!("{name} ({})", variant.name), text))
     })
+}
+
+/// What a tier of service costs.
+fn served(tier: &ServiceTier, asset: &str) -> String {
+    let mut said: Vec<String> = tier.prices.iter().map(|prices| price(prices, asset)).collect();
+    said.extend(tier.factor.map(|factor| format!("{factor} times the price")));
+    said.extend(tier.cost.as_ref().map(|cost| format!("the provider takes {}", price(cost, "USD"))));
+    said.join(", ")
 }
 
 fn asked(stated: &Stated) -> String {
