@@ -9,6 +9,7 @@ mod clients;
 mod disconnect;
 mod example;
 mod fleet;
+mod flow;
 mod gone;
 mod hosts;
 mod matrix;

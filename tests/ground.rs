@@ -44,6 +44,8 @@ impl Ground {
     ];
     /// Both modes, where the protocol to the upstream makes no difference.
     pub const MODES: [Self; 2] = [Self::ALL[0], Self::ALL[2]];
+    /// Both modes, each with another protocol to the upstream.
+    pub const MIXED: [Self; 2] = [Self::ALL[0], Self::ALL[3]];
     /// The oldest supported Envoy in both modes, each with the other protocol.
     pub const OLDEST: [Self; 2] = [Self { old: true, ..Self::ALL[0] }, Self { old: true, ..Self::ALL[3] }];
 

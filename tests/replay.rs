@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use e2e::funded;
 use e2e::ground::{Ground, Part, client, together};
-use e2e::samples::{Sample, catalog, samples};
+use e2e::samples::{Sample, is_usage_only, samples, selling};
 use serde_json::Value;
-use testbed::gateway::{Headers, Line};
+use testbed::gateway::Line;
 use testbed::http::Answer;
 use testbed::ledger::Entry;
 use testbed::wait::SETTLED_WITHIN;
@@ -24,12 +23,6 @@ const CUTS_MAX: usize = 24;
 const AT_ONCE: usize = 24;
 /// The seed unless `BURSAR_SEED` says another.
 const SEED: u64 = 1;
-
-/// What a recording is played on: both modes, both protocols.
-const GROUNDS: [Ground; 2] = [
-    Ground { headers: Headers::Hold, upstream_http2: false, old: false },
-    Ground { headers: Headers::Stream, upstream_http2: true, old: false },
-];
 
 /// A small generator (`splitmix64`): the same seed is the same run.
 struct Random(u64);
@@ -155,32 +148,19 @@ fn events(body: &[u8]) -> Vec<String> {
     text.split("\n\n").map(str::to_owned).filter(|event| !event.trim().is_empty()).collect()
 }
 
-/// Whether an event has no choices and says the usage.
-fn is_usage_only(event: &str) -> bool {
-    let data: String = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
-    let Ok(json) = serde_json::from_str::<Value>(&data) else { return false };
-    let is_empty = json.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty);
-    is_empty && json.get("usage").is_some_and(Value::is_object)
-}
-
 #[tokio::test]
 async fn recorded_answers_are_charged_what_the_provider_says() -> Result<()> {
     let seed = std::env::var("BURSAR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
     let mut random = Random(seed);
     let samples = samples()?;
-    for ground in GROUNDS {
+    for ground in Ground::MIXED {
         play_all(ground, &samples, &mut random).await.with_context(|| format!("{ground:?}, seed {seed}"))?;
     }
     Ok(())
 }
 
 async fn play_all(ground: Ground, samples: &[Sample], random: &mut Random) -> Result<()> {
-    let file = testbed::tools::run_folder("replay-catalog")?.join("catalog.yaml");
-    std::fs::write(&file, catalog(samples))?;
-    let mut setup = ground.setup("replay").catalog(&file);
-    setup.plans.clear();
-    let stack = setup.start().await?;
-    let account = funded(&stack, "100000").await?;
+    let (stack, account) = selling("replay", ground, samples).await?;
     let plays: Vec<Play<'_>> =
         (0..TIMES).flat_map(|_| samples).map(|sample| Play::new(sample, &mut *random)).collect();
     for some in plays.chunks(AT_ONCE) {
@@ -203,8 +183,7 @@ async fn play_all(ground: Ground, samples: &[Sample], random: &mut Random) -> Re
     ensure!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), plays.len(), wrong.join("\n"));
     let unmetered = stack.gateway()?.stats().await?.get("wasmcustom.bursar.unmetered_responses");
     ensure!(unmetered == estimated, "{estimated} answers had no usage, {unmetered} were reported as such");
-    stack.finish_unreconciled().await?;
-    Ok(std::fs::remove_dir_all(file.parent().context("a file without a folder")?)?)
+    stack.finish_unreconciled().await
 }
 
 /// The access log's lines by tag, once there is one for each.

@@ -9,7 +9,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 use testbed::http::Request;
 use testbed::mock::{Replay, SCRIPT_HEADER, Script, TAG_HEADER};
-use testbed::tools::repository;
+use testbed::tools::{repository, run_folder};
+use testbed::{Account, Stack};
+
+use crate::funded;
+use crate::ground::Ground;
 
 /// Prices that tell all meters of tokens apart, in micro-credits for one.
 const TOKENS: &[(&str, i64)] = &[
@@ -29,6 +33,9 @@ const TOKENS: &[(&str, i64)] = &[
 const UNIT: i64 = 37;
 /// The model that is sold by tokens alone, whatever a request calls it.
 const BY_TOKENS: &str = "tokens";
+
+/// Bytes of a piece of a body that is cut regardless of its events.
+const PIECE: usize = 97;
 
 /// A recorded answer.
 #[derive(Clone, Debug)]
@@ -175,6 +182,22 @@ impl Sample {
         Script { replay: Some(replay), ..Script::default() }
     }
 
+    /// Where its events end, or where else it may be cut into pieces of a line's length.
+    #[must_use]
+    pub fn pieces(&self, by_event: bool) -> Vec<&[u8]> {
+        if !by_event {
+            return self.body.chunks(PIECE).collect();
+        }
+        let mut pieces = Vec::new();
+        let mut rest = &*self.body;
+        while let Some((piece, more)) = after_blank_line(rest) {
+            pieces.push(piece);
+            rest = more;
+        }
+        pieces.extend(Some(rest).filter(|rest| !rest.is_empty()));
+        pieces
+    }
+
     /// What counts cost, in micro-credits.
     #[must_use]
     pub fn price(counts: &BTreeMap<String, u64>) -> i64 {
@@ -187,9 +210,40 @@ impl Sample {
     }
 }
 
-/// A catalog by which these recordings can be sold.
+/// What stands before and behind the first blank line.
+fn after_blank_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let ends = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"];
+    let found = |end: &&[u8]| Some(text.windows(end.len()).position(|window| window == *end)? + end.len());
+    text.split_at_checked(ends.iter().filter_map(found).min()?)
+}
+
+/// Whether an event has no choices and says the usage.
 #[must_use]
-pub fn catalog(samples: &[Sample]) -> String {
+pub fn is_usage_only(event: &str) -> bool {
+    let data: String = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+    let Ok(json) = serde_json::from_str::<Value>(&data) else { return false };
+    let is_empty = json.get("choices").and_then(Value::as_array).is_some_and(Vec::is_empty);
+    is_empty && json.get("usage").is_some_and(Value::is_object)
+}
+
+/// A stack that sells these recordings, and an account with plenty of credits.
+///
+/// # Errors
+/// It does not start.
+pub async fn selling(name: &str, ground: Ground, samples: &[Sample]) -> Result<(Stack, Account)> {
+    let folder = run_folder("recordings")?;
+    let file = folder.join("catalog.yaml");
+    std::fs::write(&file, catalog(samples))?;
+    let mut setup = ground.setup(name).catalog(&file);
+    setup.plans.clear();
+    let stack = setup.start().await?;
+    std::fs::remove_dir_all(folder)?;
+    let account = funded(&stack, "100000").await?;
+    Ok((stack, account))
+}
+
+/// A catalog by which these recordings can be sold.
+fn catalog(samples: &[Sample]) -> String {
     let mut models: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let price = |(name, price): (&str, i64)| format!("{name}: {price}");
     let tokens = || TOKENS.iter().map(|(name, each)| price((name, *each)));

@@ -127,11 +127,7 @@ async fn answer(
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let query = request.uri().query().unwrap_or_default().to_owned();
     let tag = request.headers().get(TAG_HEADER).map(text);
-    let turns = if script.in_turns {
-        turns_of(&waiting, tag.as_deref().unwrap_or_default())
-    } else {
-        Turns::default()
-    };
+    let turns = tag.as_deref().filter(|_| script.in_turns).map(|tag| turns_of(&waiting, tag));
     let script = match (&tag, script.failing) {
         (Some(tag), Some(_)) => script.of_try(record.tagged(tag).len().saturating_add(1)),
         _ => script,
@@ -164,8 +160,8 @@ async fn answer(
         None => None,
     };
     let (method, path, query) = (method.as_str(), path.as_str(), query.as_str());
-    let asked =
-        Asked { seq, method, path, query, headers: &headers, body: &body, json: &json, recorded, turns };
+    let (headers, body, turns) = (&headers, &body, turns.unwrap_or_default());
+    let asked = Asked { seq, method, path, query, headers, body, json: &json, recorded, turns };
     let plan = Plan::new(&script, &asked);
     record.update(seq, |seen| {
         seen.model = json.get("model").and_then(Value::as_str).map(str::to_owned);
