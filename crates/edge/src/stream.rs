@@ -407,11 +407,10 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     let policy = request.account.as_ref().map(|account| &account.policy.policy);
     let cap = policy.and_then(|policy| policy.max_tokens).zip(dialect.output_bound());
     let cap = cap.map(|(cap, bound)| edit::max_tokens(facts, cap, bound));
-    let mut edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
+    let edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
     if edits.is_empty() {
         return;
     }
-    edits.sort_by_key(|edit| (edit.start, edit.end));
     let added: u64 = edits.iter().map(|edit| u64::try_from(edit.replacement.len()).unwrap_or(0)).sum();
     let removed: u64 = edits.iter().map(|edit| edit.end.saturating_sub(edit.start)).sum();
     let shifted = |length: u64| length.saturating_add(added).saturating_sub(removed);

@@ -121,6 +121,7 @@ fn edits_out_of_place_are_left_out() {
     assert_eq!(apply(b"abcd", &[edit(1, 9)]), b"abcd");
     assert_eq!(apply(b"abcd", &[edit(3, 2)]), b"abcd");
     assert_eq!(apply(b"abcd", &[edit(0, 2), edit(1, 3)]), b"Xcd");
+    assert_eq!(apply(b"abcd", &[edit(3, 4), edit(1, 2), edit(1, 1)]), b"aXXcX");
     assert_eq!(apply(b"abcd", &[edit(u64::MAX, u64::MAX)]), b"abcd");
     assert_eq!(apply(b"abcd", &[]), b"abcd");
     assert_eq!(apply(b"", &[edit(0, 0)]), b"X");

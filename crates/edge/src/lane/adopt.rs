@@ -157,7 +157,7 @@ fn read_open(shared: &dyn SharedData, keys: &Keys, lane: &mut LaneQueue) -> Opti
             None => lane.orphans.push(orphan),
         }
     }
-    lane.orphans.sort_by_key(Orphan::op);
+    lane.orphans.sort_unstable_by_key(Orphan::op);
     // Only the lane's very last operation can be half done. Those before it were released latest first by a
     // VM that adopted the lane earlier, each turning the mark back, so that theirs are true still.
     if let Some(latest) = lane.orphans.last_mut().filter(|latest| latest.op() > last.op) {
