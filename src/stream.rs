@@ -74,19 +74,24 @@ impl Stream {
         };
         let (mut content_type, mut content_encoding) = (Vec::new(), Vec::new());
         let mut edge = vm.edge.borrow_mut();
-        let verdict = edge.response_headers(self.context, |with_type| {
-            let status =
-                abi::header(Map::Response, ":status").and_then(|status| edge::head::decimal(&status));
-            if with_type {
-                content_type = abi::header(Map::Response, "content-type").unwrap_or_default();
-            }
-            content_encoding = abi::header(Map::Response, "content-encoding").unwrap_or_default();
-            AnswerHead {
-                status: status.and_then(|status| u32::try_from(status).ok()).unwrap_or(500),
-                content_type: &content_type,
-                content_encoding: &content_encoding,
-            }
-        });
+        let header = |name: &str| abi::header(Map::Response, name);
+        let verdict = edge.response_headers(
+            self.context,
+            |with_type| {
+                let status =
+                    abi::header(Map::Response, ":status").and_then(|status| edge::head::decimal(&status));
+                if with_type {
+                    content_type = abi::header(Map::Response, "content-type").unwrap_or_default();
+                }
+                content_encoding = abi::header(Map::Response, "content-encoding").unwrap_or_default();
+                AnswerHead {
+                    status: status.and_then(|status| u32::try_from(status).ok()).unwrap_or(500),
+                    content_type: &content_type,
+                    content_encoding: &content_encoding,
+                }
+            },
+            &header,
+        );
         drop(edge);
         on_response(verdict)
     }

@@ -12,17 +12,23 @@ use usage::{Filtered, UsageChunkFilter};
 pub const CHOICES: usize = 3;
 
 /// The dialects, by the input's first byte.
-pub const DIALECTS: [Dialect; 6] = [
+pub const DIALECTS: [Dialect; 12] = [
     Dialect::OpenAiChat,
     Dialect::OpenAiResponses,
     Dialect::Embeddings,
     Dialect::Anthropic,
     Dialect::Gemini,
     Dialect::Items,
+    Dialect::BedrockConverse,
+    Dialect::BedrockInvoke,
+    Dialect::CohereChat,
+    Dialect::CohereEmbed,
+    Dialect::OllamaChat,
+    Dialect::OllamaEmbed,
 ];
 
 /// The framings, by its second.
-pub const FORMATS: [Format; 2] = [Format::Json, Format::EventStream];
+pub const FORMATS: [Format; 4] = [Format::Json, Format::EventStream, Format::Lines, Format::AwsEventStream];
 
 /// The bound that the request target lays on an answer.
 const CAP: u64 = 100;
@@ -51,33 +57,31 @@ pub fn response(data: &[u8]) {
 /// A request body is read the same however it is cut; edited, it is the same but for what was to be edited.
 pub fn request(data: &[u8]) {
     let Some(([dialect, stream, seed], body)) = split(data) else { return };
-    let is_gemini = dialect % 2 == 1;
-    let dialect = if is_gemini { RequestDialect::Gemini } else { RequestDialect::OpenAi };
+    let (dialect, bound) = match (dialect % 5, stream % 2) {
+        (0, 0) => (RequestDialect::OpenAi, OutputBound::MaxTokens),
+        (0, _) => (RequestDialect::OpenAi, OutputBound::MaxOutputTokens),
+        (1, _) => (RequestDialect::Gemini, OutputBound::Within("generationConfig", "maxOutputTokens")),
+        (2, _) => (RequestDialect::BedrockConverse, OutputBound::Within("inferenceConfig", "maxTokens")),
+        (3, _) => (RequestDialect::BedrockInvoke, OutputBound::Named),
+        (_, _) => (RequestDialect::Ollama, OutputBound::Within("options", "num_predict")),
+    };
+    let asked = |facts: &RequestFacts| include_usage(facts).filter(|_| dialect == RequestDialect::OpenAi);
     let scanned = scan(dialect, &mut [body].into_iter());
     assert_eq!(scan(dialect, &mut pieces(body, seed)), scanned, "cut");
     assert_eq!(scan(dialect, &mut body.chunks(1)), scanned, "byte by byte");
     let Ok(facts) = scanned else { return };
     assert_eq!(facts.body_bytes, body.len() as u64);
-    let bound = match (is_gemini, stream % 2) {
-        (true, _) => OutputBound::GenerationConfig,
-        (false, 0) => OutputBound::MaxTokens,
-        (false, _) => OutputBound::MaxOutputTokens,
-    };
-    let edits: Vec<Edit> = include_usage(&facts).into_iter().chain(max_tokens(&facts, CAP, bound)).collect();
+    let edits: Vec<Edit> = asked(&facts).into_iter().chain(max_tokens(&facts, CAP, bound)).collect();
     let edited = edited(body, &edits);
     let again = scan(dialect, &mut [&*edited].into_iter()).expect("an edited body is as good as it was");
     assert_eq!(again.model, facts.model);
     assert_eq!(again.stream, facts.stream);
     assert_eq!(again.answers(), facts.answers());
-    assert!(!again.stream || again.include_usage == Some(true), "usage is asked for");
-    assert!(
-        again.bounds().next().is_some() && again.bounds().all(|bound| bound.value <= CAP),
-        "the cap stands"
-    );
-    assert!(
-        include_usage(&again).is_none() && max_tokens(&again, CAP, bound).is_empty(),
-        "and needs no more"
-    );
+    let may_ask = dialect == RequestDialect::OpenAi;
+    assert!(!may_ask || !again.stream || again.include_usage == Some(true), "usage is asked for");
+    let is_bound = again.bounds().next().is_some() || bound == OutputBound::Named;
+    assert!(is_bound && again.bounds().all(|bound| bound.value <= CAP), "the cap stands");
+    assert!(asked(&again).is_none() && max_tokens(&again, CAP, bound).is_empty(), "and needs no more");
     // What serde_json cannot read (lone surrogates, numbers out of range) other readers may.
     let Ok(before) = serde_json::from_slice::<Value>(body) else { return };
     let after = serde_json::from_slice::<Value>(&edited).expect("JSON stays JSON");
@@ -143,19 +147,43 @@ fn edited(body: &[u8], edits: &[Edit]) -> Vec<u8> {
     edited
 }
 
+/// Members that may be edited, at the top and in objects.
+const BOUNDS: &[&str] = &[
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens_to_sample",
+    "max_gen_len",
+    "maxTokens",
+];
+const NESTED: &[(&str, &str)] = &[
+    ("stream_options", "include_usage"),
+    ("generationConfig", "maxOutputTokens"),
+    ("generationConfig", "max_output_tokens"),
+    ("generation_config", "maxOutputTokens"),
+    ("generation_config", "max_output_tokens"),
+    ("inferenceConfig", "maxTokens"),
+    ("inferenceConfig", "max_new_tokens"),
+    ("inferenceConfig", "maxTokenCount"),
+    ("textGenerationConfig", "maxTokens"),
+    ("textGenerationConfig", "max_new_tokens"),
+    ("textGenerationConfig", "maxTokenCount"),
+    ("options", "num_predict"),
+];
+
 /// A body without what may be edited.
 fn bare(mut body: Value) -> Value {
-    for member in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
-        body.as_object_mut().map(|body| body.remove(member));
+    for member in BOUNDS {
+        body.as_object_mut().map(|body| body.remove(*member));
     }
-    for (object, member) in [("stream_options", "include_usage"), ("generationConfig", "maxOutputTokens")] {
-        let inner = body.get_mut(object).and_then(Value::as_object_mut);
+    for (object, member) in NESTED {
+        let inner = body.get_mut(*object).and_then(Value::as_object_mut);
         let is_empty = inner.is_some_and(|inner| {
-            inner.remove(member);
+            inner.remove(*member);
             inner.is_empty()
         });
-        if is_empty || body.get(object).is_some_and(Value::is_null) {
-            body.as_object_mut().map(|body| body.remove(object));
+        if is_empty || body.get(*object).is_some_and(Value::is_null) {
+            body.as_object_mut().map(|body| body.remove(*object));
         }
     }
     body

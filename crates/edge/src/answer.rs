@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
 
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, HeaderEdit, Verdict};
 use crate::refuse;
@@ -26,11 +27,12 @@ pub struct AnswerHead<'a> {
 
 impl Edge {
     /// The answer's headers have come; `head` reads them, which costs host calls: the type only where it is
-    /// told to.
+    /// told to. `header` reads a further one.
     pub fn response_headers<'a>(
         &mut self,
         context: u32,
         head: impl FnOnce(bool) -> AnswerHead<'a>,
+        header: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Verdict {
         let Some(mut request) = self.requests.remove(&context) else {
             return Verdict::go();
@@ -38,14 +40,14 @@ impl Edge {
         let mut verdict = Verdict::go();
         match request.stage {
             Stage::Forwarded => {
-                let head = head(is_streamed(&request) || answers_plainly(&request));
-                observe(&mut request, &head);
+                let head = head(is_told_by_type(&request));
+                observe(&mut request, &head, header);
                 verdict.headers = told(&request, head.status);
             }
             Stage::Passed if request.body.usage_injected => {
                 // Shadow mode: what the edge asked for is taken out again; nothing is metered.
                 let head = head(true);
-                observe(&mut request, &head);
+                observe(&mut request, &head, header);
                 request.answer.reader = None;
                 verdict.headers = told(&request, head.status);
             }
@@ -92,8 +94,12 @@ impl Edge {
         let piece = if size == 0 { Vec::new() } else { read(0, size) };
         let first = piece.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| answer.undecided);
         if let (Some(first), Some(dialect)) = (first, dialect) {
-            let json = matches!(first, b'{' | b'[');
-            let format = if json { Format::Json } else { Format::EventStream };
+            let format = match first {
+                b'{' | b'[' => Format::Json,
+                // The highest byte of a frame's length.
+                0..=8 => Format::AwsEventStream,
+                _ => Format::EventStream,
+            };
             answer.reader = Some(Box::new(ResponseReader::new(dialect, format)));
             answer.undecided = false;
         }
@@ -135,11 +141,36 @@ fn answers_plainly(request: &Request) -> bool {
     matches!(request.operation, Operation::Meter(dialect) if dialect.answers_plainly())
 }
 
+/// Whether how to read an answer is told by its type, not by its first byte.
+fn is_told_by_type(request: &Request) -> bool {
+    let counts = matches!(request.operation, Operation::Meter(dialect) if dialect.counts_in_headers());
+    counts || is_streamed(request) || answers_plainly(request)
+}
+
+/// How an answer of that type is framed; nothing where no reader makes anything of it.
+fn format(dialect: Dialect, content_type: &[u8]) -> Option<Format> {
+    let begins =
+        |prefix: &[u8]| content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
+    let known = TYPES.iter().find(|(begin, _)| begins(begin)).map(|(_, format)| *format);
+    let usual = if dialect.streams_lines() { Format::Lines } else { Format::Json };
+    known.or(Some(usual).filter(|_| !dialect.answers_plainly()))
+}
+
+/// What a type begins with, and how answers of it are framed.
+const TYPES: &[(&[u8], Format)] = &[
+    (b"text/event-stream", Format::EventStream),
+    (b"application/vnd.amazon.eventstream", Format::AwsEventStream),
+    (b"application/x-ndjson", Format::Lines),
+    (b"application/stream+json", Format::Lines),
+    (b"application/jsonl", Format::Lines),
+    (b"application/json", Format::Json),
+];
+
 /// Chooses how to read the answer.
-fn observe(request: &mut Request, head: &AnswerHead<'_>) {
+fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -> Option<Vec<u8>>) {
     let answer = &mut request.answer;
     answer.status = Some(head.status);
-    let Some(dialect) = dialect(&request.operation) else {
+    let Operation::Meter(dialect) = request.operation else {
         return;
     };
     answer.encoded =
@@ -147,19 +178,21 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>) {
     if answer.encoded {
         return;
     }
-    let plainly = answers_plainly(request);
-    if !is_streamed(request) && !plainly {
+    if !is_told_by_type(request) {
         // The first byte will tell, which saves reading the type.
         request.answer.undecided = true;
         return;
     }
-    let begins =
-        |prefix: &[u8]| head.content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
-    let format = if begins(b"text/event-stream") { Format::EventStream } else { Format::Json };
-    if plainly && format == Format::Json && !begins(b"application/json") {
+    let Some(format) = format(dialect, head.content_type) else {
         return;
+    };
+    let mut reader = Box::new(ResponseReader::new(dialect.answers(), format));
+    if format == Format::Json {
+        for name in ResponseReader::count_headers(dialect.answers()) {
+            header(name).into_iter().for_each(|value| reader.state_header(name, &value));
+        }
     }
-    request.answer.reader = Some(Box::new(ResponseReader::new(dialect, format)));
+    request.answer.reader = Some(reader);
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }

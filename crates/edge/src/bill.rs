@@ -156,7 +156,8 @@ fn reported(
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };
-    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
+    let left_out = fill_in(request, reading, hold, &mut usage);
+    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage) | left_out;
     let status = match reading.status {
         Status::Complete if guessed => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
@@ -166,6 +167,11 @@ fn reported(
     // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
     // where the price is beyond belief, by its bound.
     let mut used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    if left_out {
+        // What is estimated is never above the hold, what was stated may be.
+        let stated = sale.price(said).unwrap_or(Micros::ZERO);
+        used = used.min(stated.max(Micros(hold.held_credits())));
+    }
     let mut source = Some(UsageSource::Reported);
     if let Some((more, price)) = delivered_beyond(request, reading, &usage, (hold, sale))
         && price > used
@@ -176,6 +182,26 @@ fn reported(
     let bill =
         Bill { source, status: Some(status), usage, answered_model, used, ..Bill::nothing(Outcome::Settled) };
     Some((bill, guessed))
+}
+
+/// Puts in what the provider left out of its counts: its input as it was estimated for the hold, its output by what was
+/// delivered. A prompt that is not counted is not for nothing. Whether anything was.
+fn fill_in(request: &Request, reading: &Reading, hold: &Hold, usage: &mut Usage) -> bool {
+    if !matches!(request.operation, Operation::Meter(dialect) if dialect.leaves_counts_out()) {
+        return false;
+    }
+    let known = [
+        (Meter::InputTokens, hold.input_estimate),
+        (Meter::OutputTokens, estimate_output_tokens(&reading.delivered)),
+    ];
+    let mut left_out = false;
+    for (meter, count) in known {
+        if usage.iter().all(|(stated, _)| stated != meter) {
+            usage.set(meter, count);
+            left_out = true;
+        }
+    }
+    left_out
 }
 
 /// What an answer comes to that broke off before the provider had counted its output, by what was delivered of it:

@@ -31,6 +31,18 @@ pub enum Dialect {
     Moderation,
     /// Rerankers.
     Rerank,
+    /// Amazon Bedrock's `Converse` and `ConverseStream`.
+    BedrockConverse,
+    /// Amazon Bedrock's `InvokeModel` and `InvokeModelWithResponseStream`.
+    BedrockInvoke,
+    /// Cohere's chat, both versions.
+    CohereChat,
+    /// Cohere's embeddings, both versions.
+    CohereEmbed,
+    /// Ollama's own chat and generate.
+    OllamaChat,
+    /// Ollama's own embeddings.
+    OllamaEmbed,
 }
 
 /// Whose error object a client looks for.
@@ -42,6 +54,12 @@ pub(crate) enum ErrorShape {
     Anthropic,
     /// Google's.
     Google,
+    /// Amazon's, whose type is a header's.
+    Aws,
+    /// Cohere's.
+    Cohere,
+    /// Ollama's.
+    Ollama,
 }
 
 impl Dialect {
@@ -60,13 +78,28 @@ impl Dialect {
             Self::Speech => "speech",
             Self::Moderation => "moderation",
             Self::Rerank => "rerank",
+            Self::BedrockConverse => "converse",
+            Self::BedrockInvoke => "invoke",
+            Self::CohereChat => "cohere_chat",
+            Self::CohereEmbed => "cohere_embed",
+            Self::OllamaChat => "ollama_chat",
+            Self::OllamaEmbed => "ollama_embed",
         }
+    }
+
+    /// Whether its requests name their model in the path alone.
+    #[must_use]
+    pub const fn is_named_in_path(self) -> bool {
+        matches!(self, Self::Gemini | Self::BedrockConverse | Self::BedrockInvoke)
     }
 
     /// How its requests are worded.
     pub(crate) const fn requests(self) -> RequestDialect {
         match self {
             Self::Gemini => RequestDialect::Gemini,
+            Self::BedrockConverse => RequestDialect::BedrockConverse,
+            Self::BedrockInvoke => RequestDialect::BedrockInvoke,
+            Self::OllamaChat => RequestDialect::Ollama,
             Self::OpenaiChat
             | Self::OpenaiCompletions
             | Self::OpenaiResponses
@@ -76,7 +109,10 @@ impl Dialect {
             | Self::Transcription
             | Self::Speech
             | Self::Moderation
-            | Self::Rerank => RequestDialect::OpenAi,
+            | Self::Rerank
+            | Self::CohereChat
+            | Self::CohereEmbed
+            | Self::OllamaEmbed => RequestDialect::OpenAi,
         }
     }
 
@@ -92,6 +128,12 @@ impl Dialect {
             Self::Transcription => usage::Dialect::Transcript,
             Self::Speech => usage::Dialect::Speech,
             Self::Rerank => usage::Dialect::Rerank,
+            Self::BedrockConverse => usage::Dialect::BedrockConverse,
+            Self::BedrockInvoke => usage::Dialect::BedrockInvoke,
+            Self::CohereChat => usage::Dialect::CohereChat,
+            Self::CohereEmbed => usage::Dialect::CohereEmbed,
+            Self::OllamaChat => usage::Dialect::OllamaChat,
+            Self::OllamaEmbed => usage::Dialect::OllamaEmbed,
         }
     }
 
@@ -102,23 +144,55 @@ impl Dialect {
 
     /// Whether a stream begins with a count of output that is none yet: the true one comes with its end.
     pub(crate) const fn counts_output_last(self) -> bool {
-        matches!(self, Self::AnthropicMessages)
+        matches!(self, Self::AnthropicMessages | Self::BedrockInvoke)
+    }
+
+    /// Whether its answers state input and output apart, and may leave one of them out.
+    pub(crate) const fn leaves_counts_out(self) -> bool {
+        matches!(
+            self,
+            Self::AnthropicMessages
+                | Self::BedrockConverse
+                | Self::BedrockInvoke
+                | Self::CohereChat
+                | Self::OllamaChat
+        )
+    }
+
+    /// Whether nothing is generated that could be charged.
+    pub(crate) const fn reads_only(self) -> bool {
+        matches!(self, Self::Embeddings | Self::CohereEmbed | Self::OllamaEmbed)
+    }
+
+    /// Whether a stream of its answers is a document in each line, unless its type says otherwise.
+    pub(crate) const fn streams_lines(self) -> bool {
+        matches!(self, Self::CohereChat | Self::OllamaChat)
+    }
+
+    /// Whether its requests do not say if the answer is a stream, and its headers do and may have counts.
+    pub(crate) const fn counts_in_headers(self) -> bool {
+        matches!(self, Self::BedrockInvoke)
     }
 
     /// Where a request bounds its answer's tokens; nothing where answers are not text.
     pub(crate) const fn output_bound(self) -> Option<OutputBound> {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::AnthropicMessages => {
+            Self::OpenaiChat | Self::OpenaiCompletions | Self::AnthropicMessages | Self::CohereChat => {
                 Some(OutputBound::MaxTokens)
             }
             Self::OpenaiResponses => Some(OutputBound::MaxOutputTokens),
-            Self::Gemini => Some(OutputBound::GenerationConfig),
+            Self::Gemini => Some(OutputBound::Within("generationConfig", "maxOutputTokens")),
+            Self::BedrockConverse => Some(OutputBound::Within("inferenceConfig", "maxTokens")),
+            Self::BedrockInvoke => Some(OutputBound::Named),
+            Self::OllamaChat => Some(OutputBound::Within("options", "num_predict")),
             Self::Embeddings
             | Self::Items
             | Self::Transcription
             | Self::Speech
             | Self::Moderation
-            | Self::Rerank => None,
+            | Self::Rerank
+            | Self::CohereEmbed
+            | Self::OllamaEmbed => None,
         }
     }
 
@@ -127,6 +201,9 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => ErrorShape::Anthropic,
             Self::Gemini => ErrorShape::Google,
+            Self::BedrockConverse | Self::BedrockInvoke => ErrorShape::Aws,
+            Self::CohereChat | Self::CohereEmbed => ErrorShape::Cohere,
+            Self::OllamaChat | Self::OllamaEmbed => ErrorShape::Ollama,
             Self::OpenaiChat
             | Self::OpenaiCompletions
             | Self::OpenaiResponses
@@ -172,6 +249,24 @@ pub(crate) enum ErrorObject<'a> {
     Anthropic { r#type: &'static str, message: &'a str },
     /// <https://cloud.google.com/apis/design/errors>
     Google { code: u32, message: &'a str, status: &'static str },
+    /// <https://github.com/ollama/ollama/blob/main/docs/api.md>
+    Ollama(&'a str),
+}
+
+/// The exception of Amazon's that its clients raise for a status, as `x-amzn-errortype` names it
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html>). None that they would try again but
+/// for what is over soon.
+pub(crate) const fn aws_exception(status: u32) -> &'static str {
+    match status {
+        401 => "UnrecognizedClientException",
+        402 => "ServiceQuotaExceededException",
+        403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        400..=499 => "ValidationException",
+        _ => "InternalServerException",
+    }
 }
 
 /// The `type` of Anthropic's error object for a status.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tariff::{Meter, Micros, Unit, Usage};
 use usage::RequestFacts;
 use usage::request::Member;
+use usage::request::edit::OutputBound;
 use wire::KeyEntry;
 
 use crate::account::Account;
@@ -138,7 +139,10 @@ pub(crate) fn estimate(
         Operation::Flat(_) | Operation::Exempt | Operation::Deny => None,
     };
     let is_items = dialect.is_some_and(Dialect::sells_units);
-    let output = if dialect == Some(Dialect::Embeddings) { 0 } else { output_bound(facts, account, model) };
+    let output = match dialect {
+        Some(dialect) if dialect.reads_only() => 0,
+        _ => output_bound(dialect, facts, account, model),
+    };
     for (meter, count) in [(Meter::InputTokens, facts.input_tokens()), (Meter::OutputTokens, output)] {
         if !is_items || model.has(meter) {
             usage.set(meter, count);
@@ -161,11 +165,16 @@ pub(crate) fn one_of_each(model: &Priced, facts: Option<&RequestFacts>, usage: &
     guessed
 }
 
-fn output_bound(facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
+fn output_bound(dialect: Option<Dialect>, facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
+    let is_sent = dialect.and_then(Dialect::output_bound) != Some(OutputBound::Named);
     let asked = facts.output_bound().unwrap_or(model.max_output_default);
     let capped = account.policy.policy.max_tokens.map_or(asked, |cap| {
         // Where the request names no bound, the cap itself is sent upstream.
-        if facts.output_bound().is_some() { asked.min(cap) } else { cap }
+        match facts.output_bound() {
+            Some(asked) => asked.min(cap),
+            None if is_sent => cap,
+            None => asked,
+        }
     });
     capped.saturating_mul(facts.answers()).min(tariff::meter::COUNT_MAX)
 }

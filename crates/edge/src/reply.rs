@@ -8,7 +8,7 @@ use serde::Serialize;
 use tariff::Unlock;
 
 use crate::config::Config;
-use crate::dialect::{ErrorObject, ErrorShape, anthropic_type, google_status};
+use crate::dialect::{ErrorObject, ErrorShape, anthropic_type, aws_exception, google_status};
 use crate::route::Operation;
 
 /// Why a request is refused.
@@ -203,6 +203,9 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(flatten)]
     help: &'a Help,
+    /// What Amazon's and Cohere's clients show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorObject<'a>>,
 }
@@ -221,10 +224,12 @@ impl Refusal {
         self
     }
 
-    /// The error object that the client's SDK looks for.
-    fn error(&self, shape: ErrorShape, status: u32) -> ErrorObject<'_> {
+    /// The error object that the client's SDK looks for; none where it looks for a message alone.
+    fn error(&self, shape: ErrorShape, status: u32) -> Option<ErrorObject<'_>> {
         let message = &*self.detail;
-        match shape {
+        Some(match shape {
+            ErrorShape::Aws | ErrorShape::Cohere => return None,
+            ErrorShape::Ollama => ErrorObject::Ollama(message),
             ErrorShape::OpenAi => {
                 let (r#type, code) = (self.code.openai_type(), self.code.as_str());
                 ErrorObject::OpenAi { message, r#type, param: None, code }
@@ -233,7 +238,7 @@ impl Refusal {
             ErrorShape::Google => {
                 ErrorObject::Google { code: status, message, status: google_status(status) }
             }
-        }
+        })
     }
 
     /// The reply to send, in the dialect of the operation and with the configured status.
@@ -246,14 +251,16 @@ impl Refusal {
         };
         let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
         let status = config.statuses.get(code).copied().unwrap_or(status);
-        let error = match operation {
-            Operation::Meter(dialect) => Some(self.error(dialect.errors(), status)),
+        let shape = match operation {
+            Operation::Meter(dialect) => Some(dialect.errors()),
             Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
         };
         // Google's client takes a `status` beside its error object for the one inside, whose words programs compare.
-        let stated = (!matches!(error, Some(ErrorObject::Google { .. }))).then_some(status);
+        let stated = (shape != Some(ErrorShape::Google)).then_some(status);
         let (detail, help) = (&*self.detail, &*self.help);
-        let problem = Problem { r#type, title, status: stated, detail, code, help, error };
+        let error = shape.and_then(|shape| self.error(shape, status));
+        let message = matches!(shape, Some(ErrorShape::Aws | ErrorShape::Cohere)).then_some(detail);
+        let problem = Problem { r#type, title, status: stated, detail, code, help, message, error };
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("content-type".into(), "application/problem+json".to_owned()),
             ("cache-control".into(), "no-store".to_owned()),
@@ -263,6 +270,9 @@ impl Refusal {
         }
         if let Some(seconds) = self.retry_after_s {
             headers.push(("retry-after".into(), seconds.to_string()));
+        }
+        if shape == Some(ErrorShape::Aws) {
+            headers.push(("x-amzn-errortype".into(), aws_exception(status).to_owned()));
         }
         if self.code == Code::InvalidApiKey {
             headers.push(("www-authenticate".into(), "Bearer".to_owned()));
@@ -352,6 +362,28 @@ mod tests {
             let google = serde_json::json!({"code": status, "message": "why", "status": google});
             assert_eq!(error(Dialect::Gemini, code), google);
             assert_eq!(error(Dialect::OpenaiResponses, code)["code"], code.as_str());
+            assert_eq!(error(Dialect::OllamaChat, code), "why");
+            assert_eq!(error(Dialect::CohereEmbed, code), serde_json::Value::Null);
+        }
+    }
+
+    #[test]
+    fn clients_that_look_for_a_message_find_it() {
+        for (code, exception) in [
+            (Code::InvalidApiKey, "UnrecognizedClientException"),
+            (Code::InsufficientCredits, "ServiceQuotaExceededException"),
+            (Code::RouteDenied, "AccessDeniedException"),
+            (Code::RequestTooLarge, "ValidationException"),
+            (Code::LedgerUnavailable, "ServiceUnavailableException"),
+            (Code::UpstreamAnsweredEarly, "InternalServerException"),
+        ] {
+            for (dialect, amazon) in [(Dialect::BedrockInvoke, true), (Dialect::CohereChat, false)] {
+                let reply = Refusal::new(code, "why").reply(&config(), &Operation::Meter(dialect), "r");
+                let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+                assert_eq!((&body["message"], &body["detail"]), (&"why".into(), &"why".into()));
+                let named = reply.headers.iter().find(|(name, _)| *name == "x-amzn-errortype");
+                assert_eq!(named.map(|(_, value)| &**value), Some(exception).filter(|_| amazon));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Route, RouteAction, Unmatched};
 use crate::dialect::Dialect;
+use usage::limits::MODEL_BYTES_MAX;
 
 /// What a request is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
 }
 
 /// What the paths of the known APIs are: OpenAI's (under `/openai` with Azure and Groq), Azure's deployments of it,
-/// Anthropic's, Gemini's, Cohere's rerankers.
+/// Anthropic's, Gemini's, Bedrock's, Cohere's, Ollama's.
 fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method == b"GET" {
         let is_models = [&b"/v1"[..], b"/v1beta"].into_iter().any(|version| {
@@ -64,8 +65,16 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
             _ => None,
         };
     }
-    if path == b"/v2/rerank" {
-        return Some(Operation::Meter(Dialect::Rerank));
+    if let Some(Place { action, .. }) = bedrock(path).filter(|_| path.starts_with(b"/model/")) {
+        return match action {
+            b"converse" | b"converse-stream" => Some(Operation::Meter(Dialect::BedrockConverse)),
+            b"invoke" | b"invoke-with-response-stream" => Some(Operation::Meter(Dialect::BedrockInvoke)),
+            b"count-tokens" => Some(Operation::Exempt),
+            _ => None,
+        };
+    }
+    if let Some((_, dialect)) = WHOLE.iter().find(|(own, _)| *own == path) {
+        return Some(Operation::Meter(*dialect));
     }
     let versions = [&b"/v1/"[..], b"/openai/v1/"];
     let bare = || versions.into_iter().find_map(|version| path.strip_prefix(version));
@@ -86,6 +95,19 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
         _ => return None,
     })
 }
+
+/// Paths of APIs that have no version of their own, or another one.
+const WHOLE: &[(&[u8], Dialect)] = &[
+    (b"/v2/rerank", Dialect::Rerank),
+    (b"/v1/chat", Dialect::CohereChat),
+    (b"/v2/chat", Dialect::CohereChat),
+    (b"/v1/embed", Dialect::CohereEmbed),
+    (b"/v2/embed", Dialect::CohereEmbed),
+    (b"/api/chat", Dialect::OllamaChat),
+    (b"/api/generate", Dialect::OllamaChat),
+    (b"/api/embed", Dialect::OllamaEmbed),
+    (b"/api/embeddings", Dialect::OllamaEmbed),
+];
 
 /// A path that names a model.
 struct Place<'a> {
@@ -117,11 +139,58 @@ fn deployment(path: &[u8]) -> Option<Place<'_>> {
     Some(Place { model, action: action.get(1..)? })
 }
 
-/// The model that a path names, where it does: then that counts, whatever the body says.
+/// `…/model/MODEL/ACTION` (Amazon Bedrock), under whichever prefix a gateway has for it.
+fn bedrock(path: &[u8]) -> Option<Place<'_>> {
+    let (before, action) = split_last(path, b'/')?;
+    let (before, model) = split_last(before, b'/')?;
+    let known =
+        [&b"converse"[..], b"converse-stream", b"invoke", b"invoke-with-response-stream", b"count-tokens"];
+    (before.ends_with(b"/model") && known.contains(&action)).then_some(Place { model, action })
+}
+
+/// The model that a path names, where it does: then that counts, whatever the body says. Nothing in place of a name
+/// that is not written so that all read it the same.
 #[must_use]
-pub fn path_model(path: &[u8]) -> Option<&[u8]> {
+pub fn path_model(path: &[u8]) -> Option<Option<Box<str>>> {
     let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
-    gemini(bare).or_else(|| deployment(bare)).map(|place| place.model)
+    if let Some(place) = bedrock(bare) {
+        return Some(decoded(place.model));
+    }
+    gemini(bare).or_else(|| deployment(bare)).map(|place| in_plain_text(place.model).map(Into::into))
+}
+
+/// A model's name as it stands in a path. One that is encoded could mean another model upstream than here.
+fn in_plain_text(model: &[u8]) -> Option<&str> {
+    let model = str::from_utf8(model).ok().filter(|model| model.len() <= MODEL_BYTES_MAX)?;
+    model.bytes().all(is_plain).then_some(model)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._:@".contains(&byte)
+}
+
+/// A model's name that Amazon's clients encode and its servers decode: once, to what needs no encoding, or to an ARN
+/// with its slashes (decision 37).
+fn decoded(model: &[u8]) -> Option<Box<str>> {
+    let mut name = String::with_capacity(model.len());
+    let mut rest = model;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                ((digit(high)? << 4) | digit(low)?, after)
+            }
+            _ => (byte, after),
+        };
+        if !is_plain(byte) && byte != b'/' {
+            return None;
+        }
+        name.push(char::from(byte));
+        rest = after;
+    }
+    let may_have_slashes = name.starts_with("arn:") || !name.contains('/');
+    let steps_out = name.split('/').any(|step| matches!(step, "" | "." | ".."));
+    (may_have_slashes && !steps_out && name.len() <= MODEL_BYTES_MAX).then(|| name.into())
 }
 
 impl Route {
@@ -201,6 +270,25 @@ mod tests {
             ("POST", "/v1beta/models/m", Operation::Deny),
             ("POST", "/models/m:generateContent", Operation::Deny),
             ("POST", "/", Operation::Deny),
+            ("POST", "/model/m/converse", Operation::Meter(Dialect::BedrockConverse)),
+            ("POST", "/model/m%3A0/converse-stream", Operation::Meter(Dialect::BedrockConverse)),
+            ("POST", "/model/m/invoke", Operation::Meter(Dialect::BedrockInvoke)),
+            ("POST", "/model/m/invoke-with-response-stream", Operation::Meter(Dialect::BedrockInvoke)),
+            ("POST", "/model/m/count-tokens", Operation::Exempt),
+            ("POST", "/model/m/invoke-with-bidirectional-stream", Operation::Deny),
+            ("POST", "/model/m/x/converse", Operation::Deny),
+            ("POST", "/model/converse", Operation::Deny),
+            ("GET", "/model/m/converse", Operation::Deny),
+            ("POST", "/v1/chat", Operation::Meter(Dialect::CohereChat)),
+            ("POST", "/v2/chat?x", Operation::Meter(Dialect::CohereChat)),
+            ("POST", "/v1/embed", Operation::Meter(Dialect::CohereEmbed)),
+            ("POST", "/v2/embed", Operation::Meter(Dialect::CohereEmbed)),
+            ("POST", "/api/chat", Operation::Meter(Dialect::OllamaChat)),
+            ("POST", "/api/generate", Operation::Meter(Dialect::OllamaChat)),
+            ("POST", "/api/embed", Operation::Meter(Dialect::OllamaEmbed)),
+            ("POST", "/api/embeddings", Operation::Meter(Dialect::OllamaEmbed)),
+            ("POST", "/api/pull", Operation::Deny),
+            ("GET", "/api/tags", Operation::Deny),
             ("GET", "/v1beta/models", Operation::Exempt),
             ("GET", "/v1/modelsx", Operation::Deny),
             ("GET", "/v1/models", Operation::Exempt),
@@ -221,12 +309,52 @@ mod tests {
             ("/v1beta/tunedModels/own:1:generateContent", Some("own:1")),
             ("/openai/deployments/gpt-5/chat/completions", Some("gpt-5")),
             ("/v1beta/models/:generateContent", Some("")),
+            ("/aws/model/m/converse", Some("m")),
+            ("/aws/model/m/chat", None),
             ("/v1/chat/completions", None),
             ("/v1beta/models/m", None),
             ("", None),
         ] {
-            assert_eq!(path_model(path.as_bytes()), expected.map(str::as_bytes), "{path}");
+            let model = path_model(path.as_bytes());
+            assert_eq!(model.as_ref().map(Option::as_deref), expected.map(Some), "{path}");
         }
+    }
+
+    #[test]
+    fn a_model_that_is_not_in_plain_text_is_none_but_for_amazon() {
+        for path in ["/v1beta/models/a%2Db:generateContent", "/openai/deployments/a b/embeddings"] {
+            assert_eq!(path_model(path.as_bytes()), Some(None), "{path}");
+        }
+        let profile = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-lite-v1:0";
+        for (model, expected) in [
+            ("anthropic.claude-v2", Some("anthropic.claude-v2")),
+            ("anthropic.claude-v2%3A1", Some("anthropic.claude-v2:1")),
+            ("anthropic.claude-v2%3a1", Some("anthropic.claude-v2:1")),
+            ("anthropic.claude-v2:1", Some("anthropic.claude-v2:1")),
+            ("%6Dodel", Some("model")),
+            (&*profile.replace(':', "%3A").replace('/', "%2F"), Some(profile)),
+            ("model%253A1", None),
+            ("model%00", None),
+            ("model%0A", None),
+            ("model%20", None),
+            ("model%", None),
+            ("model%3", None),
+            ("model%zz", None),
+            ("model%+1", None),
+            ("model%C3%A9", None),
+            ("a%2Fb", None),
+            ("arn:a%2F..%2Fb", None),
+            ("arn:a%2F%2E%2Fb", None),
+            ("arn:a%2F", None),
+            ("..", None),
+            ("%2e%2E", None),
+            ("", None),
+            (&*"x".repeat(257), None),
+        ] {
+            let path = format!("/model/{model}/converse");
+            assert_eq!(path_model(path.as_bytes()), Some(expected.map(Into::into)), "{path}");
+        }
+        assert_eq!(path_model(b"/model/a/b/converse"), None);
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use usage::limits::MODEL_BYTES_MAX;
 use usage::request::{Boundary, Member, edit};
 use usage::{RequestFacts, RequestScanner};
 
@@ -116,11 +115,11 @@ impl Edge {
                 Some(Ok(boundary)) => RequestScanner::form(boundary),
                 Some(Err(error)) => return Some(refuse::unreadable(error)),
             }));
-            request.body.path_model = match path_model(head.path).map(in_plain_text) {
+            request.body.path_model = match path_model(head.path) {
                 Some(None) => {
                     return Some(refuse::unreadable("its path names a model in other than plain text"));
                 }
-                Some(model) => model.map(Into::into),
+                Some(model) => model,
                 None => None,
             };
             if request.body.ended {
@@ -381,14 +380,6 @@ fn outlives(request: &Request, facts: &RequestFacts) -> Result<bool, Refusal> {
 
 /// The member by which a response is made in the background.
 const BACKGROUND: &str = "background";
-
-/// A model's name as it stands in a path. One that is encoded could mean another model upstream than here.
-fn in_plain_text(model: &[u8]) -> Option<&str> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:@".contains(byte);
-    str::from_utf8(model)
-        .ok()
-        .filter(|model| model.len() <= MODEL_BYTES_MAX && model.bytes().all(|byte| is_plain(&byte)))
-}
 
 /// Edits the body once its document is complete: `stream_options.include_usage`, the plan's output bound.
 fn edit_body(request: &mut Request, verdict: &mut Verdict) {

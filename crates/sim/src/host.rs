@@ -274,11 +274,25 @@ impl Node {
 
     /// The headers of an answer have come; gives what the client is told beside.
     pub fn answer_headers(&mut self, stream: usize, status: u32, content_type: &str) -> Vec<HeaderEdit> {
+        self.answer_with(stream, status, content_type, &[])
+    }
+
+    /// The headers of an answer have come, with these among them.
+    pub fn answer_with(
+        &mut self,
+        stream: usize,
+        status: u32,
+        content_type: &str,
+        further: &[(&str, &str)],
+    ) -> Vec<HeaderEdit> {
         let (worker, context) = (self.streams[stream].worker, self.streams[stream].context);
         let mut edge = self.workers[worker].borrow_mut();
         let content_type = content_type.as_bytes();
-        let verdict =
-            edge.response_headers(context, |_| AnswerHead { status, content_type, content_encoding: b"" });
+        let header = |name: &str| {
+            further.iter().find(|(own, _)| *own == name).map(|(_, value)| value.as_bytes().to_vec())
+        };
+        let head = |_| AnswerHead { status, content_type, content_encoding: b"" };
+        let verdict = edge.response_headers(context, head, &header);
         drop(edge);
         if let Some(reply) = verdict.reply {
             let body = serde_json::from_slice(&reply.body).expect("JSON");

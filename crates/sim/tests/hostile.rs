@@ -113,11 +113,9 @@ fn call(world: &World, edge: &mut Edge, callback: &Callback, last_call: CallKind
         }
         Callback::Trailers(context) => drop(edge.request_trailers(&shared, *context, now)),
         Callback::AnswerHeaders(context, status, content_type, content_encoding) => {
-            drop(edge.response_headers(*context, |_| AnswerHead {
-                status: *status,
-                content_type,
-                content_encoding,
-            }));
+            let head = |_| AnswerHead { status: *status, content_type, content_encoding };
+            // Whatever header is asked for has the same value.
+            drop(edge.response_headers(*context, head, &|_| Some(content_encoding.clone())));
         }
         Callback::AnswerBody(context, bytes, end) => {
             let read = |start: usize, length: usize| bytes.iter().skip(start).take(length).copied().collect();

@@ -5,8 +5,11 @@
 //! hostile: no input makes it panic. What a count costs is the business of `tariff`.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod base64;
 pub mod chunk_filter;
+mod crc32;
 mod document;
+mod frames;
 mod json;
 pub mod limits;
 pub mod request;

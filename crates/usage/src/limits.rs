@@ -54,5 +54,14 @@ pub const COST_MAX: u64 = COUNT_MAX;
 /// Bytes of an unfinished event that the chunk filter holds back; a longer event is never dropped.
 pub const HELD_BYTES_MAX: usize = 4096;
 
+/// Bytes of the headers of a frame of an Amazon event stream, as its format bounds them.
+pub const FRAME_HEADERS_MAX: u32 = 128 * 1024;
+
+/// Bytes of the payload of such a frame, likewise.
+pub const FRAME_PAYLOAD_MAX: u32 = 24 * 1024 * 1024;
+
+/// Bytes of an event that are read at once where another document is inside it, encoded.
+pub const WRAPPED_BYTES_MAX: usize = 1024;
+
 // The tokenizer's stack is one u128, and the set of choices is one u128.
 const _: () = assert!(DEPTH_MAX <= u128::BITS && CHOICES_MAX <= u128::BITS);

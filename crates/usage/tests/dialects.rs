@@ -313,14 +313,13 @@ fn a_prompt_that_gemini_blocks_is_charged_its_input() {
 fn counts_that_are_none_are_not_coerced() {
     for count in ["-1", "1.5", "\"7\"", "null", "9007199254740993", "[1]", "{}"] {
         let message = format!(r#"{{"usage":{{"input_tokens":{count},"output_tokens":6}}}}"#);
-        let expected = [(Meter::InputTokens, 0), (Meter::OutputTokens, 6)];
-        assert_partial(&json(Dialect::Anthropic, &message), &expected);
+        // What is not known is not said to be nothing.
+        assert_partial(&json(Dialect::Anthropic, &message), &[(Meter::OutputTokens, 6)]);
         let gemini = format!(r#"{{"usageMetadata":{{"promptTokenCount":{count},"totalTokenCount":6}}}}"#);
         let expected = [(Meter::InputTokens, 6), (Meter::OutputTokens, 0)];
         assert_partial(&json(Dialect::Gemini, &gemini), &expected);
         let round = format!(r#"{{"usage":{{"iterations":[{{"input_tokens":{count},"output_tokens":6}}]}}}}"#);
-        let expected = [(Meter::InputTokens, 0), (Meter::OutputTokens, 6)];
-        assert_partial(&json(Dialect::Anthropic, &round), &expected);
+        assert_partial(&json(Dialect::Anthropic, &round), &[(Meter::OutputTokens, 6)]);
     }
     for rounds in ["7", "\"x\"", "{}", "[7]", "[[]]"] {
         let message = format!(r#"{{"usage":{{"input_tokens":5,"output_tokens":6,"iterations":{rounds}}}}}"#);

@@ -237,6 +237,10 @@ fn each_dialect_has_its_own_bound() {
             r#"{"generationConfig":{"maxOutputTokens":9},"maxOutputTokens":7,"x":{"maxOutputTokens":7}}"#,
         ),
     ] {
-        assert_eq!(bounded(RequestDialect::Gemini, OutputBound::GenerationConfig, body), expected, "{body}");
+        assert_eq!(
+            bounded(RequestDialect::Gemini, OutputBound::Within("generationConfig", "maxOutputTokens"), body),
+            expected,
+            "{body}"
+        );
     }
 }

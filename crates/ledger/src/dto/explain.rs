@@ -63,6 +63,18 @@ pub enum ExplainedOperation {
     Moderation,
     /// Rerankers.
     Rerank,
+    /// Amazon Bedrock's `Converse`.
+    BedrockConverse,
+    /// Amazon Bedrock's `InvokeModel`.
+    BedrockInvoke,
+    /// Cohere's chat.
+    CohereChat,
+    /// Cohere's embeddings.
+    CohereEmbed,
+    /// Ollama's chat and generate.
+    OllamaChat,
+    /// Ollama's embeddings.
+    OllamaEmbed,
     /// A flat price; the body is not read.
     Flat,
 }

@@ -69,7 +69,8 @@ impl Known {
         request: &dto::ExplainRequest,
     ) -> Result<dto::Explanation, Refusal> {
         let (operation, body) = imagined(catalog, request)?;
-        let model = request.model.as_deref().filter(|_| operation == Operation::Meter(Dialect::Gemini));
+        let in_path = matches!(&operation, Operation::Meter(dialect) if dialect.is_named_in_path());
+        let model = request.model.as_deref().filter(|_| in_path);
         let mut usage = Usage::new();
         for (name, count) in &request.usage {
             let unknown = || Refusal::invalid("usage", format!("no meter \"{name}\""));
@@ -144,6 +145,12 @@ fn imagined(catalog: &EdgeCatalog, request: &dto::ExplainRequest) -> Result<(Ope
         dto::ExplainedOperation::Speech => Operation::Meter(Dialect::Speech),
         dto::ExplainedOperation::Moderation => Operation::Meter(Dialect::Moderation),
         dto::ExplainedOperation::Rerank => Operation::Meter(Dialect::Rerank),
+        dto::ExplainedOperation::BedrockConverse => Operation::Meter(Dialect::BedrockConverse),
+        dto::ExplainedOperation::BedrockInvoke => Operation::Meter(Dialect::BedrockInvoke),
+        dto::ExplainedOperation::CohereChat => Operation::Meter(Dialect::CohereChat),
+        dto::ExplainedOperation::CohereEmbed => Operation::Meter(Dialect::CohereEmbed),
+        dto::ExplainedOperation::OllamaChat => Operation::Meter(Dialect::OllamaChat),
+        dto::ExplainedOperation::OllamaEmbed => Operation::Meter(Dialect::OllamaEmbed),
         dto::ExplainedOperation::Flat => Operation::Flat(name),
     };
     for (name, value) in &request.parameters {

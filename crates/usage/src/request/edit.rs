@@ -39,12 +39,14 @@ pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
 /// Where a dialect has the bound on the answer's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputBound {
-    /// `max_tokens`: chat completions, completions, Anthropic's messages.
+    /// `max_tokens`: chat completions, completions, Anthropic's messages, Cohere's chat.
     MaxTokens,
     /// `max_output_tokens`: responses.
     MaxOutputTokens,
-    /// `generationConfig.maxOutputTokens`: Gemini.
-    GenerationConfig,
+    /// A member of an object: Gemini, Converse, Ollama.
+    Within(&'static str, &'static str),
+    /// Wherever the request has one: nobody knows what else its model would understand (`InvokeModel`).
+    Named,
 }
 
 /// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the
@@ -54,34 +56,36 @@ pub enum OutputBound {
 #[must_use]
 pub fn max_tokens(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Vec<Edit> {
     if facts.bounds().next().is_none() {
-        return vec![inserted_bound(facts, cap, dialect)];
+        return inserted_bound(facts, cap, dialect).into_iter().collect();
     }
     let larger = facts.bounds().filter(|bound| bound.value > cap);
     larger.map(|bound| replaced(bound.span, cap.to_string())).collect()
 }
 
 /// The edit that bounds an answer that no bound was given for.
-fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Edit {
+fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Option<Edit> {
     let null = match dialect {
         OutputBound::MaxTokens => facts.max_tokens_null,
-        OutputBound::MaxOutputTokens | OutputBound::GenerationConfig => facts.max_output_tokens_null,
+        OutputBound::MaxOutputTokens | OutputBound::Within(..) => facts.max_output_tokens_null,
+        OutputBound::Named => return None,
     };
     if let Some(span) = null {
-        return replaced(span, cap.to_string());
+        return Some(replaced(span, cap.to_string()));
     }
     let at_top = |member: &str| insertion(facts.object_start, member, facts.is_empty_object);
-    match dialect {
+    Some(match dialect {
         OutputBound::MaxTokens => at_top(&format!("\"max_tokens\":{cap}")),
         OutputBound::MaxOutputTokens => at_top(&format!("\"max_output_tokens\":{cap}")),
-        OutputBound::GenerationConfig => {
-            let member = format!("\"maxOutputTokens\":{cap}");
-            match (facts.generation_config_start, facts.generation_config_null) {
-                (Some(start), _) => insertion(start, &member, facts.generation_config_empty),
+        OutputBound::Within(object, name) => {
+            let member = format!("\"{name}\":{cap}");
+            match (facts.config_start, facts.config_null) {
+                (Some(start), _) => insertion(start, &member, facts.config_empty),
                 (None, Some(span)) => replaced(span, format!("{{{member}}}")),
-                (None, None) => at_top(&format!("\"generationConfig\":{{{member}}}")),
+                (None, None) => at_top(&format!("\"{object}\":{{{member}}}")),
             }
         }
-    }
+        OutputBound::Named => return None,
+    })
 }
 
 fn replaced(span: Span, text: String) -> Edit {

@@ -27,7 +27,7 @@ pub struct Bounded {
 pub struct RequestFacts {
     /// The model asked for, decoded; at most [`crate::limits::MODEL_BYTES_MAX`] bytes.
     pub model: Option<Box<str>>,
-    /// Whether the answer shall be streamed; absent means no.
+    /// Whether the answer shall be streamed; absent means what the dialect makes of it.
     pub stream: bool,
     /// What the client said in `stream_options.include_usage`.
     pub include_usage: Option<bool>,
@@ -45,16 +45,16 @@ pub struct RequestFacts {
     pub max_tokens_null: Option<Span>,
     /// `max_completion_tokens` (chat completions, successor of `max_tokens`).
     pub max_completion_tokens: Option<Bounded>,
-    /// `max_output_tokens` (responses), `generationConfig.maxOutputTokens` (Gemini).
+    /// `max_output_tokens` (responses), or its like in the object that a dialect has its bounds in.
     pub max_output_tokens: Option<Bounded>,
     /// Where a `null` in its place stands.
     pub max_output_tokens_null: Option<Span>,
-    /// Where the members of `generationConfig` begin, just after its `{` (Gemini).
-    pub generation_config_start: Option<u64>,
-    /// Whether `generationConfig` is an object without members.
-    pub generation_config_empty: bool,
-    /// Where a `generationConfig` of `null` stands.
-    pub generation_config_null: Option<Span>,
+    /// Where the members of that object begin, just after its `{`.
+    pub config_start: Option<u64>,
+    /// Whether it has no members.
+    pub config_empty: bool,
+    /// Where a `null` in its place stands.
+    pub config_null: Option<Span>,
     /// Answers asked for, 1 to [`crate::limits::CHOICES_MAX`]: `n`, `generationConfig.candidateCount` (Gemini).
     pub n: Option<u64>,
     /// Answers generated to choose from, 1 to [`crate::limits::CHOICES_MAX`] (`best_of` of completions).

@@ -20,9 +20,10 @@ impl Members {
         let (bytes, whole) = (name.as_bytes(), true);
         // Some upstreams take `model[]` for `model`.
         let base = bytes.split(|byte| *byte == b'[').next().unwrap_or(bytes);
-        let known = Member::recognise(Name { bytes: base, whole, hash: 0 }, Member::form)?;
+        let dialect = self.dialect;
+        let known = Member::recognise(Name { bytes: base, whole, hash: 0 }, dialect, &Member::form)?;
         if let Some(member) = known.filter(|_| base != bytes) {
-            return Err(RequestError::Misspelled { member: member.name() });
+            return Err(RequestError::Misspelled { member: member.name(dialect) });
         }
         self.member = known;
         self.once()?;
@@ -62,12 +63,12 @@ impl Members {
             self.facts.stream = match value.as_str() {
                 "true" | "1" | "on" | "yes" | "t" | "y" => true,
                 "false" | "0" | "off" | "no" | "f" | "n" | "" => false,
-                _ => return Err(member.wrong_type()),
+                _ => return Err(member.wrong_type(self.dialect)),
             };
             return Ok(());
         }
-        let number = value.parse().map_err(|_| member.wrong_type())?;
-        self.facts.n = Some(member.number(Number::Integer(number))?);
+        let number = value.parse().map_err(|_| member.wrong_type(self.dialect))?;
+        self.facts.n = Some(member.number(Number::Integer(number), self.dialect)?);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The members of a request that matter: their types, their ranges, and that none stands twice.
 
+use super::config::{Config, is_one_of};
 use super::facts::{Bounded, RequestFacts, Span};
 use super::media::{Found, Media};
 use super::noted::Value;
@@ -11,7 +12,7 @@ use crate::limits::{CHOICES_MAX, COUNT_MAX, MODEL_BYTES_MAX, NAME_BYTES_MAX};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     pub(super) facts: RequestFacts,
-    dialect: RequestDialect,
+    pub(super) dialect: RequestDialect,
     unique: Unique,
     pub(super) depth: u32,
     /// The member of the top level whose object is read, where its members matter.
@@ -40,9 +41,12 @@ pub(super) enum Member {
     MaxOutputTokens,
     N,
     BestOf,
-    GenerationConfig,
-    GeminiMaxOutputTokens,
-    CandidateCount,
+    /// The object that a dialect has its bounds in.
+    Config,
+    /// The bound on output tokens in it.
+    ConfigMaxTokens,
+    /// The number of answers in it.
+    ConfigAnswers,
 }
 
 impl Member {
@@ -61,16 +65,21 @@ impl Member {
         })
     }
 
-    /// The top-level member of that name; Protocol Buffers' JSON takes names in either spelling.
-    fn gemini(name: &[u8]) -> Option<Self> {
-        matches!(name, b"generationConfig" | b"generation_config").then_some(Self::GenerationConfig)
+    /// The top-level member of that name of an invocation: models call the same thing each in its own way.
+    fn invoke(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"max_tokens" | b"max_tokens_to_sample" | b"max_gen_len" | b"maxTokens" => Self::MaxTokens,
+            b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"n" | b"num_generations" | b"numResults" => Self::N,
+            _ => return None,
+        })
     }
 
-    /// The member of `generationConfig` of that name.
-    fn generation(name: &[u8]) -> Option<Self> {
+    /// The top-level member of that name.
+    fn ollama(name: &[u8]) -> Option<Self> {
         Some(match name {
-            b"maxOutputTokens" | b"max_output_tokens" => Self::GeminiMaxOutputTokens,
-            b"candidateCount" | b"candidate_count" => Self::CandidateCount,
+            b"model" => Self::Model,
+            b"stream" => Self::Stream,
             _ => return None,
         })
     }
@@ -97,7 +106,8 @@ impl Member {
     /// case, so that `Model` beside `model` would decide there.
     pub(super) fn recognise(
         name: Name<'_>,
-        known: fn(&[u8]) -> Option<Self>,
+        dialect: RequestDialect,
+        known: &dyn Fn(&[u8]) -> Option<Self>,
     ) -> Result<Option<Self>, RequestError> {
         if !name.whole {
             return Ok(None);
@@ -107,12 +117,13 @@ impl Member {
         }
         let mut folded = [0; NAME_BYTES_MAX];
         match known(fold_case(name.bytes, &mut folded)) {
-            Some(member) => Err(RequestError::Misspelled { member: member.name() }),
+            Some(member) => Err(RequestError::Misspelled { member: member.name(dialect) }),
             None => Ok(None),
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(super) const fn name(self, dialect: RequestDialect) -> &'static str {
+        let [object, tokens, answers] = dialect.config().told;
         match self {
             Self::Model => "model",
             Self::Stream => "stream",
@@ -123,55 +134,50 @@ impl Member {
             Self::MaxOutputTokens => "max_output_tokens",
             Self::N => "n",
             Self::BestOf => "best_of",
-            Self::GenerationConfig => "generationConfig",
-            Self::GeminiMaxOutputTokens => "generationConfig.maxOutputTokens",
-            Self::CandidateCount => "generationConfig.candidateCount",
+            Self::Config => object,
+            Self::ConfigMaxTokens => tokens,
+            Self::ConfigAnswers => answers,
         }
     }
 
-    pub(super) const fn wrong_type(self) -> RequestError {
+    pub(super) const fn wrong_type(self, dialect: RequestDialect) -> RequestError {
         let expected = match self {
             Self::Model => "a string",
             Self::Stream | Self::IncludeUsage => "true or false",
-            Self::StreamOptions | Self::GenerationConfig => "an object",
+            Self::StreamOptions | Self::Config => "an object",
             Self::MaxTokens
             | Self::MaxCompletionTokens
             | Self::MaxOutputTokens
             | Self::N
             | Self::BestOf
-            | Self::GeminiMaxOutputTokens
-            | Self::CandidateCount => "an integer without fraction or exponent",
+            | Self::ConfigMaxTokens
+            | Self::ConfigAnswers => "an integer without fraction or exponent",
         };
-        RequestError::WrongType { member: self.name(), expected }
+        RequestError::WrongType { member: self.name(dialect), expected }
     }
 
     /// The range of its number; none where it is no number.
     const fn range(self) -> Option<(u64, u64)> {
         match self {
-            Self::MaxTokens
-            | Self::MaxCompletionTokens
-            | Self::MaxOutputTokens
-            | Self::GeminiMaxOutputTokens => Some((0, COUNT_MAX)),
-            Self::N | Self::BestOf | Self::CandidateCount => Some((1, CHOICES_MAX as u64)),
-            Self::Model
-            | Self::Stream
-            | Self::StreamOptions
-            | Self::IncludeUsage
-            | Self::GenerationConfig => None,
+            Self::MaxTokens | Self::MaxCompletionTokens | Self::MaxOutputTokens | Self::ConfigMaxTokens => {
+                Some((0, COUNT_MAX))
+            }
+            Self::N | Self::BestOf | Self::ConfigAnswers => Some((1, CHOICES_MAX as u64)),
+            Self::Model | Self::Stream | Self::StreamOptions | Self::IncludeUsage | Self::Config => None,
         }
     }
 
     /// Its number, checked.
-    pub(super) fn number(self, number: Number) -> Result<u64, RequestError> {
+    pub(super) fn number(self, number: Number, dialect: RequestDialect) -> Result<u64, RequestError> {
         let Some((min, max)) = self.range() else {
-            return Err(self.wrong_type());
+            return Err(self.wrong_type(dialect));
         };
         match number {
             Number::Integer(value) if (min..=max).contains(&value) => Ok(value),
             Number::Integer(_) | Number::TooLarge | Number::Negative => {
-                Err(RequestError::OutOfRange { member: self.name(), min, max })
+                Err(RequestError::OutOfRange { member: self.name(dialect), min, max })
             }
-            Number::Fraction(_) => Err(self.wrong_type()),
+            Number::Fraction(_) => Err(self.wrong_type(dialect)),
         }
     }
 }
@@ -179,7 +185,9 @@ impl Member {
 impl Members {
     /// Before the first byte.
     pub(super) fn new(dialect: RequestDialect) -> Self {
-        Self { dialect, ..Self::default() }
+        // It streams unless it is told not to.
+        let facts = RequestFacts { stream: dialect == RequestDialect::Ollama, ..RequestFacts::default() };
+        Self { dialect, facts, ..Self::default() }
     }
 
     /// A scalar value at the top makes the body no object.
@@ -194,9 +202,19 @@ impl Members {
     fn top(&mut self, name: Name<'_>) -> Result<(), RequestError> {
         self.facts.is_empty_object = false;
         self.unique.insert(name)?;
-        self.member = match self.dialect {
-            RequestDialect::OpenAi => Member::recognise(name, Member::openai)?,
-            RequestDialect::Gemini => Member::gemini(name.bytes).filter(|_| name.whole),
+        let dialect = self.dialect;
+        let is_config = |name: &[u8]| is_one_of(name, dialect.config().object).then_some(Member::Config);
+        let recognise = |own: fn(&[u8]) -> Option<Member>| {
+            Member::recognise(name, dialect, &|name| own(name).or_else(|| is_config(name)))
+        };
+        self.member = match dialect {
+            RequestDialect::OpenAi => recognise(Member::openai)?,
+            RequestDialect::BedrockInvoke => recognise(Member::invoke)?,
+            RequestDialect::Ollama => recognise(Member::ollama)?,
+            // Other cases of a name are other names to Google and Amazon.
+            RequestDialect::Gemini | RequestDialect::BedrockConverse => {
+                is_config(name.bytes).filter(|_| name.whole)
+            }
         };
         self.once()
     }
@@ -204,13 +222,19 @@ impl Members {
     /// A member of an object whose members matter.
     fn inner(&mut self, name: Name<'_>) -> Result<(), RequestError> {
         match self.within {
-            Some(Member::GenerationConfig) => {
-                self.facts.generation_config_empty = false;
-                self.member = Member::generation(name.bytes).filter(|_| name.whole);
+            Some(Member::Config) => {
+                self.facts.config_empty = false;
+                let Config { tokens, answers, .. } = self.dialect.config();
+                let member = if is_one_of(name.bytes, tokens) {
+                    Some(Member::ConfigMaxTokens)
+                } else {
+                    is_one_of(name.bytes, answers).then_some(Member::ConfigAnswers)
+                };
+                self.member = member.filter(|_| name.whole);
             }
             Some(_) => {
                 self.facts.stream_options_empty = false;
-                self.member = Member::recognise(name, Member::option)?;
+                self.member = Member::recognise(name, self.dialect, &Member::option)?;
             }
             None => return Ok(()),
         }
@@ -238,7 +262,7 @@ impl Members {
     pub(super) fn once(&mut self) -> Result<(), RequestError> {
         let Some(member) = self.member else { return Ok(()) };
         if self.seen & member.bit() != 0 {
-            return Err(RequestError::Duplicate { member: member.name().into() });
+            return Err(RequestError::Duplicate { member: member.name(self.dialect).into() });
         }
         self.seen |= member.bit();
         Ok(())
@@ -285,12 +309,12 @@ impl Visitor for Members {
                 self.facts.stream_options_start = Some(begin);
                 self.facts.stream_options_empty = true;
             }
-            (_, Some(member @ Member::GenerationConfig)) if container == Container::Object => {
+            (_, Some(member @ Member::Config)) if container == Container::Object => {
                 self.within = Some(member);
-                self.facts.generation_config_start = Some(begin);
-                self.facts.generation_config_empty = true;
+                self.facts.config_start = Some(begin);
+                self.facts.config_empty = true;
             }
-            (_, Some(member)) => return Err(member.wrong_type()),
+            (_, Some(member)) => return Err(member.wrong_type(self.dialect)),
             (_, None) => {}
         }
         self.depth = self.depth.saturating_add(1);
@@ -334,7 +358,7 @@ impl Visitor for Members {
         match self.scalar()? {
             None => Ok(()),
             Some(Member::Model) => self.end_model(),
-            Some(member) => Err(member.wrong_type()),
+            Some(member) => Err(member.wrong_type(self.dialect)),
         }
     }
 
@@ -347,19 +371,24 @@ impl Visitor for Members {
         let Some(member) = self.scalar()? else {
             return Ok(());
         };
-        let value = member.number(number)?;
+        if (self.dialect, number) == (RequestDialect::Ollama, Number::Negative) {
+            // As much as there is room for, or without end: no bound.
+            self.facts.max_output_tokens_null = Some(span).filter(|_| member == Member::ConfigMaxTokens);
+            return Ok(());
+        }
+        let value = member.number(number, self.dialect)?;
         let bounded = Some(Bounded { value, span });
         match member {
             Member::MaxTokens => self.facts.max_tokens = bounded,
             Member::MaxCompletionTokens => self.facts.max_completion_tokens = bounded,
-            Member::MaxOutputTokens | Member::GeminiMaxOutputTokens => self.facts.max_output_tokens = bounded,
-            Member::N | Member::CandidateCount => self.facts.n = Some(value),
+            Member::MaxOutputTokens | Member::ConfigMaxTokens => self.facts.max_output_tokens = bounded,
+            Member::N | Member::ConfigAnswers => self.facts.n = Some(value),
             Member::BestOf => self.facts.best_of = Some(value),
             Member::Model
             | Member::Stream
             | Member::StreamOptions
             | Member::IncludeUsage
-            | Member::GenerationConfig => {}
+            | Member::Config => {}
         }
         Ok(())
     }
@@ -375,20 +404,20 @@ impl Visitor for Members {
             return Ok(());
         };
         match member {
-            Member::Stream => self.facts.stream = said == Some(true),
+            Member::Stream => self.facts.stream = said.unwrap_or(self.facts.stream),
             Member::IncludeUsage => {
                 self.facts.include_usage = said;
                 self.facts.include_usage_span = Some(span);
             }
-            Member::Model => return Err(member.wrong_type()),
-            _ if said.is_some() => return Err(member.wrong_type()),
+            Member::Model => return Err(member.wrong_type(self.dialect)),
+            _ if said.is_some() => return Err(member.wrong_type(self.dialect)),
             Member::StreamOptions => self.facts.stream_options_span = Some(span),
             Member::MaxTokens => self.facts.max_tokens_null = Some(span),
-            Member::MaxOutputTokens | Member::GeminiMaxOutputTokens => {
+            Member::MaxOutputTokens | Member::ConfigMaxTokens => {
                 self.facts.max_output_tokens_null = Some(span);
             }
-            Member::GenerationConfig => self.facts.generation_config_null = Some(span),
-            Member::MaxCompletionTokens | Member::N | Member::BestOf | Member::CandidateCount => {}
+            Member::Config => self.facts.config_null = Some(span),
+            Member::MaxCompletionTokens | Member::N | Member::BestOf | Member::ConfigAnswers => {}
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::Status;
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
 use super::profile::{Field, Profile, Side, Source};
+use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
 use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX, TIER_BYTES_MAX};
 
@@ -39,6 +40,9 @@ pub(super) struct Answer {
     pub(super) items: Option<u64>,
     pub(super) malformed: u32,
     pub(super) is_error: bool,
+    /// What the text that stands for another document says, as far as it was read and not taken.
+    pub(super) unwrapped: Vec<u8>,
+    base64: Base64,
 }
 
 /// The choice that is read.
@@ -74,6 +78,9 @@ enum Kind {
     Other,
     Audio,
     Image,
+    /// Five minutes.
+    Short,
+    Hour,
 }
 
 /// The first bytes of a text.
@@ -112,13 +119,15 @@ impl Part {
     /// The count that it is, where it has one of its own.
     fn native(self, side: Side) -> Option<Native> {
         match (self.kind, side) {
-            (Kind::Other, _) => None,
+            (Kind::Short, Side::CacheWrite) => Some(Native::CacheWriteShort),
+            (Kind::Hour, Side::CacheWrite) => Some(Native::CacheWriteHour),
             (Kind::Audio, Side::Input) => Some(Native::AudioInput),
             (Kind::Image, Side::Input) => Some(Native::ImageInput),
             (Kind::Audio, Side::Output) => Some(Native::AudioOutput),
             (Kind::Image, Side::Output) => Some(Native::ImageOutput),
             (Kind::Audio, Side::Cached) => Some(Native::CachedAudio),
             (Kind::Image, Side::Cached) => Some(Native::CachedImage),
+            _ => None,
         }
     }
 }
@@ -136,6 +145,20 @@ impl Answer {
         self.counts.doubtful |= self.reports_usage;
     }
 
+    /// Takes a count that stands beside the answer, as a decimal number.
+    pub(super) fn state_beside(&mut self, native: Native, text: &[u8]) {
+        let digits = str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok()).map_or(Number::TooLarge, Number::Integer);
+        let stated = self.elsewhere.state(native, number);
+        self.malformed = self.malformed.saturating_add(u32::from(!stated));
+    }
+
+    /// A frame cannot be believed, and what it said was not taken.
+    pub(super) fn broken_frame(&mut self) {
+        self.malformed = self.malformed.saturating_add(1);
+        self.counts.doubtful = true;
+    }
+
     /// Whether it has said that it is over.
     pub(super) fn is_over(&self) -> bool {
         self.over
@@ -144,6 +167,11 @@ impl Answer {
     /// Whether any count was stated.
     pub(super) fn has_counts(&self) -> bool {
         !self.counts.is_empty()
+    }
+
+    /// Whether counts were stated beside the answer's own.
+    pub(super) fn is_counted_elsewhere(&self) -> bool {
+        !self.elsewhere.is_empty()
     }
 
     /// Whether every choice that was seen has ended.
@@ -167,13 +195,20 @@ impl Answer {
 
     /// The disjoint counts, how sure they are, and whether the provider's total is at odds with its parts.
     pub(super) fn usage(&self, profile: &Profile, ended: bool) -> (Option<Usage>, Status, bool) {
-        let billed = self.billed();
-        let counts = match &billed {
+        let mut counts = match self.billed() {
             Some(sum) => sum,
-            None if self.counts.is_empty() => &self.elsewhere,
-            None => &self.counts,
+            None if self.counts.is_empty() => self.elsewhere,
+            None => self.counts,
         };
-        let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(counts) else {
+        if profile.wrapper.is_some() {
+            // What the model leaves out, the platform around it may know.
+            for native in [Native::Prompt, Native::Completion] {
+                if counts.value(native).is_none() {
+                    counts.take(native, &self.elsewhere);
+                }
+            }
+        }
+        let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(&counts) else {
             return (None, Status::Failed, false);
         };
         let doubtful = self.counts.doubtful || self.elsewhere.doubtful || counts.doubtful;
@@ -257,6 +292,9 @@ impl Sink<Field> for Answer {
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),
             (Field::Error, _) => self.is_error = true,
+            (Field::Vectors, _) => {
+                self.counts.state(Native::Completion, Number::Integer(0));
+            }
             _ => self.misplaced(field),
         }
     }
@@ -293,6 +331,10 @@ impl Sink<Field> for Answer {
     fn begin_text(&mut self, field: Field) -> bool {
         match field {
             Field::Content | Field::FinishReason => true,
+            Field::Wrapped => {
+                self.base64 = Base64::default();
+                true
+            }
             Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
                 self.word = Word::default();
                 true
@@ -314,6 +356,7 @@ impl Sink<Field> for Answer {
             Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
                 self.word.push(piece);
             }
+            Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
             Field::Model => {
                 // One byte more than is kept shows that it is too long.
                 let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model_text.len());
@@ -333,6 +376,7 @@ impl Sink<Field> for Answer {
             Field::Error => self.is_error = true,
             Field::Item => self.item(),
             Field::Ended => self.over = true,
+            Field::Wrapped if !self.base64.is_sound() => self.broken_frame(),
             Field::EventType(last) => self.over |= self.word.is_one(last),
             Field::ItemEvent(last) if self.word.is_one(last) => {
                 self.over = true;
@@ -343,6 +387,8 @@ impl Sink<Field> for Answer {
                 self.part.kind = match self.word.text() {
                     Some(b"AUDIO") => Kind::Audio,
                     Some(b"IMAGE") => Kind::Image,
+                    Some(b"5m") => Kind::Short,
+                    Some(b"1h") => Kind::Hour,
                     _ => Kind::Other,
                 };
             }
@@ -390,6 +436,7 @@ impl Sink<Field> for Answer {
         match (field, literal) {
             (_, Literal::Null) => {}
             (Field::Error, Literal::True) => self.is_error = true,
+            (Field::Ended, Literal::True) => self.over = true,
             _ => self.misplaced(field),
         }
     }

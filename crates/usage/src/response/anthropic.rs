@@ -11,9 +11,9 @@ use super::profile::{Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
-pub(super) static MESSAGES: Profile = Profile { tree: &TREE, end_marker: b"", normalise };
+pub(super) static MESSAGES: Profile = Profile { tree: &TREE, wrapper: None, end_marker: b"", normalise };
 
-const LAST: &[&str] = &["message_stop"];
+pub(super) const LAST: &[&str] = &["message_stop"];
 
 static TREE: Node<Field> = Node {
     step: Step::Element,
@@ -34,7 +34,7 @@ static TREE: Node<Field> = Node {
 };
 
 /// A block of a message, or what a stream adds to it.
-const BLOCK: &[Node<Field>] = &[
+pub(super) const BLOCK: &[Node<Field>] = &[
     leaf("text", Field::Content),
     leaf("thinking", Field::Content),
     leaf("partial_json", Field::Content),
@@ -42,7 +42,8 @@ const BLOCK: &[Node<Field>] = &[
     leaf("stop_reason", Field::Ended),
 ];
 
-macro_rules! usage {
+/// The members of a usage object, and those that another dialect has beside.
+macro_rules! anthropic_usage {
     ($source:expr $(, $further:expr)*) => {
         &[
             leaf("input_tokens", Field::Count($source, Native::Prompt)),
@@ -72,18 +73,21 @@ macro_rules! usage {
     };
 }
 
-const ANSWER_USAGE: &[Node<Field>] = usage!(
+pub(super) use anthropic_usage;
+
+const ANSWER_USAGE: &[Node<Field>] = anthropic_usage!(
     Source::Answer,
     leaf("service_tier", Field::ServiceTier),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
 );
-const ITERATION: &[Node<Field>] = usage!(Source::Iteration, leaf("model", Field::IterationModel));
+pub(super) const ITERATION: &[Node<Field>] =
+    anthropic_usage!(Source::Iteration, leaf("model", Field::IterationModel));
 
 /// Counts where the cached input is beside the prompt, not part of it; none where neither prompt nor completion was
-/// stated.
+/// stated, and of those only what was.
 ///
 /// Writes to the cache that no lifetime is stated of are of the default one, five minutes.
-fn normalise(counts: &Counts) -> Option<Normalised> {
+pub(super) fn normalise(counts: &Counts) -> Option<Normalised> {
     let (prompt, completion) = (counts.value(Native::Prompt), counts.value(Native::Completion));
     prompt.or(completion)?;
     let by_lifetime = counts.value(Native::CacheWriteShort).or(counts.value(Native::CacheWriteHour));
@@ -92,14 +96,15 @@ fn normalise(counts: &Counts) -> Option<Normalised> {
     let agree = written.is_none() || by_lifetime.is_none() || written == Some(short.saturating_add(hour));
     let short = short.max(written.unwrap_or(0).saturating_sub(hour));
     let (text, [reasoning], fits) = split(completion.unwrap_or(0), [counts.count(Native::Reasoning)]);
-    let usage = Usage::new()
-        .with(Meter::InputTokens, prompt.unwrap_or(0))
-        .with(Meter::OutputTokens, text)
+    let mut usage = Usage::new()
         .with_some(Meter::CachedTokens, counts.count(Native::Cached))
         .with_some(Meter::CacheWriteTokens, short)
         .with_some(Meter::CacheWriteHourTokens, hour)
         .with_some(Meter::ReasoningTokens, reasoning)
         .with_some(Meter::Searches, counts.count(Native::Searches));
+    for (meter, count) in [(Meter::InputTokens, prompt), (Meter::OutputTokens, completion.map(|_| text))] {
+        count.into_iter().for_each(|count| usage.set(meter, count));
+    }
     let consistent = prompt.is_some() && completion.is_some() && agree && fits;
     Some(Normalised { usage, consistent, total_mismatch: false })
 }

@@ -9,7 +9,8 @@ use super::items::{INPUT_DETAILS, USAGE, normalise};
 use super::profile::{Field, Profile, Source, branch, leaf};
 use crate::json::{Node, Step};
 
-pub(super) static TRANSCRIPT: Profile = Profile { tree: &TRANSCRIPT_TREE, end_marker: b"[DONE]", normalise };
+pub(super) static TRANSCRIPT: Profile =
+    Profile { tree: &TRANSCRIPT_TREE, wrapper: None, end_marker: b"[DONE]", normalise };
 
 static TRANSCRIPT_TREE: Node<Field> = Node {
     step: Step::Element,
@@ -37,7 +38,8 @@ const TRANSCRIPT_USAGE: &[Node<Field>] = &[
     branch("input_token_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
 ];
 
-pub(super) static SPEECH: Profile = Profile { tree: &SPEECH_TREE, end_marker: b"[DONE]", normalise };
+pub(super) static SPEECH: Profile =
+    Profile { tree: &SPEECH_TREE, wrapper: None, end_marker: b"[DONE]", normalise };
 
 static SPEECH_TREE: Node<Field> = Node {
     step: Step::Element,

@@ -6,7 +6,7 @@ use super::profile::{COST, Field, Profile, Source, branch, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
-pub(super) static EMBEDDINGS: Profile = Profile { tree: &TREE, end_marker: b"", normalise };
+pub(super) static EMBEDDINGS: Profile = Profile { tree: &TREE, wrapper: None, end_marker: b"", normalise };
 
 static TREE: Node<Field> = Node {
     step: Step::Element,

@@ -10,7 +10,8 @@ use super::profile::{Field, Profile, Side, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
-pub(super) static GENERATE_CONTENT: Profile = Profile { tree: &TREE, end_marker: b"", normalise };
+pub(super) static GENERATE_CONTENT: Profile =
+    Profile { tree: &TREE, wrapper: None, end_marker: b"", normalise };
 
 macro_rules! members {
     ($($further:expr)?) => {

@@ -11,7 +11,7 @@ use super::profile::{Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
-pub(super) static ITEMS: Profile = Profile { tree: &TREE, end_marker: b"[DONE]", normalise };
+pub(super) static ITEMS: Profile = Profile { tree: &TREE, wrapper: None, end_marker: b"[DONE]", normalise };
 
 static TREE: Node<Field> = Node {
     step: Step::Element,

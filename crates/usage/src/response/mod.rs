@@ -7,12 +7,15 @@
 mod answer;
 mod anthropic;
 mod audio;
+mod bedrock;
+mod cohere;
 mod counts;
 mod embeddings;
 mod estimate;
 mod gemini;
 mod items;
 mod normalise;
+mod ollama;
 mod openai;
 mod pointers;
 mod profile;
@@ -48,6 +51,18 @@ pub enum Dialect {
     Speech,
     /// Rerankers: tokens read, or searches.
     Rerank,
+    /// Amazon Bedrock's `Converse` and `ConverseStream`.
+    BedrockConverse,
+    /// Amazon Bedrock's `InvokeModel` and `InvokeModelWithResponseStream`, whichever model it is.
+    BedrockInvoke,
+    /// Cohere's chat, both versions.
+    CohereChat,
+    /// Cohere's embeddings, both versions: input alone.
+    CohereEmbed,
+    /// Ollama's own chat and generate.
+    OllamaChat,
+    /// Ollama's own embeddings: input alone.
+    OllamaEmbed,
 }
 
 /// How an answer is framed.
@@ -60,6 +75,10 @@ pub enum Format {
     EventStream,
     /// Anything else: nothing is read of it.
     Opaque,
+    /// One JSON document in each line (`application/x-ndjson`, `application/stream+json`, `application/jsonl`).
+    Lines,
+    /// Amazon's frames, one JSON document in each (`application/vnd.amazon.eventstream`).
+    AwsEventStream,
 }
 
 /// How sure a usage is.
@@ -77,8 +96,9 @@ pub enum Status {
 /// What a reader has seen of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Disjoint counts. Of generated text `InputTokens` and `OutputTokens` are always set, of embeddings the former,
-    /// the others where they are not zero; of items those that were stated.
+    /// Disjoint counts. Of generated text `InputTokens` and `OutputTokens` are set, of embeddings the former, the
+    /// others where they are not zero; of items those that were stated. One of the two is left out where a dialect
+    /// that has no total did not state it.
     pub usage: Option<Usage>,
     /// How sure `usage` is; [`Status::Failed`] where there is none.
     pub status: Status,
@@ -92,7 +112,7 @@ pub struct Reading {
     pub provider_cost: Option<u64>,
     /// Whether the provider's total is not the sum of its parts.
     pub total_mismatch: bool,
-    /// Counts that were none, and events or documents that were not JSON.
+    /// Counts that were none, events or documents that were not JSON, and frames with a wrong checksum.
     pub malformed: u32,
     /// Whether the answer came to its end: `[DONE]` or the dialect's last event seen, every choice finished, or the
     /// document closed.

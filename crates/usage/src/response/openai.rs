@@ -56,7 +56,7 @@ macro_rules! usage {
 }
 
 pub(super) static CHAT: Profile =
-    Profile { tree: &TREE, end_marker: b"[DONE]", normalise: normalise::inclusive };
+    Profile { tree: &TREE, wrapper: None, end_marker: b"[DONE]", normalise: normalise::inclusive };
 
 static TREE: Node<Field> = Node {
     step: Step::Element,

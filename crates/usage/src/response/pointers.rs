@@ -124,7 +124,8 @@ pub(super) const fn native(meter: Meter) -> Option<Native> {
     })
 }
 
-pub(super) static POINTED: Profile = Profile { tree: &NOWHERE, end_marker: b"[DONE]", normalise };
+pub(super) static POINTED: Profile =
+    Profile { tree: &NOWHERE, wrapper: None, end_marker: b"[DONE]", normalise };
 
 static NOWHERE: Node<Field> = Node { step: Step::Element, field: None, below: &[] };
 

@@ -12,6 +12,8 @@ use crate::json::{Node, Step};
 pub(super) struct Profile {
     /// Where things are in a document, or in the data of an event.
     pub(super) tree: &'static Node<Field>,
+    /// Where in the frames of an Amazon event stream such a document stands encoded; none where it stands as it is.
+    pub(super) wrapper: Option<&'static Node<Field>>,
     /// The data that ends a stream of events and is no JSON; empty where there is none.
     pub(super) end_marker: &'static [u8],
     /// How the native counts add up.
@@ -40,12 +42,16 @@ pub(super) enum Field {
     EventType(&'static [&'static str]),
     /// The same where each of those events is a delivered item.
     ItemEvent(&'static [&'static str]),
-    /// A text that stands only where the answer is over.
+    /// A text that stands only where the answer is over, or whether it is.
     Ended,
+    /// A document of the dialect, encoded in base64.
+    Wrapped,
     /// An element of an array whose elements are what events are elsewhere.
     Document,
     /// Generated text.
     Content,
+    /// Vectors, in place of generated text.
+    Vectors,
     /// The object with the counts.
     Usage(Source),
     /// An object with parts of the counts.
@@ -79,7 +85,8 @@ pub(super) enum Source {
     Answer,
     /// In the first choice (Moonshot's streams).
     FirstChoice,
-    /// In an object of the provider's own (Groq's streams).
+    /// In an object of its own: a provider's (Groq's streams), the platform's around the model (Bedrock), or one that
+    /// nobody bills by (Cohere).
     Aside,
     /// In one of several rounds that are billed one by one (Anthropic).
     Iteration,
@@ -94,6 +101,8 @@ pub(super) enum Side {
     Cached,
     /// What was generated.
     Output,
+    /// What was written to the cache, whose kinds are lifetimes.
+    CacheWrite,
 }
 
 /// In US dollars.

@@ -7,13 +7,16 @@ use tariff::Meter;
 use super::answer::Answer;
 use super::pointers::{self, Pointers};
 use super::profile::{Field, Profile, Source};
+use super::{Delivered, Dialect, Format, Reading};
 use super::{
-    Delivered, Dialect, Format, Reading, anthropic, audio, embeddings, gemini, items, openai, rerank,
-    responses,
+    anthropic, audio, bedrock, cohere, embeddings, gemini, items, ollama, openai, rerank, responses,
 };
 use crate::document::{Document, Kind};
+use crate::frames::{Frames, Piece as FramePiece};
 use crate::json::{Number, Sink};
+use crate::limits::WRAPPED_BYTES_MAX;
 use crate::sse::{Bom, Framer, Piece};
+use memchr::memchr;
 
 /// Reads one answer, piece by piece, as it passes by.
 ///
@@ -23,7 +26,11 @@ pub struct ResponseReader {
     profile: &'static Profile,
     framing: Framing,
     document: Document<Field>,
+    /// The document that stands encoded inside of each event's, where the dialect has one.
+    inner: Option<Box<Document<Field>>>,
     answer: Answer,
+    /// What was known before the frame that is read: its checksum comes last.
+    before: Option<Box<Answer>>,
     delivered: Delivered,
     /// Content before the event that is read.
     content_before: u64,
@@ -39,6 +46,8 @@ enum Framing {
     Json(Bom),
     EventStream(Framer),
     Opaque,
+    Lines(Bom),
+    AwsEventStream(Box<Frames>),
 }
 
 impl ResponseReader {
@@ -55,6 +64,12 @@ impl ResponseReader {
             Dialect::Transcript => &audio::TRANSCRIPT,
             Dialect::Speech => &audio::SPEECH,
             Dialect::Rerank => &rerank::RERANK,
+            Dialect::BedrockConverse => &bedrock::CONVERSE,
+            Dialect::BedrockInvoke => &bedrock::INVOKE,
+            Dialect::CohereChat => &cohere::CHAT,
+            Dialect::CohereEmbed => &cohere::EMBED,
+            Dialect::OllamaChat => &ollama::CHAT,
+            Dialect::OllamaEmbed => &ollama::EMBED,
         };
         Self::of(profile, format, |marker| Document::new(profile.tree, marker))
     }
@@ -75,12 +90,18 @@ impl ResponseReader {
             Format::Json => (Framing::Json(Bom::new()), &[][..]),
             Format::EventStream => (Framing::EventStream(Framer::new()), profile.end_marker),
             Format::Opaque => (Framing::Opaque, &[][..]),
+            Format::Lines => (Framing::Lines(Bom::new()), &[][..]),
+            Format::AwsEventStream => (Framing::AwsEventStream(Box::new(Frames::new())), &[][..]),
         };
+        let wrapper = profile.wrapper.filter(|_| format == Format::AwsEventStream);
+        let of_frames = format == Format::AwsEventStream;
         Self {
             profile,
             framing,
-            document: document(marker),
+            document: wrapper.map_or_else(|| document(marker), |tree| Document::new(tree, &[])),
+            inner: wrapper.map(|_| Box::new(Document::new(profile.tree, &[]))),
             answer: Answer::default(),
+            before: of_frames.then(Box::default),
             delivered: Delivered::default(),
             content_before: 0,
             marked: false,
@@ -96,6 +117,19 @@ impl ResponseReader {
         self.answer.number(Field::Count(Source::Answer, native), number);
     }
 
+    /// The headers of an answer that may have counts in them.
+    pub fn count_headers(dialect: Dialect) -> impl Iterator<Item = &'static str> {
+        let all = bedrock::HEADERS.iter().filter(move |_| dialect == Dialect::BedrockInvoke);
+        all.map(|(name, _)| *name)
+    }
+
+    /// Takes the value of one of [`Self::count_headers`]; it counts where the body states nothing.
+    pub fn state_header(&mut self, name: &str, value: &[u8]) {
+        if let Some((_, native)) = bedrock::HEADERS.iter().find(|(own, _)| *own == name) {
+            self.answer.state_beside(*native, value);
+        }
+    }
+
     /// Reads the next piece of the answer; pieces may be cut at any byte.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.delivered.bytes = self.delivered.bytes.saturating_add(bytes.len() as u64);
@@ -106,42 +140,55 @@ impl ResponseReader {
             }
             Framing::EventStream(_) => self.feed_events(bytes),
             Framing::Opaque => {}
+            Framing::Lines(bom) => {
+                let (rest, _) = bom.skip(bytes);
+                self.feed_lines(rest);
+            }
+            Framing::AwsEventStream(_) => self.feed_frames(bytes),
         }
     }
 
     /// What has been seen so far; at the end of the stream, what there was.
     #[must_use]
     pub fn reading(&self) -> Reading {
+        // What a frame says counts once its checksum is known.
+        let between = matches!(&self.framing, Framing::AwsEventStream(frames) if frames.is_between());
+        let answer = self.before.as_deref().filter(|_| !between).unwrap_or(&self.answer);
+        let kind = self.document.kind();
         let ended = match self.framing {
-            Framing::Json(_) => self.document.kind() == Kind::Whole,
-            Framing::EventStream(_) => {
-                let kind = self.document.kind();
+            Framing::Json(_) => kind == Kind::Whole,
+            Framing::EventStream(_) | Framing::Lines(_) => {
                 // What else the event that says so has to say may still be missing.
-                let over = self.answer.is_over() && kind != Kind::Unfinished;
+                let over = answer.is_over() && kind != Kind::Unfinished;
                 // Nobody knows what ends the streams of an API that is not known.
-                let stated = self.is_pointed && self.answer.has_counts() && kind != Kind::Unfinished;
-                self.marked || kind == Kind::Marker || self.answer.is_finished() || over || stated
+                let stated = self.is_pointed && answer.has_counts() && kind != Kind::Unfinished;
+                self.marked || kind == Kind::Marker || answer.is_finished() || over || stated
+            }
+            Framing::AwsEventStream(_) => {
+                // What is counted around an invocation comes last.
+                let counted = self.inner.is_some() && answer.is_counted_elsewhere();
+                answer.is_over() || answer.is_finished() || counted
             }
             Framing::Opaque => true,
         };
-        let (usage, status, total_mismatch) = self.answer.usage(self.profile, ended);
+        let (usage, status, total_mismatch) = answer.usage(self.profile, ended);
         Reading {
             usage,
             status,
-            answered_model: self.answer.model().map(Box::from),
-            service_tier: self.answer.service_tier(),
-            provider_cost: self.answer.cost,
+            answered_model: answer.model().map(Box::from),
+            service_tier: answer.service_tier(),
+            provider_cost: answer.cost,
             total_mismatch,
-            malformed: self.answer.malformed,
+            malformed: answer.malformed,
             ended,
-            streamed: matches!(self.framing, Framing::EventStream(_)),
+            streamed: !matches!(self.framing, Framing::Json(_) | Framing::Opaque),
             delivered: Delivered {
-                content_bytes: self.answer.content_bytes,
-                choices: self.answer.choices(),
-                items: self.answer.items,
+                content_bytes: answer.content_bytes,
+                choices: answer.choices(),
+                items: answer.items,
                 ..self.delivered
             },
-            error_event: self.answer.is_error,
+            error_event: answer.is_error,
         }
     }
 
@@ -161,6 +208,69 @@ impl ResponseReader {
         }
     }
 
+    fn feed_lines(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((line, after)) = memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) {
+            self.feed_line(line);
+            self.end_event();
+            rest = after.get(1..).unwrap_or_default();
+        }
+        self.feed_line(rest);
+    }
+
+    /// A line of nothing but white space is none.
+    fn feed_line(&mut self, bytes: &[u8]) {
+        let is_empty = self.document.kind() == Kind::Empty;
+        self.feed_document(if is_empty { bytes.trim_ascii_start() } else { bytes });
+    }
+
+    fn feed_frames(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Framing::AwsEventStream(frames) = &mut self.framing
+            && let Some((piece, after)) = frames.next(rest)
+        {
+            rest = after;
+            match piece {
+                FramePiece::Payload(payload) => self.feed_payload(payload),
+                FramePiece::End(frame) if frame.is_sound => {
+                    self.answer.is_error |= frame.is_error;
+                    self.end_event();
+                    self.keep();
+                }
+                FramePiece::End(_) => {
+                    // Its clients do not get to see it either.
+                    self.answer = self.before.as_deref().cloned().unwrap_or_default();
+                    self.document.restart();
+                    self.inner.iter_mut().for_each(|inner| inner.restart());
+                    self.answer.broken_frame();
+                    self.keep();
+                }
+                FramePiece::Lost => self.before.iter_mut().for_each(|before| before.broken_frame()),
+            }
+        }
+    }
+
+    /// What is known is believed from here on.
+    fn keep(&mut self) {
+        if let Some(before) = &mut self.before {
+            (**before).clone_from(&self.answer);
+        }
+    }
+
+    /// A part of a frame's payload, which may have the document that matters encoded in it.
+    fn feed_payload(&mut self, payload: &[u8]) {
+        for piece in payload.chunks(WRAPPED_BYTES_MAX) {
+            self.feed_document(piece);
+            let Some(inner) = &mut self.inner else { continue };
+            let mut unwrapped = std::mem::take(&mut self.answer.unwrapped);
+            if inner.kind() != Kind::Broken {
+                inner.feed(&unwrapped, &mut self.answer);
+            }
+            unwrapped.clear();
+            self.answer.unwrapped = unwrapped;
+        }
+    }
+
     fn feed_document(&mut self, bytes: &[u8]) {
         if self.document.kind() == Kind::Broken {
             return;
@@ -177,6 +287,12 @@ impl ResponseReader {
             Kind::Marker => self.marked = true,
             Kind::Unfinished => self.answer.broken_document(),
             Kind::Whole | Kind::Broken => {}
+        }
+        if let Some(inner) = &mut self.inner {
+            if matches!(inner.kind(), Kind::Unfinished | Kind::Broken) {
+                self.answer.broken_document();
+            }
+            inner.restart();
         }
         if self.document.kind() != Kind::Marker {
             self.delivered.events = self.delivered.events.saturating_add(1);

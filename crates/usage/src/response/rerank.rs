@@ -8,7 +8,7 @@ use super::profile::{Field, Profile, Source, branch, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
-pub(super) static RERANK: Profile = Profile { tree: &TREE, end_marker: b"", normalise };
+pub(super) static RERANK: Profile = Profile { tree: &TREE, wrapper: None, end_marker: b"", normalise };
 
 static TREE: Node<Field> = Node {
     step: Step::Element,

@@ -10,7 +10,7 @@ use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, 
 use crate::json::{Node, Step};
 
 pub(super) static RESPONSES: Profile =
-    Profile { tree: &TREE, end_marker: b"[DONE]", normalise: normalise::inclusive };
+    Profile { tree: &TREE, wrapper: None, end_marker: b"[DONE]", normalise: normalise::inclusive };
 
 /// The events after which nothing comes, whether all was generated, some, or it failed.
 const LAST: &[&str] = &["response.completed", "response.incomplete", "response.failed"];
