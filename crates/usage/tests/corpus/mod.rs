@@ -125,7 +125,10 @@ fn dialect(meter: &str) -> Dialect {
         "embeddings" => Dialect::Embeddings,
         "anthropic_messages" => Dialect::Anthropic,
         "gemini" => Dialect::Gemini,
-        "items" => Dialect::Items,
+        "items" | "moderation" => Dialect::Items,
+        "transcription" => Dialect::Transcript,
+        "speech" => Dialect::Speech,
+        "rerank" => Dialect::Rerank,
         _ => panic!("no meter {meter}"),
     }
 }
