@@ -62,7 +62,7 @@ impl Edge {
             }
         }
         if request.stage == Stage::Head {
-            let metered = matches!(request.operation, Operation::Meter(_));
+            let metered = request.operation.reads_body();
             if metered && request.config.headers == HeaderMode::Stream {
                 // A refusal here is sent at once: the host brings no body while the headers are paused.
                 if let Err(refusal) = self.header_phase(shared, request, now) {

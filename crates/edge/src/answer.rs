@@ -8,6 +8,7 @@ use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
 use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, HeaderEdit, Verdict};
+use crate::generic::GenericRoute;
 use crate::refuse;
 use crate::reply::credits;
 use crate::request::{Request, Stage};
@@ -126,7 +127,7 @@ impl Edge {
 /// How the answers of an operation are worded; nothing where they are not read.
 fn dialect(operation: &Operation) -> Option<usage::Dialect> {
     match operation {
-        Operation::Meter(dialect) => Some(dialect.answers()),
+        Operation::Meter(dialect) => dialect.answers(),
         Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
     }
 }
@@ -149,11 +150,13 @@ fn is_told_by_type(request: &Request) -> bool {
 
 /// How an answer of that type is framed; nothing where no reader makes anything of it.
 fn format(dialect: Dialect, content_type: &[u8]) -> Option<Format> {
-    let begins =
-        |prefix: &[u8]| content_type.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
-    let known = TYPES.iter().find(|(begin, _)| begins(begin)).map(|(_, format)| *format);
+    let known = TYPES.iter().find(|(begin, _)| begins(content_type, begin)).map(|(_, format)| *format);
     let usual = if dialect.streams_lines() { Format::Lines } else { Format::Json };
     known.or(Some(usual).filter(|_| !dialect.answers_plainly()))
+}
+
+fn begins(content_type: &[u8], with: &[u8]) -> bool {
+    content_type.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
 }
 
 /// What a type begins with, and how answers of it are framed.
@@ -183,12 +186,16 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
         request.answer.undecided = true;
         return;
     }
-    let Some(format) = format(dialect, head.content_type) else {
+    if let Dialect::Generic(place) = dialect {
+        request.answer.reader = pointed(request, place, head.content_type, header);
+        return;
+    }
+    let (Some(format), Some(answers)) = (format(dialect, head.content_type), dialect.answers()) else {
         return;
     };
-    let mut reader = Box::new(ResponseReader::new(dialect.answers(), format));
+    let mut reader = Box::new(ResponseReader::new(answers, format));
     if format == Format::Json {
-        for name in ResponseReader::count_headers(dialect.answers()) {
+        for name in ResponseReader::count_headers(answers) {
             header(name).into_iter().for_each(|value| reader.state_header(name, &value));
         }
     }
@@ -196,6 +203,28 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }
+}
+
+/// A reader of what the configuration points to, with what the headers state.
+fn pointed(
+    request: &Request,
+    place: GenericRoute,
+    content_type: &[u8],
+    header: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Option<Box<ResponseReader>> {
+    let generic = request.config.generic(place)?;
+    let pointers = generic.pointers()?;
+    let known = TYPES.iter().find(|(begin, _)| begins(content_type, begin)).map(|(_, format)| *format);
+    let is_json = content_type.is_empty() || content_type.windows(4).any(|four| four == b"json");
+    let format = known.unwrap_or(if is_json { Format::Json } else { Format::Opaque });
+    let format = if pointers.is_empty() { Format::Opaque } else { format };
+    let mut reader = ResponseReader::pointed(pointers, format);
+    for (name, meter) in generic.headers() {
+        if let Some(value) = header(name) {
+            reader.state(meter, &value);
+        }
+    }
+    Some(Box::new(reader))
 }
 
 /// The most headers that are told, one removal included.

@@ -9,6 +9,7 @@ use usage::response::estimate_output_tokens;
 use usage::{Reading, Status};
 use wire::{Outcome, UsageSource, UsageStatus};
 
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::estimate::{estimate, millionths, one_of_each};
 use crate::freeze::{Bill, Sale};
@@ -150,7 +151,7 @@ fn reported(
     let said = reading.usage.as_ref()?;
     let mut usage = match request.operation {
         Operation::Meter(dialect) if dialect.sells_units() => {
-            units(said, Some(reading), (hold, sale), is_cut)?
+            units(said, Some(reading), (hold, sale), &is_cut)?
         }
         Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
@@ -158,8 +159,11 @@ fn reported(
     };
     let left_out = fill_in(request, reading, hold, &mut usage);
     let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage) | left_out;
+    // Nobody knows what ends the answers of an API that is not known.
+    let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
+    let is_broken_off = || is_generic && is_cut();
     let status = match reading.status {
-        Status::Complete if guessed => UsageStatus::Partial,
+        Status::Complete if guessed || is_broken_off() => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
         Status::Partial => UsageStatus::Partial,
         Status::Failed => UsageStatus::Failed,

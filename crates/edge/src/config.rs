@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::dialect::Dialect;
-use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX};
+use crate::generic::{Generic, GenericRoute, Metering};
+use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX, ROUTES_MAX};
 use crate::reply::Code;
 use crate::tables::Tables;
 
@@ -127,7 +127,7 @@ pub struct Route {
 }
 
 /// What a route does.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteAction {
     /// Let it pass without key, plan or charge.
@@ -137,7 +137,7 @@ pub enum RouteAction {
     /// Charge the catalog's price of that operation, once per answered request.
     Flat(String),
     /// Read the usage out of the answer.
-    Meter(Dialect),
+    Meter(Metering),
 }
 
 /// What becomes of requests that no route matches.
@@ -194,6 +194,17 @@ impl Config {
         Tables { keys: self.keys_max, accounts: self.accounts_max }
     }
 
+    /// What it says of a generic route.
+    pub(crate) fn generic(&self, place: GenericRoute) -> Option<&Generic> {
+        match &self.routes.get(place.route())?.action {
+            RouteAction::Meter(Metering::Generic(generic)) => Some(generic),
+            RouteAction::Meter(Metering::Known(_))
+            | RouteAction::Exempt
+            | RouteAction::Deny
+            | RouteAction::Flat(_) => None,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError::Value(text.to_owned()));
         if self.ledger.cluster.is_empty() {
@@ -230,6 +241,9 @@ impl Config {
             if !(400..=599).contains(status) {
                 return Err(ConfigError::Value(format!("statuses.{code}: must be 400 to 599")));
             }
+        }
+        if self.routes.len() > ROUTES_MAX {
+            return Err(ConfigError::Value(format!("routes: must be at most {ROUTES_MAX}")));
         }
         for (n, route) in self.routes.iter().enumerate() {
             if route.path.is_some() == route.prefix.is_some() {
@@ -324,6 +338,47 @@ mod tests {
         ] {
             let error = Config::parse(json.as_bytes()).expect_err(json).to_string();
             assert!(error.contains(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_generic_meters_are_named() {
+        let parse = |meter: &str| {
+            let json = format!(
+                r#"{{"ledger":{{"cluster":"l"}},"headers":"hold","routes":[{{"path":"/ocr","action":{{"meter":{meter}}}}}]}}"#
+            );
+            Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+        };
+        for valid in [
+            r#""items""#,
+            r#"{"pointers":{"/usage/pages":"pages"}}"#,
+            r#"{"headers":{"x-tokens":"input_tokens"},"price":"ocr","body":"pass"}"#,
+            r#"{"price":"film"}"#,
+        ] {
+            assert!(parse(valid).is_ok(), "{valid}");
+        }
+        for (meter, expected) in [
+            (r#""oatmeal""#, "unknown variant `oatmeal`"),
+            (r#""generic""#, "unknown variant `generic`"),
+            ("7", "the name of a dialect, or an object with pointers"),
+            ("{}", "needs pointers, headers or a price"),
+            (r#"{"pointer":{}}"#, "unknown field `pointer`"),
+            (r#"{"pointers":{"/a":"apples"}}"#, "unknown variant `apples`"),
+            (r#"{"pointers":{"a":"pages"}}"#, "\"a\" must be a JSON pointer"),
+            (r#"{"pointers":{"/a":"tokens"}}"#, "may not state this meter"),
+            (r#"{"pointers":{"/a":"pages","/b":"pages"}}"#, "the meter `pages` is stated twice"),
+            (
+                r#"{"pointers":{"/a":"pages"},"headers":{"x-pages":"pages"}}"#,
+                "the meter `pages` is stated twice",
+            ),
+            (r#"{"pointers":{"/a":"pages","/a/b":"images"}}"#, "the place of another pointer"),
+            (r#"{"headers":{"X-Pages":"pages"}}"#, "must be a header in lower case"),
+            (r#"{"headers":{"x-requests":"requests"}}"#, "a meter that answers state"),
+            (r#"{"pointers":{"/a":"pages"},"body":"pass"}"#, "needs a price where the body passes"),
+            (r#"{"price":"x","body":"drop"}"#, "unknown variant `drop`"),
+        ] {
+            let error = parse(meter).expect_err(meter);
+            assert!(error.contains(expected), "{meter}: {error}");
         }
     }
 }

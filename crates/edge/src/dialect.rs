@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use usage::request::RequestDialect;
 use usage::request::edit::OutputBound;
 
+use crate::generic::GenericRoute;
+
 /// The API dialect of a metered route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -43,6 +45,9 @@ pub enum Dialect {
     OllamaChat,
     /// Ollama's own embeddings.
     OllamaEmbed,
+    /// One that the configuration describes.
+    #[serde(skip)]
+    Generic(GenericRoute),
 }
 
 /// Whose error object a client looks for.
@@ -84,6 +89,7 @@ impl Dialect {
             Self::CohereEmbed => "cohere_embed",
             Self::OllamaChat => "ollama_chat",
             Self::OllamaEmbed => "ollama_embed",
+            Self::Generic(_) => "generic",
         }
     }
 
@@ -112,13 +118,14 @@ impl Dialect {
             | Self::Rerank
             | Self::CohereChat
             | Self::CohereEmbed
-            | Self::OllamaEmbed => RequestDialect::OpenAi,
+            | Self::OllamaEmbed
+            | Self::Generic(_) => RequestDialect::OpenAi,
         }
     }
 
-    /// How its answers are worded.
-    pub(crate) const fn answers(self) -> usage::Dialect {
-        match self {
+    /// How its answers are worded; nothing where the configuration says that.
+    pub(crate) const fn answers(self) -> Option<usage::Dialect> {
+        Some(match self {
             Self::OpenaiChat | Self::OpenaiCompletions => usage::Dialect::OpenAiChat,
             Self::OpenaiResponses => usage::Dialect::OpenAiResponses,
             Self::Embeddings => usage::Dialect::Embeddings,
@@ -134,7 +141,8 @@ impl Dialect {
             Self::CohereEmbed => usage::Dialect::CohereEmbed,
             Self::OllamaChat => usage::Dialect::OllamaChat,
             Self::OllamaEmbed => usage::Dialect::OllamaEmbed,
-        }
+            Self::Generic(_) => return None,
+        })
     }
 
     /// Whether a stream states its usage only where `stream_options.include_usage` asks for it.
@@ -171,7 +179,7 @@ impl Dialect {
 
     /// Whether its requests do not say if the answer is a stream, and its headers do and may have counts.
     pub(crate) const fn counts_in_headers(self) -> bool {
-        matches!(self, Self::BedrockInvoke)
+        matches!(self, Self::BedrockInvoke | Self::Generic(_))
     }
 
     /// Where a request bounds its answer's tokens; nothing where answers are not text.
@@ -192,7 +200,8 @@ impl Dialect {
             | Self::Moderation
             | Self::Rerank
             | Self::CohereEmbed
-            | Self::OllamaEmbed => None,
+            | Self::OllamaEmbed
+            | Self::Generic(_) => None,
         }
     }
 
@@ -212,6 +221,7 @@ impl Dialect {
             | Self::Transcription
             | Self::Speech
             | Self::Moderation
+            | Self::Generic(_)
             | Self::Rerank => ErrorShape::OpenAi,
         }
     }
@@ -219,12 +229,25 @@ impl Dialect {
     /// Whether its models are sold by whatever the catalog prices: units, requests, tokens. What of it the answer does
     /// not state the request does.
     pub(crate) const fn sells_units(self) -> bool {
-        matches!(self, Self::Items | Self::Transcription | Self::Speech | Self::Moderation | Self::Rerank)
+        matches!(
+            self,
+            Self::Items
+                | Self::Transcription
+                | Self::Speech
+                | Self::Moderation
+                | Self::Rerank
+                | Self::Generic(_)
+        )
+    }
+
+    /// Whether a request's body waits until it is read.
+    pub(crate) const fn reads_body(self) -> bool {
+        !matches!(self, Self::Generic(GenericRoute { reads_body: false, .. }))
     }
 
     /// Whether its requests may be forms.
     pub(crate) const fn takes_forms(self) -> bool {
-        matches!(self, Self::Items | Self::Transcription)
+        matches!(self, Self::Items | Self::Transcription | Self::Generic(_))
     }
 
     /// Whether an answer may be what no reader makes anything of: a sound, or a transcript in plain text.

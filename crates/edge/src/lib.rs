@@ -24,6 +24,7 @@ pub mod edge;
 pub mod effect;
 mod estimate;
 mod freeze;
+pub mod generic;
 pub mod head;
 mod hold;
 mod instant;

@@ -121,6 +121,10 @@ pub const SLICE: usize = 65_536;
 pub const BODY_LIMIT_DEFAULT: u64 = 1_048_576;
 /// The longest API key, in bytes.
 pub const KEY_BYTES_MAX: usize = 256;
+/// Routes of a configuration.
+pub const ROUTES_MAX: usize = 1_024;
+/// Headers of an answer that a generic route reads counts from: each costs a host call.
+pub const COUNT_HEADERS_MAX: usize = 8;
 /// The longest path that routes are matched against, in bytes.
 pub const PATH_BYTES_MAX: usize = 8_192;
 /// Plans that metrics tell apart; the rest is counted as `other`.

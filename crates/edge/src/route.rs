@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Route, RouteAction, Unmatched};
 use crate::dialect::Dialect;
+use crate::generic::{GenericRoute, Metering};
 use usage::limits::MODEL_BYTES_MAX;
 
 /// What a request is.
@@ -18,6 +19,12 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether a request's body waits until it is read.
+    #[must_use]
+    pub const fn reads_body(&self) -> bool {
+        matches!(self, Self::Meter(dialect) if dialect.reads_body())
+    }
+
     /// The name in the journal, metrics and the access log.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -34,9 +41,9 @@ impl Operation {
 #[must_use]
 pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
     let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
-    let own = config.routes.iter().find(|route| route.matches(method, bare));
-    if let Some(route) = own {
-        return operation(&route.action);
+    let own = config.routes.iter().enumerate().find(|(_, route)| route.matches(method, bare));
+    if let Some((at, route)) = own {
+        return operation(at, &route.action);
     }
     built_in(method, bare).unwrap_or_else(|| match &config.unmatched {
         Unmatched::Deny => Operation::Deny,
@@ -202,12 +209,15 @@ impl Route {
     }
 }
 
-fn operation(action: &RouteAction) -> Operation {
+fn operation(at: usize, action: &RouteAction) -> Operation {
     match action {
         RouteAction::Exempt => Operation::Exempt,
         RouteAction::Deny => Operation::Deny,
         RouteAction::Flat(name) => Operation::Flat(name.clone()),
-        RouteAction::Meter(dialect) => Operation::Meter(*dialect),
+        RouteAction::Meter(Metering::Known(dialect)) => Operation::Meter(*dialect),
+        RouteAction::Meter(Metering::Generic(generic)) => {
+            Operation::Meter(Dialect::Generic(GenericRoute::new(at, generic)))
+        }
     }
 }
 

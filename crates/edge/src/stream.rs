@@ -102,6 +102,14 @@ impl Edge {
             Err(error) => return Some(refuse::credential(error)),
         }
         if let Operation::Meter(dialect) = request.operation {
+            let generic =
+                if let Dialect::Generic(place) = dialect { request.config.generic(place) } else { None };
+            let sold = generic.and_then(|generic| generic.price.clone());
+            if !dialect.reads_body() {
+                request.body.edited = true;
+                request.body.facts = Some(RequestFacts { model: sold, ..RequestFacts::default() });
+                return None;
+            }
             let limit = request.config.body_limit_bytes;
             if head.content_length.is_some_and(|announced| announced > limit) {
                 return Some(refuse::too_large(limit));
@@ -122,6 +130,9 @@ impl Edge {
                 Some(model) => model,
                 None => None,
             };
+            if sold.is_some() {
+                request.body.path_model = sold;
+            }
             if request.body.ended {
                 return Some(refuse::unreadable("it is empty"));
             }
@@ -148,7 +159,7 @@ impl Edge {
         match request.stage {
             Stage::Forwarded => {
                 verdict = Verdict::go();
-                if matches!(request.operation, Operation::Meter(_)) && size > 0 {
+                if request.operation.reads_body() && size > 0 {
                     // A metered body goes on whole: what comes behind it was not announced, read or priced.
                     verdict.body = BodyEdit::Drop(size);
                 }
@@ -236,7 +247,7 @@ impl Edge {
     /// What changes when a request goes on: its stage, the body's edits where they are still to be made, and
     /// the headers that the plan sends upstream.
     pub(crate) fn go(&mut self, request: &mut Request, verdict: &mut Verdict) {
-        let metered = matches!(request.operation, Operation::Meter(_));
+        let metered = request.operation.reads_body();
         let headers_first = metered && request.config.headers == HeaderMode::Stream;
         match request.stage {
             Stage::Admission => {
@@ -279,7 +290,7 @@ impl Edge {
         let body_comes = request.body.announced.is_some_and(|bytes| bytes > 0 && bytes <= limit);
         // In `stream` mode the body comes once the headers have gone, which only those of metered requests do
         // before all is decided.
-        let headers_gone = matches!(request.operation, Operation::Meter(_)) && request.stage != Stage::Head;
+        let headers_gone = request.operation.reads_body() && request.stage != Stage::Head;
         let can_wait = request.config.headers == HeaderMode::Hold || headers_gone;
         if !request.body.closed && body_comes && can_wait {
             request.refusal = Some(refusal);
@@ -315,7 +326,8 @@ impl Edge {
         request.body.ended |= request.body.announced == u64::try_from(size).ok() && !request.body.edited;
         let limit = request.config.body_limit_bytes;
         let Some(scanner) = &mut request.body.scanner else {
-            let longer = request.body.facts.is_some() && size > request.body.scanned;
+            let read = request.operation.reads_body() && request.body.facts.is_some();
+            let longer = read && size > request.body.scanned;
             return if longer { Err(refuse::unreadable("it is longer than announced")) } else { Ok(()) };
         };
         if u64::try_from(size).is_ok_and(|size| size > limit) {
@@ -439,7 +451,7 @@ fn cleaned(config: &Config, head: &Head<'_>, operation: &Operation, end_of_strea
     }
     if let Operation::Meter(_) = operation {
         edits.push(HeaderEdit::Set("accept-encoding", "identity".into()));
-        if config.headers == HeaderMode::Stream && !end_of_stream {
+        if operation.reads_body() && config.headers == HeaderMode::Stream && !end_of_stream {
             edits.push(HeaderEdit::Remove("content-length".into()));
         }
     }
