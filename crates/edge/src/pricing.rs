@@ -164,30 +164,28 @@ fn charged_as<'m>(by_name: &'m HashMap<Box<str>, Rc<Model>>, name: &str) -> Opti
 
 impl Model {
     fn new(model: &EdgeModel) -> Option<Self> {
-        let base = Priced {
+        let cost = match &model.cost {
+            Some(cost) => Some(Rc::new(Units::new(cost)?)),
+            None => None,
+        };
+        let mut base = Priced {
             name: model.name.as_str().into(),
             model: model.name.as_str().into(),
             max_output_default: model.max_output_default,
             stated: model.stated.as_slice().into(),
             by_answered: model.by_answered,
             asset: model.asset.as_deref().map(Rc::from),
-            rates: Rates {
-                prices: Units::new(&model.prices)?,
-                cost: match &model.cost {
-                    Some(cost) => Some(Rc::new(Units::new(cost)?)),
-                    None => None,
-                },
-            },
+            rates: Rates { prices: Units::new(&model.prices)?, cost },
             tiers: Vec::new(),
         };
-        let tiers = model.service_tiers.iter().map(|tier| {
+        for tier in &model.service_tiers {
             let cost = match &model.cost {
                 Some(cost) => Some(Rc::new(Units::new(&tier.cost(cost)?)?)),
                 None => None,
             };
-            Some((Rc::new(tier.clone()), Rates { prices: Units::new(&tier.prices(&model.prices)?)?, cost }))
-        });
-        let base = Priced { tiers: tiers.collect::<Option<_>>()?, ..base };
+            let rates = Rates { prices: Units::new(&tier.prices(&model.prices)?)?, cost };
+            base.tiers.push((Rc::new(tier.clone()), rates));
+        }
         let variants = model.variants.iter().map(|variant| {
             let name = format!("{}@{}", model.name, variant.name);
             let priced = Priced { name: name.into(), ..base.with(&variant.prices)? };
@@ -204,6 +202,10 @@ impl Model {
 impl Priced {
     /// The same with other prices.
     fn with(&self, prices: &Prices) -> Option<Self> {
+        let mut tiers = Vec::new();
+        for (tier, rates) in &self.tiers {
+            tiers.push((Rc::clone(tier), rates.with(&tier.prices(prices)?)?));
+        }
         Some(Self {
             name: self.name.clone(),
             model: self.model.clone(),
@@ -212,11 +214,7 @@ impl Priced {
             by_answered: self.by_answered,
             asset: self.asset.clone(),
             rates: self.rates.with(prices)?,
-            tiers: self
-                .tiers
-                .iter()
-                .map(|(tier, rates)| Some((Rc::clone(tier), rates.with(&tier.prices(prices)?)?)))
-                .collect::<Option<_>>()?,
+            tiers,
         })
     }
 
@@ -301,13 +299,12 @@ impl Rates {
 
 impl Units {
     fn new(prices: &Prices) -> Option<Self> {
-        let longer = prices.tiers().filter(|above| *above > 0);
-        let above = longer.map(|above| Some((above, Self::of_tier(prices, above)?)));
-        Some(Self {
-            above: above.collect::<Option<_>>()?,
-            exact: prices.clone(),
-            ..Self::of_tier(prices, 0)?
-        })
+        let mut all = Self::of_tier(prices, 0)?;
+        for above in prices.tiers().filter(|above| *above > 0) {
+            all.above.push((above, Self::of_tier(prices, above)?));
+        }
+        all.exact = prices.clone();
+        Some(all)
     }
 
     fn of_tier(prices: &Prices, above: u64) -> Option<Self> {

@@ -118,8 +118,11 @@ impl Prices {
     /// The same prices times a factor, exactly; nothing where one is out of range.
     #[must_use]
     pub fn scaled(&self, factor: Ratio) -> Option<Self> {
-        let scaled = self.0.iter().map(|(unit, price)| Some((*unit, price.checked_mul(factor)?)));
-        scaled.collect::<Option<_>>().map(Self)
+        let mut scaled = self.clone();
+        for price in scaled.0.values_mut() {
+            *price = price.checked_mul(factor)?;
+        }
+        Some(scaled)
     }
 
     /// Whether the prices of each tier fit 64 bits each when written over their common denominator, so that sums
