@@ -79,7 +79,7 @@ impl Edge {
         let node = self.node(shared).generation;
         let stance = self.stance(request, now);
         let changed = self.records.change_or_create(shared, &account.id, node, now.mono_us, |record| {
-            bring_up_to_date(record, &account);
+            bring_up_to_date(record, &account, now);
             let denied = record.denial.filter(|d| d.until_us > now.mono_us && every_class_takes(d.tag));
             let has_none = |tag: u64| record.cell(tag).is_none_or(|cell| cell.free() <= 0);
             if let Some(denied) = denied.filter(|denied| has_none(denied.tag)) {
@@ -140,7 +140,7 @@ impl Edge {
         }
         let needs = hold.needs();
         let changed = self.records.change_or_create(shared, &account.id, hold.node, now.mono_us, |record| {
-            bring_up_to_date(record, account);
+            bring_up_to_date(record, account, now);
             if record.version > account.version {
                 // The ledger reckons that nothing is taken under a term that the node has left.
                 return Taken::Outdated;
@@ -323,13 +323,14 @@ fn clip(request: &mut Request, hold: &mut Hold) {
 }
 
 /// A snapshot of a higher version lifts denials and states its own, and its rates get their places.
-pub(crate) fn bring_up_to_date(record: &mut Record, account: &Account) {
+pub(crate) fn bring_up_to_date(record: &mut Record, account: &Account, now: Now) {
     if record.version >= account.version {
         return;
     }
     record.version = account.version;
     let rates: Vec<u64> = account.policy.policy.rates.iter().map(|rate| tag(&rate.id)).collect();
     record.reserve_rates(&rates);
+    record.fit_rates(account.policy.policy.rates.iter(), now.mono_us);
     record.denial = account.deny.first().map(|denial| denied_until(denial, u64::MAX));
 }
 

@@ -66,6 +66,12 @@ pub fn cost(rate: &Rate, units: u64) -> u64 {
     time_of(rate, units)
 }
 
+/// The latest instant at which a bucket of requests may be full again: that of an empty one.
+#[must_use]
+pub fn latest_us(rate: &Rate, now_us: u64) -> u64 {
+    now_us.saturating_add(depth_us(rate))
+}
+
 /// The time in which the whole bucket is refilled: of one that is taken unit by unit as many units' as it has, each
 /// rounded up, or the last of thirty a second would never be there.
 fn depth_us(rate: &Rate) -> u64 {

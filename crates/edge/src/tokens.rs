@@ -168,6 +168,17 @@ impl Record {
         }
     }
 
+    /// Under another policy a rate of requests may have kept its id and become a faster one: its bucket is then at
+    /// most empty. What is owed of a rate on amounts stays.
+    pub fn fit_rates<'r>(&mut self, rates: impl Iterator<Item = &'r Rate>, now_us: u64) {
+        for rate in rates.filter(|rate| is_counted_at_once(rate)) {
+            let (tag, latest_us) = (tag(&rate.id), rate::latest_us(rate, now_us));
+            if (rate.sole || self.mode == RateMode::Sole) && self.rate(tag) > latest_us {
+                self.set_rate(tag, latest_us, now_us);
+            }
+        }
+    }
+
     /// What of a rate is left here, for clients.
     #[must_use]
     pub fn rate_left(&self, rate: &Rate, now_us: u64) -> u64 {
@@ -350,6 +361,36 @@ mod tests {
             scope: Scope::Account,
             sole: false,
         }
+    }
+
+    #[test]
+    fn a_rate_that_becomes_faster_makes_nobody_wait_by_the_slow_one() {
+        let now = 1_000_000_000;
+        let by = |rate: &Rate, now_us: u64, record: &mut Record| {
+            record.take_token(rate, stance(Contact::Fresh, now_us))
+        };
+        let (slow, fast) =
+            (Rate { per_ms: 3_600_000, sole: true, ..rpm(1, 1) }, Rate { sole: true, ..rpm(60, 2) });
+        let mut record = told(5, RateMode::Sole, 0);
+        assert_eq!(by(&slow, now, &mut record), Ok(()));
+        let mut as_it_was = record.clone();
+        assert!(
+            matches!(by(&fast, now, &mut as_it_was), Err(Refused::Wait { retry_us }) if retry_us > 3_500_000_000)
+        );
+        record.fit_rates(std::iter::once(&fast), now);
+        // As an empty bucket: one of sixty a minute is there a second later.
+        assert_eq!(by(&fast, now, &mut record), Err(Refused::Wait { retry_us: 1_000_000 }));
+        assert_eq!(by(&fast, now + 1_000_000, &mut record), Ok(()));
+        // What is within the new one's bucket stays as it is.
+        let before = record.clone();
+        record.fit_rates([&fast, &slow].into_iter(), now + 1_000_000);
+        assert_eq!(record, before);
+        // Of tokens, what was used beyond the rate is owed under any.
+        let tokens = Rate { meter: Meter::Tokens, ..fast };
+        record.take_units(&tokens, 600, now);
+        let owed = record.rate(tag("rpm"));
+        record.fit_rates(std::iter::once(&tokens), now);
+        assert_eq!(record.rate(tag("rpm")), owed);
     }
 
     fn stance(contact: Contact, now_us: u64) -> Stance {

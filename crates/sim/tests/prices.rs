@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "tests may fail loudly")]
 
 use edge::settle::Origin;
+use proptest::prelude::*;
+use proptest::sample::select;
 use serde_json::{Value, json};
 use sim::{Seen, World, config};
 
@@ -33,7 +35,7 @@ models:
     max_output_default: 10
   train: { asset: job, price: { per_request: 1 } }
 plans:
-  free: { price_usd: 0, cycle: P7D, grants: { weekly: 9000000 } }
+  free: { price_usd: 0, cycle: P7D, grants: { weekly: 900000000 } }
   own:
     extends: free
     price_usd: 1
@@ -248,4 +250,52 @@ fn an_answer_that_is_cut_keeps_to_the_tier_that_was_asked_for() {
         (Some(&*posted.amount.to_string()), Some("flex"))
     );
     assert_eq!(world.book.counters.price_mismatches, 0);
+}
+
+/// A request and its answer.
+fn exchange() -> impl Strategy<Value = (Value, Value)> {
+    let tier = || {
+        select(vec![
+            Value::Null,
+            json!("auto"),
+            json!("priority"),
+            json!("Flex"),
+            json!("standard"),
+            json!("default"),
+            json!("scale"),
+            json!(1),
+        ])
+    };
+    let model = || select(vec!["chat", "router", "plain", "auto", "chat-of-someone", "train"]);
+    let counts = (prop_oneof![0..3_000_u64, 995..1_005_u64], 0..1_500_u64, 0..2_000_u64);
+    let cost = select(vec![Value::Null, json!(0.5), json!({"total_cost": 1e-3}), json!("x")]);
+    (model(), tier(), any::<bool>(), 0..6_000_usize, model(), tier(), counts, cost).prop_map(
+        |(asked, asked_tier, large, bytes, answered, served, (prompt, cached, completion), cost)| {
+            let asked = if ["chat", "router", "auto"].contains(&asked) { asked } else { "chat" };
+            let size = if large { "large" } else { "small" };
+            let ask =
+                json!({"model": asked, "service_tier": asked_tier, "size": size, "input": "x".repeat(bytes)});
+            let mut usage = used(prompt, completion);
+            usage["prompt_tokens_details"] = json!({"cached_tokens": cached.min(prompt)});
+            usage["cost"] = cost;
+            (ask, json!({"model": answered, "service_tier": served, "usage": usage}))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn edge_and_ledger_come_to_the_same(own in any::<bool>(), exchanges in proptest::collection::vec(exchange(), 1..12)) {
+        let mut world = world(if own { "own" } else { "free" });
+        for (ask, answer) in exchanges {
+            // Asks that the charges and the costs agree.
+            line(&mut world, &ask, &answer);
+            let charge = world.charge_entries("a").last().expect("a charge");
+            let told = charge.takes.iter().find(|take| take.bucket.starts_with("cost_usd")).map(|take| take.used);
+            prop_assert!(told.is_none_or(|told| told == charge.cost), "{charge:?}");
+        }
+        world.check_at_rest();
+    }
 }

@@ -165,6 +165,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_served_is_told_to_the_settlement() {
+        let served =
+            SETTLED.replace(r#""model":"m""#, r#""model":"m","service_tier":"flex","provider_cost":7"#);
+        let settle = |text: &str| read(text).unwrap().unwrap().settle;
+        assert_eq!(
+            (settle(&served).service_tier.as_deref(), settle(&served).provider_cost),
+            (Some("flex"), Some(7))
+        );
+        assert_eq!((settle(SETTLED).service_tier, settle(SETTLED).provider_cost), (None, None));
+    }
+
+    #[test]
     fn what_was_not_charged_has_no_settlement() {
         for outcome in [
             "released",

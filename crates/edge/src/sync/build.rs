@@ -173,7 +173,7 @@ impl Edge {
                 }
                 if let Some(known) = &known {
                     // What the call says of its term is true from here on.
-                    bring_up_to_date(record, known);
+                    bring_up_to_date(record, known, now);
                 }
                 record.refill_us = refill_us;
                 record.told_held = record.open > 0;

@@ -82,6 +82,38 @@ fn a_request_is_found_without_its_account() {
 }
 
 #[test]
+fn a_charge_tells_its_tier_and_what_its_provider_says_it_cost() {
+    let server = Server::start();
+    server.account("acme", "starter");
+    let mut node = Node::new(&server);
+    node.settle("acme", "plain", &json!({"usage": {"input_tokens": 1_000}}));
+    node.settle("acme", "served", &json!({"service_tier": "priority", "provider_cost": 140_000_001}));
+    let entries = server.get("/v1/accounts/acme/entries").ok(200);
+    let of = |id: &str| {
+        let all = entries["data"].as_array().unwrap();
+        all.iter().find(|entry| entry["request_id"] == id).unwrap().clone()
+    };
+    let (plain, served) = (of("plain"), of("served"));
+    assert_eq!(
+        (&served["service_tier"], &served["provider_cost_usd"]),
+        (&json!("priority"), &json!("0.000140000001"))
+    );
+    assert_eq!(
+        (plain.get("service_tier"), plain.get("provider_cost_usd"), plain.get("cost_usd")),
+        (None, None, None)
+    );
+    let csv = server.get("/v1/entries/export?format=csv&account=acme").text;
+    let mut rows = csv.split("\r\n");
+    assert!(rows.next().unwrap().ends_with(",plan,service_tier,cost_usd,provider_cost_usd"), "{csv}");
+    assert!(rows.next().unwrap().ends_with(",priority,,0.000140000001"), "{csv}");
+    // The same after a restart: it is in the store.
+    let metrics = server.get("/metrics").text;
+    for name in ["cost_mismatches_total", "provider_cost_nanodollars_total", "card_cost_nanodollars_total"] {
+        assert!(metrics.contains(&format!("bursar_ledger_{name} 0\n")), "{metrics}");
+    }
+}
+
+#[test]
 fn the_journal_is_exported_whole() {
     let server = Server::start();
     let mut node = Node::new(&server);
