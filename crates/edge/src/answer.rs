@@ -50,6 +50,7 @@ impl Edge {
                 let head = head(true);
                 observe(&mut request, &head, header);
                 request.answer.reader = None;
+                request.answer.undecided = false;
                 verdict.headers = told(&request, head.status);
             }
             // Its own local reply.
@@ -93,7 +94,8 @@ impl Edge {
             return verdict;
         }
         let piece = if size == 0 { Vec::new() } else { read(0, size) };
-        let first = piece.iter().find(|byte| !byte.is_ascii_whitespace()).filter(|_| answer.undecided);
+        let tells = |byte: &&u8| !byte.is_ascii_whitespace() && !BYTE_ORDER_MARK.contains(byte);
+        let first = if answer.undecided { piece.iter().find(tells) } else { None };
         if let (Some(first), Some(dialect)) = (first, dialect) {
             let format = match first {
                 b'{' | b'[' => Format::Json,
@@ -123,6 +125,9 @@ impl Edge {
         verdict
     }
 }
+
+/// No text begins with any of these bytes but for the mark.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How the answers of an operation are worded; nothing where they are not read.
 fn dialect(operation: &Operation) -> Option<usage::Dialect> {
@@ -193,13 +198,21 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
     let (Some(format), Some(answers)) = (format(dialect, head.content_type), dialect.answers()) else {
         return;
     };
-    let mut reader = Box::new(ResponseReader::new(answers, format));
-    if format == Format::Json {
-        for name in ResponseReader::count_headers(answers) {
-            header(name).into_iter().for_each(|value| reader.state_header(name, &value));
+    if matches!(format, Format::Json | Format::EventStream)
+        && !dialect.counts_in_headers()
+        && !dialect.streams_lines()
+    {
+        // Some servers send events as plain text, or a document where events were asked for: the first byte tells.
+        request.answer.undecided = true;
+    } else {
+        let mut reader = Box::new(ResponseReader::new(answers, format));
+        if format == Format::Json {
+            for name in ResponseReader::count_headers(answers) {
+                header(name).into_iter().for_each(|value| reader.state_header(name, &value));
+            }
         }
+        request.answer.reader = Some(reader);
     }
-    request.answer.reader = Some(reader);
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tariff::meter::COUNT_MAX;
 use tariff::{Meter, Micros, Unit, Usage};
-use usage::response::estimate_output_tokens;
+use usage::response::{estimate_output_tokens, estimate_uncounted_tokens};
 use usage::{Reading, Status};
 use wire::{Outcome, UsageSource, UsageStatus};
 
@@ -104,7 +104,8 @@ impl Edge {
         }
         // An answer without a body delivered nothing (204, 304, HEAD), nor did one with an error instead.
         let is_error = |reading: &Reading| reading.error_event && reading.delivered.content_bytes == 0;
-        if request.answer.bytes == 0 || reading.as_ref().is_some_and(is_error) {
+        let is_nothing = |reading: &Reading| reading.is_blank || is_error(reading);
+        if request.answer.bytes == 0 || request.answer.undecided || reading.as_ref().is_some_and(is_nothing) {
             return Bill::nothing(Outcome::Released);
         }
         self.metrics.unmetered = self.metrics.unmetered.saturating_add(1);
@@ -208,20 +209,26 @@ fn fill_in(request: &Request, reading: &Reading, hold: &Hold, usage: &mut Usage)
     left_out
 }
 
-/// What an answer comes to that broke off before the provider had counted its output, by what was delivered of it:
-/// within the hold, as every estimate.
+/// What an answer comes to that broke off before the provider had counted all of its output, by what was delivered
+/// since it last did: within the hold, as every estimate.
 fn delivered_beyond(
     request: &Request,
     reading: &Reading,
     said: &Usage,
     (hold, sale): (&Hold, &Sale),
 ) -> Option<(Usage, Micros)> {
-    let Operation::Meter(dialect) = request.operation else { return None };
-    let output = estimate_output_tokens(&reading.delivered);
-    if reading.ended || !dialect.counts_output_last() || output <= said.get(Meter::OutputTokens) {
+    if !matches!(request.operation, Operation::Meter(dialect) if dialect.answers_text()) || reading.ended {
         return None;
     }
-    let usage = said.clone().with(Meter::OutputTokens, output);
+    let (delivered, counted) = (&reading.delivered, said.get(Meter::OutputTokens));
+    let uncounted = estimate_uncounted_tokens(delivered);
+    // A count that came before any text is of its beginning.
+    let is_first = delivered.uncounted_bytes == delivered.content_bytes;
+    let output = if is_first { counted.max(uncounted) } else { counted.saturating_add(uncounted) };
+    if output == counted {
+        return None;
+    }
+    let usage = said.clone().with(Meter::OutputTokens, output.min(COUNT_MAX));
     let price = sale.price(&usage).ok()?.min(Micros(hold.held_credits()));
     Some((usage, price))
 }

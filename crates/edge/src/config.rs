@@ -124,6 +124,9 @@ pub struct Route {
     pub methods: Vec<String>,
     /// What to do.
     pub action: RouteAction,
+    /// Whether a stream that does not ask for its usage is made to; false for servers that refuse `stream_options`.
+    #[serde(default = "yes")]
+    pub include_usage: bool,
 }
 
 /// What a route does.
@@ -249,6 +252,11 @@ impl Config {
             if route.path.is_some() == route.prefix.is_some() {
                 return Err(ConfigError::Value(format!("routes[{n}]: needs either path or prefix")));
             }
+            let asks = matches!(&route.action, RouteAction::Meter(Metering::Known(dialect)) if dialect.asks_for_usage());
+            if !route.include_usage && !asks {
+                let text = "is for the meters openai_chat and openai_completions";
+                return Err(ConfigError::Value(format!("routes[{n}].include_usage: {text}")));
+            }
         }
         Ok(())
     }
@@ -326,6 +334,10 @@ mod tests {
             (r#"{"ledger":{"cluster":""},"headers":"hold"}"#, "ledger.cluster"),
             (r#"{"ledger":{"cluster":"l"},"headers":"hold","label":"a\nb"}"#, "label"),
             (r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"action":"deny"}]}"#, "routes[0]"),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":"deny","include_usage":false}]}"#,
+                "routes[0].include_usage",
+            ),
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","credentials":{"headers":["X-Key"]}}"#,
                 "lower case",

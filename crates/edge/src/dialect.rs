@@ -150,9 +150,9 @@ impl Dialect {
         matches!(self, Self::OpenaiChat | Self::OpenaiCompletions)
     }
 
-    /// Whether a stream begins with a count of output that is none yet: the true one comes with its end.
-    pub(crate) const fn counts_output_last(self) -> bool {
-        matches!(self, Self::AnthropicMessages | Self::BedrockInvoke)
+    /// Whether answers are text, so that what was delivered of them tells about how many tokens they are.
+    pub(crate) const fn answers_text(self) -> bool {
+        !self.sells_units() && !self.reads_only() && !matches!(self, Self::Generic(_))
     }
 
     /// Whether its answers state input and output apart, and may leave one of them out.

@@ -93,6 +93,8 @@ pub struct RequestBody {
     pub outlives: bool,
     /// The usage chunk was asked for by the edge, not by the client.
     pub usage_injected: bool,
+    /// The upstream refuses to be asked for it.
+    pub usage_not_asked: bool,
 }
 
 /// Why a request waits.

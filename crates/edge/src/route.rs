@@ -40,16 +40,25 @@ impl Operation {
 /// Classifies a request; `path` may carry a query.
 #[must_use]
 pub fn classify(config: &Config, method: &[u8], path: &[u8]) -> Operation {
-    let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
-    let own = config.routes.iter().enumerate().find(|(_, route)| route.matches(method, bare));
-    if let Some((at, route)) = own {
+    if let Some((at, route)) = own(config, method, path) {
         return operation(at, &route.action);
     }
+    let bare = without_query(path);
     built_in(method, bare).unwrap_or_else(|| match &config.unmatched {
         Unmatched::Deny => Operation::Deny,
         Unmatched::Exempt => Operation::Exempt,
         Unmatched::Flat(name) => Operation::Flat(name.clone()),
     })
+}
+
+/// The route of the configuration that a request takes, and its place there.
+pub(crate) fn own<'c>(config: &'c Config, method: &[u8], path: &[u8]) -> Option<(usize, &'c Route)> {
+    let bare = without_query(path);
+    config.routes.iter().enumerate().find(|(_, route)| route.matches(method, bare))
+}
+
+fn without_query(path: &[u8]) -> &[u8] {
+    path.split(|b| *b == b'?').next().unwrap_or_default()
 }
 
 /// What the paths of the known APIs are: OpenAI's (under `/openai` with Azure and Groq), Azure's deployments of it,

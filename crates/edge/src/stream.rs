@@ -17,7 +17,7 @@ use crate::metric::Ended;
 use crate::refuse;
 use crate::reply::{Refusal, Reply};
 use crate::request::{Answer, Reason, Request, RequestBody, Stage};
-use crate::route::{Operation, classify, path_model};
+use crate::route::{Operation, classify, own, path_model};
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -53,6 +53,8 @@ impl Edge {
                 announced: head.content_length,
                 ended: end_of_stream,
                 closed: end_of_stream,
+                usage_not_asked: own(config, head.method, head.path)
+                    .is_some_and(|(_, own)| !own.include_usage),
                 ..RequestBody::default()
             },
             wait: None,
@@ -405,7 +407,7 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     let Operation::Meter(dialect) = request.operation else {
         return;
     };
-    let usage = edit::include_usage(facts).filter(|_| dialect.asks_for_usage());
+    let usage = edit::include_usage(facts).filter(|_| dialect.asks_for_usage() && !body.usage_not_asked);
     body.usage_injected = usage.is_some();
     let policy = request.account.as_ref().map(|account| &account.policy.policy);
     let cap = policy.and_then(|policy| policy.max_tokens).zip(dialect.output_bound());

@@ -198,6 +198,155 @@ fn cut(world: &mut World, letters: usize) -> Value {
     serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line")
 }
 
+const CHAT: &str = "/v1/chat/completions";
+const STREAM: &str = r#"{"model":"text","max_tokens":50,"stream":true,"pad":"0123456789"}"#;
+
+/// The line of a stream that broke off behind these bytes, and what the ledger posted for it.
+fn broken_off(world: &mut World, path: &str, body: &str, (kind, answer): (&str, &str)) -> (Value, String) {
+    let before = world.charge_entries("a").count();
+    let stream = post(world, path, body);
+    assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{path} {body}");
+    world.answer_headers(stream, 200, kind);
+    world.answer_piece(stream, answer.as_bytes(), false);
+    let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
+    world.pass(1_500);
+    let posted =
+        world.charge_entries("a").nth(before).map_or("0.000000".to_owned(), |entry| entry.amount.to_string());
+    assert_eq!(world.book.counters.price_mismatches, 0, "{line}");
+    (line, posted)
+}
+
+fn chunk(text: &str, usage: &Value) -> Value {
+    json!({"choices": [{"index": 0, "delta": {"content": text}}], "usage": usage})
+}
+
+fn counted(prompt: u64, completion: u64) -> Value {
+    json!({"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion})
+}
+
+#[test]
+fn what_was_delivered_after_the_last_count_is_estimated() {
+    let mut world = world("free");
+    let none = Value::Null;
+    // 8 letters are two tokens; the request's 66 bytes are 17.
+    let letters = "12345678";
+    let generated = |text: &str, completion: u64| {
+        json!({"candidates": [{"content": {"parts": [{"text": text}]}}],
+            "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": completion, "totalTokenCount": 5 + completion}})
+    };
+    let gemini = GENERATE.replace(":generate", ":streamGenerate");
+    let text_delta = json!({"type": "response.output_text.delta", "delta": letters});
+    for (what, path, body, answer, source, charge) in [
+        // Counts in every chunk, of all up to it: nothing is left to estimate.
+        (
+            "cumulative",
+            CHAT,
+            STREAM,
+            events(&[chunk(letters, &counted(5, 1)), chunk("5678", &counted(5, 7))]),
+            "reported",
+            "7005.000000",
+        ),
+        // A first chunk that counts no output yet.
+        (
+            "zero first",
+            CHAT,
+            STREAM,
+            events(&[chunk("", &counted(5, 0)), chunk(letters, &none)]),
+            "estimated",
+            "2005.000000",
+        ),
+        (
+            "counted, then not",
+            CHAT,
+            STREAM,
+            events(&[chunk(letters, &counted(5, 3)), chunk(letters, &none)]),
+            "estimated",
+            "5005.000000",
+        ),
+        ("never counted", CHAT, STREAM, events(&[chunk(letters, &none)]), "estimated", "2017.000000"),
+        (
+            "within the hold",
+            CHAT,
+            STREAM,
+            events(&[chunk(&"x".repeat(4_000), &none)]),
+            "estimated",
+            "50017.000000",
+        ),
+        (
+            "error at the end",
+            CHAT,
+            STREAM,
+            events(&[chunk(letters, &none), json!({"error": {"message": "no"}})]),
+            "estimated",
+            "2017.000000",
+        ),
+        ("responses", "/v1/responses", STREAM, events(&[text_delta]), "estimated", "2017.000000"),
+        ("gemini", &gemini, STREAM, events(&[generated(letters, 3)]), "reported", "3005.000000"),
+    ] {
+        let (line, posted) = broken_off(&mut world, path, body, (EVENTS, &answer));
+        assert_eq!((line["source"].as_str(), posted.as_str()), (Some(source), charge), "{what}: {line}");
+        assert_ne!(line["status"], "complete", "{what}");
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn an_answer_that_has_not_begun_costs_nothing() {
+    let mut world = world("free");
+    let error = events(&[json!({"error": {"message": "overloaded"}})]);
+    for (kind, answer) in [
+        (EVENTS, ": keep-alive\n\n: OPENROUTER PROCESSING\n\n"),
+        (EVENTS, "\n\n"),
+        (JSON, "\n \n"),
+        (EVENTS, &error),
+        (JSON, r#"{"error":{"message":"overloaded"}}"#),
+    ] {
+        let (line, posted) = broken_off(&mut world, CHAT, STREAM, (kind, answer));
+        assert_eq!(posted, "0.000000", "{answer:?}: {line}");
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn the_first_byte_tells_what_the_type_does_not() {
+    let mut world = world("free");
+    let usage = counted(5, 7);
+    let document = json!({"choices": [], "usage": usage}).to_string();
+    let stream = events(&[chunk("x", &usage)]) + "data: [DONE]\n\n";
+    for (kind, answer) in [
+        ("text/plain", &stream),
+        ("", &stream),
+        (JSON, &stream),
+        (EVENTS, &document),
+        ("text/plain", &format!("\u{feff}{document}")),
+    ] {
+        let line = line(&mut world, CHAT, STREAM, (kind, answer));
+        let read = (line["charge"].as_str(), line["source"].as_str(), line["status"].as_str());
+        assert_eq!(read, (Some("7005.000000"), Some("reported"), Some("complete")), "{kind}: {line}");
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn a_route_may_leave_stream_options_alone() {
+    let routes = r#"{"path":"/old/chat","action":{"meter":"openai_chat"},"include_usage":false},"#;
+    let config = config("hold", "").replace(r#""routes":["#, &format!(r#""routes":[{routes}"#));
+    let mut world = World::with(1, &config, CATALOG);
+    world.account("a", "free");
+    let answer = events(&[chunk("12345678", &Value::Null)]) + "data: [DONE]\n\n";
+    let old = line(&mut world, "/old/chat", STREAM, (EVENTS, &answer));
+    assert_eq!(old["charge"], "2017.000000", "{old}");
+    assert_eq!(
+        (old["source"].as_str(), old["status"].as_str()),
+        (Some("estimated"), Some("failed")),
+        "{old}"
+    );
+    let stream = post(&mut world, "/old/chat", STREAM);
+    assert_eq!(world.streams[stream].upstream, STREAM.as_bytes(), "the body goes on as it came");
+    let stream = post(&mut world, CHAT, STREAM);
+    assert_ne!(world.streams[stream].upstream, STREAM.as_bytes(), "elsewhere usage is asked for");
+}
+
 #[test]
 fn a_refusal_has_the_error_object_of_the_api() {
     let mut world = world("free");

@@ -16,6 +16,8 @@ pub(crate) struct Framer {
     has_data: bool,
     /// The event is named `error`.
     is_error: bool,
+    /// Nothing but comments and blank lines have come.
+    is_blank: bool,
 }
 
 /// What the framer found next.
@@ -58,7 +60,19 @@ enum Line {
 impl Framer {
     /// A framer at the beginning of a stream.
     pub(crate) const fn new() -> Self {
-        Self { bom: Bom::new(), line: Line::BEGIN, after_return: false, has_data: false, is_error: false }
+        Self {
+            bom: Bom::new(),
+            line: Line::BEGIN,
+            after_return: false,
+            has_data: false,
+            is_error: false,
+            is_blank: true,
+        }
+    }
+
+    /// Whether nothing but comments and blank lines have come.
+    pub(crate) const fn is_blank(&self) -> bool {
+        self.is_blank
     }
 
     /// The next piece in `input` and what follows it; none where all of the input is read.
@@ -123,6 +137,7 @@ impl Framer {
             self.after_return = byte == b'\r';
             return self.end_line();
         }
+        self.is_blank &= self.line != Line::BEGIN || byte == b':';
         self.line = match self.line {
             Line::Name { len, data: true, .. } if byte == b':' && usize::from(len) == DATA.len() => {
                 return self.begin_data();

@@ -104,6 +104,7 @@ fn openai_document() {
             ..Delivered::default()
         },
         error_event: false,
+        is_blank: false,
     };
     assert_eq!(json(OPENAI_JSON), expected);
     assert_no_cut_matters(Format::Json, OPENAI_JSON.as_bytes());
@@ -126,10 +127,13 @@ fn openai_stream() {
             events: 4,
             content_events: 1,
             content_bytes: 10,
+            uncounted_bytes: 0,
+            uncounted_events: 0,
             choices: 1,
             items: None,
         },
         error_event: false,
+        is_blank: false,
     };
     assert_eq!(stream(OPENAI_STREAM), expected);
 }
@@ -603,8 +607,37 @@ fn estimates_go_by_bytes_or_events() {
 }
 
 #[test]
+fn what_no_count_has_followed_is_told() {
+    let uncounted = |dialect, format, answer: &str| {
+        let mut reader = ResponseReader::new(dialect, format);
+        reader.feed(answer.as_bytes());
+        let delivered = reader.reading().delivered;
+        (delivered.uncounted_bytes, delivered.uncounted_events)
+    };
+    let text = r#"data: {"choices":[{"delta":{"content":"abc"}}]}"#;
+    let counted = |count: u64| {
+        format!(
+            r#"data: {{"usage":{{"completion_tokens":{count}}},"choices":[{{"delta":{{"content":"de"}}}}]}}"#
+        )
+    };
+    let chat = |events: &[&str]| uncounted(Dialect::OpenAiChat, Format::EventStream, &events.join("\n\n"));
+    assert_eq!(chat(&[text, text, ""]), (6, 2));
+    assert_eq!(chat(&[text, &counted(2), ""]), (0, 0));
+    assert_eq!(chat(&[text, &counted(2)]), (0, 0), "an event without its end");
+    assert_eq!(chat(&[text, &counted(0), ""]), (5, 2), "none is no count");
+    assert_eq!(chat(&[&counted(2), text, text, ""]), (6, 2));
+    let element =
+        |usage: &str| format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"abc"}}]}}}}]{usage}}}"#);
+    let usage = r#","usageMetadata":{"candidatesTokenCount":3}"#;
+    let array =
+        |elements: &[String]| uncounted(Dialect::Gemini, Format::Json, &format!("[{}", elements.join(",")));
+    assert_eq!(array(&[element(usage), element(usage)]), (0, 0));
+    assert_eq!(array(&[element(usage), element("")]), (3, 0));
+}
+
+#[test]
 fn memory_is_fixed() {
-    assert!(size_of::<ResponseReader>() <= 1280, "{}", size_of::<ResponseReader>());
+    assert!(size_of::<ResponseReader>() <= 1536, "{}", size_of::<ResponseReader>());
 }
 
 fn read_at(format: Format, answer: &[u8], cuts: &[prop::sample::Index]) -> Reading {

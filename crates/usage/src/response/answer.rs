@@ -28,6 +28,10 @@ pub(super) struct Answer {
     service_tier: Word,
     /// In millionths of millionths of a US dollar.
     pub(super) cost: Option<u64>,
+    /// It counts output, more than none.
+    counts_output: bool,
+    /// Bytes of generated text up to the end of the last document that did.
+    counted_bytes: u64,
     model: Option<Box<str>>,
     model_text: Vec<u8>,
     /// Choices of the document that is read that came before the one at hand.
@@ -135,6 +139,8 @@ impl Part {
 impl Answer {
     /// A document ended, or the first one begins.
     pub(super) fn next_document(&mut self) {
+        self.counted_bytes = self.content_bytes.saturating_sub(self.uncounted_bytes());
+        self.counts_output = false;
         self.reports_usage = false;
         self.position = 0;
     }
@@ -157,6 +163,16 @@ impl Answer {
     pub(super) fn broken_frame(&mut self) {
         self.malformed = self.malformed.saturating_add(1);
         self.counts.doubtful = true;
+    }
+
+    /// Bytes of generated text that no count of output has followed.
+    pub(super) fn uncounted_bytes(&self) -> u64 {
+        if self.counts_output { 0 } else { self.content_bytes.saturating_sub(self.counted_bytes) }
+    }
+
+    /// Whether the document that is read counts output.
+    pub(super) fn counts_output(&self) -> bool {
+        self.counts_output
     }
 
     /// Whether it has said that it is over.
@@ -421,6 +437,8 @@ impl Sink<Field> for Answer {
             }
             (Field::Count(source, native), _) => {
                 let stated = self.counts_of(source).is_none_or(|counts| counts.state(native, number));
+                self.counts_output |= matches!(native, Native::Completion | Native::Reasoning)
+                    && matches!(number, Number::Integer(1..));
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
             (Field::Measure(source, native), _) => {

@@ -13,5 +13,12 @@ pub fn estimate_output_tokens(delivered: &Delivered) -> u64 {
     delivered.content_bytes.div_ceil(BYTES_PER_TOKEN).max(delivered.content_events)
 }
 
+/// Output tokens estimated in the same way of what was delivered after the provider last counted output, for an answer
+/// that broke off: a message begins with a count of its first token, and some servers count in the last event alone.
+#[must_use]
+pub fn estimate_uncounted_tokens(delivered: &Delivered) -> u64 {
+    delivered.uncounted_bytes.div_ceil(BYTES_PER_TOKEN).max(delivered.uncounted_events)
+}
+
 /// Bytes of text to one token.
 const BYTES_PER_TOKEN: u64 = 4;

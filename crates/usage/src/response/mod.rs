@@ -25,7 +25,7 @@ mod responses;
 
 use tariff::Usage;
 
-pub use estimate::estimate_output_tokens;
+pub use estimate::{estimate_output_tokens, estimate_uncounted_tokens};
 pub use pointers::{PointerError, Pointers};
 pub use reader::ResponseReader;
 
@@ -123,6 +123,8 @@ pub struct Reading {
     pub delivered: Delivered,
     /// Whether the answer carried an error instead of, or after, its content.
     pub error_event: bool,
+    /// Whether nothing has come but white space and comments, which keep a connection open until there is an answer.
+    pub is_blank: bool,
 }
 
 /// What has been delivered of an answer.
@@ -136,6 +138,10 @@ pub struct Delivered {
     pub content_events: u64,
     /// Bytes of generated text (answer, refusal, reasoning, tool arguments), decoded from JSON.
     pub content_bytes: u64,
+    /// Bytes of generated text after the last event, or element of an array, that counted output.
+    pub uncounted_bytes: u64,
+    /// Events with generated text after it.
+    pub uncounted_events: u64,
     /// Choices seen, by their `index`.
     pub choices: u32,
     /// Items of the answer's list; none where it had no list, and for chat completions.

@@ -34,6 +34,8 @@ pub struct ResponseReader {
     delivered: Delivered,
     /// Content before the event that is read.
     content_before: u64,
+    /// Events with content up to the last one that counted output.
+    counted_events: u64,
     /// The end marker was seen.
     marked: bool,
     /// What is read is where pointers lead to.
@@ -104,6 +106,7 @@ impl ResponseReader {
             before: of_frames.then(Box::default),
             delivered: Delivered::default(),
             content_before: 0,
+            counted_events: 0,
             marked: false,
             is_pointed: false,
         }
@@ -184,12 +187,27 @@ impl ResponseReader {
             streamed: !matches!(self.framing, Framing::Json(_) | Framing::Opaque),
             delivered: Delivered {
                 content_bytes: answer.content_bytes,
+                uncounted_bytes: answer.uncounted_bytes(),
+                uncounted_events: self.uncounted_events(answer),
                 choices: answer.choices(),
                 items: answer.items,
                 ..self.delivered
             },
             error_event: answer.is_error,
+            is_blank: match &self.framing {
+                Framing::Json(_) => self.document.kind() == Kind::Empty,
+                Framing::Lines(_) => self.document.kind() == Kind::Empty && self.delivered.events == 0,
+                Framing::EventStream(framer) => framer.is_blank(),
+                Framing::AwsEventStream(_) | Framing::Opaque => false,
+            },
         }
+    }
+
+    fn uncounted_events(&self, answer: &Answer) -> u64 {
+        if answer.counts_output() {
+            return 0;
+        }
+        self.delivered.content_events.saturating_sub(self.counted_events)
     }
 
     fn feed_events(&mut self, bytes: &[u8]) {
@@ -300,6 +318,9 @@ impl ResponseReader {
             self.delivered.content_events =
                 self.delivered.content_events.saturating_add(u64::from(has_content));
             self.content_before = self.answer.content_bytes;
+            if self.answer.counts_output() {
+                self.counted_events = self.delivered.content_events;
+            }
         }
         self.answer.next_document();
         self.document.restart();
