@@ -23,6 +23,7 @@ mod refused;
 mod replay;
 mod served;
 mod shadow;
+mod smuggling;
 mod soak;
 mod swap;
 mod trailers;

@@ -96,6 +96,17 @@ impl Raw {
         Ok(())
     }
 
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    /// The connection ends before, or nothing comes.
+    pub async fn take(&mut self, bytes: usize) -> Result<Vec<u8>> {
+        while self.read.len() < bytes {
+            self.more().await?;
+        }
+        Ok(self.read.drain(..bytes).collect())
+    }
+
     /// Closes with a reset instead of an orderly end.
     ///
     /// # Errors
