@@ -103,8 +103,10 @@ fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced) -> Asked<'m> 
     if model.tiers().next().is_none() {
         return Asked::Usual;
     }
-    match facts.map(|facts| facts.member("service_tier")) {
-        None | Some(Ok(Member::Absent)) => Asked::Usual,
+    // OpenAI's and Anthropic's member, and Amazon's.
+    let said = |path| facts.map(|facts| facts.member(path)).filter(|said| *said != Ok(Member::Absent));
+    match said("service_tier").or_else(|| said("serviceTier.type")) {
+        None => Asked::Usual,
         Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
             model.tiers().find(|own| own.eq_ignore_ascii_case(text)).map_or(Asked::Usual, Asked::Tier)
         }

@@ -133,6 +133,15 @@ fn the_tier_that_was_served_is_charged_else_the_one_that_was_asked_for() {
 }
 
 #[test]
+fn amazon_s_member_asks_for_a_tier_too() {
+    let mut world = world("free");
+    let ask = json!({"model": "chat", "serviceTier": {"type": "priority"}});
+    let said = line(&mut world, &ask, &json!({"usage": used(10, 2)}));
+    assert_eq!((&said["charge"], &said["service_tier"]), (&json!("315.000000"), &json!("priority")));
+    world.check_at_rest();
+}
+
+#[test]
 fn a_factor_is_times_whatever_price_holds_otherwise_and_a_price_replaces_it() {
     let answer = |tier: &str, prompt| json!({"service_tier": tier, "usage": used(prompt, 2)});
     let mut free = world("free");

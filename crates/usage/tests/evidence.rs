@@ -43,6 +43,9 @@ fn the_tier_is_where_each_provider_says_it() {
     assert_eq!(tier(Dialect::Anthropic, json, message).as_deref(), Some("batch"));
     let started = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"service_tier\":\"standard\"}}}\n\n";
     assert_eq!(tier(Dialect::Anthropic, events, started).as_deref(), Some("standard"));
+    let conversed =
+        r#"{"output":{},"usage":{"inputTokens":1,"outputTokens":2},"serviceTier":{"type":"flex"}}"#;
+    assert_eq!(tier(Dialect::BedrockConverse, json, conversed).as_deref(), Some("flex"));
     let chunk = r#"[{"usageMetadata":{"promptTokenCount":1,"trafficType":"PROVISIONED_THROUGHPUT"}}]"#;
     assert_eq!(tier(Dialect::Gemini, json, chunk).as_deref(), Some("provisioned_throughput"));
 }
@@ -79,6 +82,8 @@ fn a_stated_cost_is_read_exactly() {
         Some(6_150_000_000)
     );
     assert_eq!(cost(r#""cost_in_usd_ticks":1234567"#), Some(123_456_700));
+    let images = r#"{"data":[{"b64_json":"x"}],"usage":{"cost_in_usd_ticks":200000000}}"#;
+    assert_eq!(read(Dialect::Items, Format::Json, images).provider_cost, Some(20_000_000_000));
     assert_eq!(cost(r#""cost":1.4e-05"#), Some(14_000_000));
     assert_eq!(cost(r#""cost":14E-6"#), Some(14_000_000));
     assert_eq!(cost(r#""cost":1e+1"#), Some(10_000_000_000_000));

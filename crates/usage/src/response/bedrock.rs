@@ -31,6 +31,7 @@ static CONVERSED: Node<Field> = Node {
     field: None,
     below: &[
         leaf("stopReason", Field::Ended),
+        branch("serviceTier", None, &[leaf("type", Field::ServiceTier)]),
         branch("output", None, MESSAGE_OF_OUTPUT),
         branch("delta", None, BLOCK),
         branch("start", None, &[branch("toolUse", None, &[leaf("name", Field::Content)])]),

@@ -7,7 +7,7 @@
 
 use super::counts::{Counts, Native};
 use super::normalise::{Normalised, inclusive};
-use super::profile::{Field, Profile, Source, branch, element, leaf};
+use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
@@ -32,6 +32,8 @@ const LAST: &[&str] = &["image_generation.completed", "image_edit.completed"];
 const ITEM: &[Node<Field>] = &[element(Some(Field::Item), &[])];
 
 pub(super) const USAGE: &[Node<Field>] = &[
+    COST,
+    COST_TICKS,
     leaf("images", Field::Count(Source::Answer, Native::Images)),
     leaf("pages", Field::Count(Source::Answer, Native::Pages)),
     leaf("seconds", Field::Count(Source::Answer, Native::Seconds)),
