@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use usage::request::edit::{OutputBound, apply, include_usage, max_tokens, prefix_len};
-use usage::request::{Edit, RequestDialect, RequestError, RequestFacts, RequestScanner};
+use usage::request::{Boundary, Edit, RequestDialect, RequestError, RequestFacts, RequestScanner};
 use usage::response::{Dialect, Format, Reading, ResponseReader};
 use usage::{Filtered, UsageChunkFilter};
 
@@ -12,7 +12,7 @@ use usage::{Filtered, UsageChunkFilter};
 pub const CHOICES: usize = 3;
 
 /// The dialects, by the input's first byte.
-pub const DIALECTS: [Dialect; 12] = [
+pub const DIALECTS: [Dialect; 15] = [
     Dialect::OpenAiChat,
     Dialect::OpenAiResponses,
     Dialect::Embeddings,
@@ -25,6 +25,9 @@ pub const DIALECTS: [Dialect; 12] = [
     Dialect::CohereEmbed,
     Dialect::OllamaChat,
     Dialect::OllamaEmbed,
+    Dialect::Transcript,
+    Dialect::Speech,
+    Dialect::Rerank,
 ];
 
 /// The framings, by its second.
@@ -88,6 +91,38 @@ pub fn request(data: &[u8]) {
     assert_eq!(bare(after), bare(before), "nothing else has changed");
 }
 
+/// A form is read the same however it is cut, and names no other model to readers that take line breaks less strictly.
+pub fn form(data: &[u8]) {
+    let Some(([_, _, seed], body)) = split(data) else { return };
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let boundary = Boundary::of(FORM_TYPE).expect("a form").expect("a boundary");
+        feed(RequestScanner::form(boundary), pieces)
+    };
+    let whole = read(&mut [body].into_iter());
+    assert_eq!(read(&mut pieces(body, seed)), whole, "cut");
+    assert_eq!(read(&mut body.chunks(1)), whole, "byte by byte");
+    let Ok(facts) = whole else { return };
+    assert_eq!(facts.body_bytes, body.len() as u64);
+    assert!(facts.file_bytes <= facts.body_bytes && facts.media_bytes <= facts.body_bytes);
+    assert!(lenient_models(body) <= 1, "another reader could find another model");
+}
+
+/// The content type of the forms that are tried.
+const FORM_TYPE: &[u8] = b"multipart/form-data; boundary=B";
+
+/// How many parts are called `model` where any line break ends lines, and a boundary may have anything behind it.
+fn lenient_models(body: &[u8]) -> usize {
+    let text: String = body.iter().map(|byte| char::from(*byte)).collect();
+    let lines: Vec<&str> = text.split(['\r', '\n']).collect();
+    let begins = lines.iter().enumerate().filter(|(_, line)| line.starts_with("--B")).map(|(at, _)| at);
+    let is_model = |at: &usize| {
+        let head = lines.iter().skip(at + 1).skip_while(|line| line.is_empty());
+        let mut named = head.take_while(|line| line.to_ascii_lowercase().starts_with("content-"));
+        named.any(|line| line.contains("name=\"model\"") || line.contains("name=model"))
+    };
+    begins.filter(is_model).count()
+}
+
 /// A filtered stream is the same however it is cut, and lacks nothing but usage-only events.
 pub fn chunk_filter(data: &[u8]) {
     let Some(([_, _, seed], body)) = split(data) else { return };
@@ -133,7 +168,13 @@ fn scan(
     dialect: RequestDialect,
     pieces: &mut dyn Iterator<Item = &[u8]>,
 ) -> Result<RequestFacts, RequestError> {
-    let mut scanner = RequestScanner::new(dialect);
+    feed(RequestScanner::new(dialect), pieces)
+}
+
+fn feed(
+    mut scanner: RequestScanner,
+    pieces: &mut dyn Iterator<Item = &[u8]>,
+) -> Result<RequestFacts, RequestError> {
     for piece in pieces {
         scanner.feed(piece)?;
     }

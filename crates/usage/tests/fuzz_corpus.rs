@@ -51,6 +51,11 @@ fn requests() {
 }
 
 #[test]
+fn forms() {
+    assert!(replay("form", fuzz::form) >= 20);
+}
+
+#[test]
 fn filtered_chunks() {
     assert!(replay("chunk_filter", fuzz::chunk_filter) >= 20);
     replay_samples(fuzz::chunk_filter);
