@@ -53,7 +53,7 @@ pub fn response(data: &[u8]) {
     assert!(whole.delivered.content_bytes <= body.len() as u64, "text is never longer than its JSON");
     assert!(whole.delivered.content_events <= whole.delivered.events);
     let counts = whole.usage.iter().flat_map(|usage| usage.iter());
-    assert!(counts.map(|(_, count)| count).all(|count| count <= 2 * usage::limits::COUNT_MAX));
+    assert!(counts.map(|(_, count)| count).all(|count| count <= usage::limits::COUNT_MAX));
     assert!(whole.usage.is_some() || whole.status == usage::Status::Failed);
 }
 

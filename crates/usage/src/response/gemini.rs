@@ -8,6 +8,7 @@ use super::counts::{Counts, Native};
 use super::normalise::{Normalised, split};
 use super::profile::{Field, Profile, Side, Source, branch, element, leaf};
 use crate::json::{Node, Step};
+use crate::limits::COUNT_MAX;
 use tariff::{Meter, Usage};
 
 pub(super) static GENERATE_CONTENT: Profile =
@@ -69,7 +70,7 @@ fn normalise(counts: &Counts) -> Option<Normalised> {
     });
     let generated = candidates.saturating_add(thoughts);
     let input = match (prompt, total) {
-        (Some(prompt), _) => prompt.saturating_add(tools),
+        (Some(prompt), _) => prompt.saturating_add(tools).min(COUNT_MAX),
         (None, Some(total)) => total.saturating_sub(generated),
         (None, None) => return None,
     };

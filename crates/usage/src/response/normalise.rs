@@ -6,6 +6,7 @@
 use tariff::{Meter, Usage};
 
 use super::counts::{Counts, Native};
+use crate::limits::COUNT_MAX;
 
 /// Counts ready for the price.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let written = either(counts, Native::CacheWrite, Native::CacheWriteElsewhere).unwrap_or(0);
     let beside = Beside::told(counts, prompt, completion, cached.saturating_add(written));
     let citations = counts.count(Native::Citations);
-    let input = prompt.saturating_add(beside.input).saturating_add(citations);
-    let output = completion.saturating_add(beside.reasoning);
+    let input = prompt.saturating_add(beside.input).saturating_add(citations).min(COUNT_MAX);
+    let output = completion.saturating_add(beside.reasoning).min(COUNT_MAX);
     let reasoning = either(counts, Native::Reasoning, Native::ReasoningElsewhere);
     let reasoning = reasoning.unwrap_or(0).max(beside.reasoning);
 
