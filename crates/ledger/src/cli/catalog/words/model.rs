@@ -10,12 +10,7 @@ use super::{Facts, fact};
 pub fn model(model: &Model) -> Facts {
     let mut facts = vec![fact("price", price(&model.prices, &model.asset))];
     facts.extend(variants(model, "price", |own| Some(&own.prices)));
-    facts.extend(
-        model
-            .service_tiers
-            .iter()
-            .map(|tier| (format!("served as {}", tier.name), served(tier, &model.asset))),
-    );
+    facts.extend(service_tiers(model, ""));
     if model.by_answered {
         facts.push(fact("charged by", "the model that answers, where it is listed"));
     }
@@ -44,10 +39,17 @@ pub fn offer(plan: &Plan, model: &Model) -> Facts {
         // What costs the same as the model itself on this plan needs no line of its own.
         Some(of_variant).filter(|prices| *prices != base)
     }));
+    facts.extend(service_tiers(model, &format!("  {} ", model.name)));
     if own.is_none() {
         facts.extend(later(model, " "));
     }
     facts
+}
+
+/// What tiers of service cost.
+fn service_tiers<'m>(model: &'m Model, before: &'m str) -> impl Iterator<Item = (String, String)> {
+    let tiers = model.service_tiers.iter();
+    tiers.map(move |tier| (format!("{before}served as {}", tier.name), served(tier, &model.asset)))
 }
 
 /// Prices from dates on.

@@ -140,3 +140,39 @@ fn image_plans_say_levels_headers_variants_and_trainings() {
         ],
     );
 }
+
+#[test]
+fn long_inputs_tiers_of_service_and_routers_are_said() {
+    let file = "name: t
+pools: { main: { order: 1, expiry: never } }
+models:
+  m:
+    price:
+      per_1m: { input_tokens: 1, output_tokens: 2 }
+      above: [{ input_tokens: 200000, per_1m: { input_tokens: 2, output_tokens: 3 } }]
+    service_tiers:
+      priority: { factor: 1.75 }
+      flex: { price: { per_1m: { input_tokens: 0.5, output_tokens: 1 } }, cost: { per_1m: { input_tokens: 0.1, output_tokens: 0.2 } } }
+  auto: { price: { per_1m: { input_tokens: 1, output_tokens: 2 } }, charge: answered }
+plans:
+  p: { grants: { main: 5 } }
+";
+    let long = "1 for 1M input tokens, 2 for 1M output tokens; above 200000 input tokens 2 for 1M input tokens, \
+                3 for 1M output tokens (credits)";
+    let flex = "0.5 for 1M input tokens, 1 for 1M output tokens (credits), \
+                the provider takes 0.1 for 1M input tokens, 0.2 for 1M output tokens (USD)";
+    says(
+        file,
+        "p",
+        &[
+            &format!("m {long}"),
+            "m served as priority 1.75 times the price",
+            &format!("m served as flex {flex}"),
+        ],
+    );
+    let catalog = tariff::source::load(file).unwrap();
+    let router = model(catalog.model("auto").unwrap());
+    assert!(
+        router.contains(&("charged by".to_owned(), "the model that answers, where it is listed".to_owned()))
+    );
+}
