@@ -159,12 +159,12 @@ fn reported(
         }
     };
     let left_out = fill_in(request, reading, hold, &mut usage);
-    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage) | left_out;
+    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
     // Nobody knows what ends the answers of an API that is not known.
     let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
     let is_broken_off = || is_generic && is_cut();
     let status = match reading.status {
-        Status::Complete if guessed || is_broken_off() => UsageStatus::Partial,
+        Status::Complete if guessed || left_out || is_broken_off() => UsageStatus::Partial,
         Status::Complete => UsageStatus::Complete,
         Status::Partial => UsageStatus::Partial,
         Status::Failed => UsageStatus::Failed,
@@ -177,7 +177,7 @@ fn reported(
         let stated = sale.price(said).unwrap_or(Micros::ZERO);
         used = used.min(stated.max(Micros(hold.held_credits())));
     }
-    let mut source = Some(UsageSource::Reported);
+    let mut source = Some(if left_out { UsageSource::Estimated } else { UsageSource::Reported });
     if let Some((more, price)) = delivered_beyond(request, reading, &usage, (hold, sale))
         && price > used
     {

@@ -287,10 +287,10 @@ fn what_a_provider_leaves_out_is_estimated_and_never_free() {
     assert_eq!(body.len(), 38);
     let said = json!({"response": "x".repeat(11), "done": false});
     for (last, charge, source) in [
-        (json!({"done": true, "eval_count": 2}), "2010.000000", "reported"),
-        (json!({"done": true, "prompt_eval_count": 5}), "3005.000000", "reported"),
+        (json!({"done": true, "eval_count": 2}), "2010.000000", "estimated"),
+        (json!({"done": true, "prompt_eval_count": 5}), "3005.000000", "estimated"),
         (json!({"done": true, "done_reason": "stop"}), "3010.000000", "estimated"),
-        (json!({"done": true, "eval_count": 2, "prompt_eval_count": "5"}), "2010.000000", "reported"),
+        (json!({"done": true, "eval_count": 2, "prompt_eval_count": "5"}), "2010.000000", "estimated"),
     ] {
         let answer = answer(LINES, lines(&[said.clone(), last]));
         let line = line(&mut world, "/api/generate", &body, &answer, Origin::Upstream);

@@ -72,7 +72,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 impl Sample {
     /// A reader for it.
     pub fn reader(&self) -> ResponseReader {
-        ResponseReader::new(dialect(&self.expected.meter), format(&self.expected.content_type))
+        let format = format(&self.expected.content_type);
+        let mut reader = ResponseReader::new(dialect(&self.expected.meter), format);
+        for (name, value) in &self.expected.headers {
+            reader.state_header(name, value.as_bytes());
+        }
+        reader
     }
 
     /// What these bytes come to, read as this sample's, cut at these places.
@@ -129,6 +134,12 @@ fn dialect(meter: &str) -> Dialect {
         "transcription" => Dialect::Transcript,
         "speech" => Dialect::Speech,
         "rerank" => Dialect::Rerank,
+        "bedrock_converse" => Dialect::BedrockConverse,
+        "bedrock_invoke" => Dialect::BedrockInvoke,
+        "cohere_chat" => Dialect::CohereChat,
+        "cohere_embed" => Dialect::CohereEmbed,
+        "ollama_chat" => Dialect::OllamaChat,
+        "ollama_embed" => Dialect::OllamaEmbed,
         _ => panic!("no meter {meter}"),
     }
 }
@@ -137,6 +148,8 @@ fn format(content_type: &str) -> Format {
     match content_type.split(';').next().unwrap_or_default() {
         "application/json" => Format::Json,
         "text/event-stream" => Format::EventStream,
+        "application/x-ndjson" | "application/stream+json" => Format::Lines,
+        "application/vnd.amazon.eventstream" => Format::AwsEventStream,
         other => panic!("no format {other}"),
     }
 }
