@@ -7,6 +7,7 @@
 
 use crate::crc32::Crc32;
 use crate::limits::{FRAME_HEADERS_MAX, FRAME_PAYLOAD_MAX};
+use crate::work;
 
 /// Splits a stream into the payloads of its frames.
 #[derive(Clone, Debug)]
@@ -107,6 +108,7 @@ impl Frames {
     pub(crate) fn next<'a>(&mut self, input: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let mut rest = input;
         loop {
+            work::done(1);
             if self.left == 0
                 && let Some(piece) = self.end_part()
             {

@@ -5,6 +5,10 @@
 //! hostile: no input makes it panic. What a count costs is the business of `tariff`.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+// The samples are read by tests inside and outside.
+#[cfg(test)]
+extern crate self as usage;
+
 mod base64;
 pub mod chunk_filter;
 mod crc32;
@@ -15,6 +19,7 @@ pub mod limits;
 pub mod request;
 pub mod response;
 mod sse;
+mod work;
 
 pub use chunk_filter::{Filtered, UsageChunkFilter};
 pub use request::{RequestError, RequestFacts, RequestScanner};

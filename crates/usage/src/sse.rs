@@ -5,6 +5,8 @@
 
 use memchr::memchr2;
 
+use crate::work;
+
 /// Splits a stream into the data of its events.
 #[derive(Clone, Debug)]
 pub(crate) struct Framer {
@@ -79,10 +81,12 @@ impl Framer {
     pub(crate) fn next<'a>(&mut self, input: &'a [u8]) -> Option<(Piece<'a>, &'a [u8])> {
         let mut rest = self.begin(input);
         loop {
+            work::done(1);
             rest = self.skip_line_feed(rest);
             let (&byte, after) = rest.split_first()?;
             if self.line == Line::Data || self.line == Line::Skipped {
                 let (run, tail) = cut_line(rest);
+                work::done(run.len());
                 rest = tail;
                 if self.line == Line::Data && !run.is_empty() {
                     return Some((Piece::Data(run), rest));

@@ -10,6 +10,7 @@ use super::string::{Name, NameBuffer, Units, plain_len, short_escape, survey};
 use super::utf8::Utf8Check;
 use crate::limits::DEPTH_MAX;
 use crate::request::Span;
+use crate::work;
 
 /// What the tokenizer reports to. Any error of the visitor ends the reading.
 pub(crate) trait Visitor {
@@ -137,6 +138,7 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
         self.piece_end = self.piece_end.saturating_add(bytes.len() as u64);
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
+            work::done(1);
             rest = match self.state {
                 State::Text => self.text(rest, visitor)?,
                 State::Number(number) => self.number(number, rest, visitor)?,
@@ -266,6 +268,7 @@ impl<const CHECKED: bool> Tokenizer<CHECKED> {
     #[inline]
     fn text<'a, V: Visitor>(&mut self, rest: &'a [u8], visitor: &mut V) -> Result<&'a [u8], V::Error> {
         let (run, tail) = rest.split_at_checked(plain_len(rest)).unwrap_or((rest, &[]));
+        work::done(run.len());
         if CHECKED {
             self.check(run, tail)?;
         }

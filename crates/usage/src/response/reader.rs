@@ -16,6 +16,7 @@ use crate::frames::{Frames, Piece as FramePiece};
 use crate::json::{Number, Sink};
 use crate::limits::WRAPPED_BYTES_MAX;
 use crate::sse::{Bom, Framer, Piece};
+use crate::work;
 use memchr::memchr;
 
 /// Reads one answer, piece by piece, as it passes by.
@@ -229,6 +230,7 @@ impl ResponseReader {
     fn feed_lines(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((line, after)) = memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) {
+            work::done(line.len());
             self.feed_line(line);
             self.end_event();
             rest = after.get(1..).unwrap_or_default();
