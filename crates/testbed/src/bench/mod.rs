@@ -8,6 +8,7 @@
 //! stand beside it; they tell of the worker only where it was busy throughout, as without a filter the core
 //! of load and upstream is the limit, which would flatter what is compared with it.
 
+mod delay;
 pub mod empty_wasm;
 mod load;
 mod report;
@@ -20,9 +21,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
 
+use crate::mock::Mock;
 use crate::setup::{Extra, ExtraFilter, Setup};
 use crate::stack::{Account, Stack};
 use crate::tools::{Tools, run_folder};
+use delay::Delays;
 use load::{Load, Round, Worker};
 use report::Row;
 use upstream::Upstream;
@@ -31,6 +34,9 @@ use upstream::Upstream;
 const ENVOY_CORE: usize = 0;
 /// The core of everything else.
 const OTHER_CORE: usize = 1;
+
+/// Streams whose bytes are timed on each listener.
+const TIMED_STREAMS: usize = 100;
 
 /// So many rows come before those of refusals and streams.
 const PLAIN_ROWS: usize = 3;
@@ -68,6 +74,9 @@ struct Rig {
     worker: Worker,
     loads: Vec<Load>,
     rows: Vec<Row>,
+    /// The provider of the streams that are timed, and the listeners to it without and with the filter.
+    timed: (Mock, [std::net::SocketAddr; 2]),
+    key: String,
 }
 
 impl Bench {
@@ -94,6 +103,7 @@ impl Bench {
         for _ in 0..rounds {
             rig.round(time).await?;
         }
+        let delays = Delays::measure(&rig.timed.0, rig.timed.1, &rig.key, TIMED_STREAMS).await?;
         println!(
             "Envoy: 1 worker on core {ENVOY_CORE}; load, upstream ({}) and ledger on core {OTHER_CORE}.",
             plain.name
@@ -105,8 +115,9 @@ impl Bench {
         println!("busy throughout, its answers/s are limited by load, upstream or ledger.\n");
         println!("{}", report::table(&rig.rows));
         println!("ledger calls per 1,000 requests, steady: {calls:.2}");
+        println!("{}", delays.text());
         if let Some(file) = &self.json {
-            let figures = json!({"rows": report::json(&rig.rows), "ledger_calls_per_1000": calls});
+            let figures = json!({"rows": report::json(&rig.rows), "ledger_calls_per_1000": calls, "delays": delays.json()});
             std::fs::write(file, serde_json::to_string_pretty(&figures)?)?;
         }
         rig.stack.gateway()?.healthy().await?;
@@ -123,6 +134,7 @@ async fn rig(
     streaming: &Upstream,
     beside: &[PathBuf],
 ) -> Result<Rig> {
+    let timed = Mock::start().await?;
     let (catalog, empty) = (folder.join("catalog.yaml"), folder.join("empty.wasm"));
     std::fs::write(&catalog, CATALOG)?;
     std::fs::write(&empty, empty_wasm::module())?;
@@ -133,16 +145,15 @@ async fn rig(
     setup.access_log = false;
     setup.envoy_core = Some(ENVOY_CORE);
     setup.ledger_core = Some(OTHER_CORE);
-    let extra = |name: &str, filter, upstream: &Upstream| Extra {
-        name: name.to_owned(),
-        filter,
-        upstream: Some(upstream.address),
-    };
+    let to = |name: &str, filter, upstream| Extra { name: name.to_owned(), filter, upstream: Some(upstream) };
+    let extra = |name: &str, filter, upstream: &Upstream| to(name, filter, upstream.address);
     setup.extra = vec![
         extra("none", ExtraFilter::None, plain),
         extra("empty", ExtraFilter::Plain(empty), plain),
         extra("stream-none", ExtraFilter::None, streaming),
         extra("stream", ExtraFilter::Bursar, streaming),
+        to("timed-none", ExtraFilter::None, timed.address),
+        to("timed", ExtraFilter::Bursar, timed.address),
     ];
     for (number, module) in beside.iter().enumerate() {
         let module = std::fs::canonicalize(module).with_context(|| module.display().to_string())?;
@@ -152,7 +163,9 @@ async fn rig(
     let rich = stack.account("bench").await?;
     stack.top_up(&rich, "1000000").await?;
     let poor = stack.account("bench").await?;
-    let [own, none, empty, stream_none, stream, ref others @ ..] = stack.gateway()?.listeners[..] else {
+    let [own, none, empty, stream_none, stream, timed_none, timed_own, ref others @ ..] =
+        stack.gateway()?.listeners[..]
+    else {
         anyhow::bail!("Envoy lists other listeners than it was given");
     };
     let load = |address, account: &Account, stream| Load { address, key: account.key.clone(), stream };
@@ -180,7 +193,8 @@ async fn rig(
         loads.push(load(*listener, &rich, false));
         rows.push(Row::new(&module.display().to_string(), Some("no filter")));
     }
-    Ok(Rig { worker: Worker::of(stack.gateway()?.pid())?, stack, folder: folder.to_path_buf(), loads, rows })
+    let (worker, folder) = (Worker::of(stack.gateway()?.pid())?, folder.to_path_buf());
+    Ok(Rig { worker, stack, folder, loads, rows, timed: (timed, [timed_none, timed_own]), key: rich.key })
 }
 
 impl Rig {
