@@ -43,18 +43,15 @@ mod tests {
 
     #[test]
     fn work_grows_with_the_bytes_alone() {
+        let (mut steps, mut bytes) = (0_usize, 0_usize);
         for sample in samples().iter().filter(|sample| !sample.body.is_empty()) {
             for piece in [1, 2, 7, 100, 4096] {
                 assert_linear(&sample.name, sample.reader(), &sample.body, piece);
-                // Frames are searched by nothing that counts bytes.
-                let is_text = str::from_utf8(&sample.body).is_ok();
-                assert!(
-                    !is_text || STEPS.get() >= sample.body.len() / 2,
-                    "{}: not all was counted",
-                    sample.name
-                );
+                steps = steps.saturating_add(STEPS.get());
+                bytes = bytes.saturating_add(sample.body.len());
             }
         }
+        assert!(steps > bytes, "{steps} steps for {bytes} bytes: not all is counted");
     }
 
     #[test]
