@@ -154,10 +154,13 @@ fn read_open(shared: &dyn SharedData, keys: &Keys, lane: &mut LaneQueue) -> Opti
             Some(settle) => {
                 half_settled = Some(HalfSettled { orphan, mark: last.mark, settle: settle.clone() });
             }
-            None => lane.orphans.push(orphan),
+            None => {
+                // Few and rare: the library's sort is ten kilobytes of the module.
+                let at = lane.orphans.partition_point(|other| other.op() <= orphan.op());
+                lane.orphans.insert(at, orphan);
+            }
         }
     }
-    lane.orphans.sort_unstable_by_key(Orphan::op);
     // Only the lane's very last operation can be half done. Those before it were released latest first by a
     // VM that adopted the lane earlier, each turning the mark back, so that theirs are true still.
     if let Some(latest) = lane.orphans.last_mut().filter(|latest| latest.op() > last.op) {
