@@ -6,6 +6,7 @@ use super::Status;
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
 use super::profile::{Field, Profile, Side, Source};
+use super::word::Word;
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
 use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX, TIER_BYTES_MAX};
@@ -85,38 +86,6 @@ enum Kind {
     /// Five minutes.
     Short,
     Hour,
-}
-
-/// The first bytes of a text.
-#[derive(Clone, Copy, Debug, Default)]
-struct Word {
-    bytes: [u8; WORD_BYTES],
-    /// How long the text is, more than [`WORD_BYTES`] counting as one more.
-    len: u8,
-}
-
-/// Bytes of the longest word that is known.
-const WORD_BYTES: usize = 26;
-
-impl Word {
-    fn push(&mut self, piece: &[u8]) {
-        for byte in piece {
-            if let Some(slot) = self.bytes.get_mut(usize::from(self.len)) {
-                *slot = *byte;
-            }
-            if usize::from(self.len) <= WORD_BYTES {
-                self.len = self.len.saturating_add(1);
-            }
-        }
-    }
-
-    fn text(&self) -> Option<&[u8]> {
-        self.bytes.get(..usize::from(self.len))
-    }
-
-    fn is_one(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.text() == Some(word.as_bytes()))
-    }
 }
 
 impl Part {
