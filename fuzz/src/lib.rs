@@ -3,13 +3,24 @@
 //! The first bytes of an input choose the dialect, the framing and where it is cut; the rest is the body.
 
 use serde_json::Value;
+use tariff::Meter;
 use usage::request::edit::{OutputBound, apply, include_usage, max_tokens, prefix_len};
 use usage::request::{Boundary, Edit, RequestDialect, RequestError, RequestFacts, RequestScanner};
-use usage::response::{Dialect, Format, Reading, ResponseReader};
+use usage::response::{Dialect, Format, Pointers, Reading, ResponseReader};
 use usage::{Filtered, UsageChunkFilter};
 
 /// Bytes of an input that choose, before its body.
 pub const CHOICES: usize = 3;
+
+/// The first byte of an input whose answer is read by [`POINTERS`].
+pub const POINTED: u8 = u8::MAX;
+
+/// Pointers as a configuration may have them, for an API that is not known.
+const POINTERS: [(&str, Meter); 3] = [
+    ("/usage/pages", Meter::Pages),
+    ("/billed/0/tokens", Meter::InputTokens),
+    ("/billed/1", Meter::OutputTokens),
+];
 
 /// The dialects, by the input's first byte.
 pub const DIALECTS: [Dialect; 15] = [
@@ -39,10 +50,13 @@ const CAP: u64 = 100;
 /// An answer read whole, cut and in single bytes comes to the same, and to counts that can be charged.
 pub fn response(data: &[u8]) {
     let Some(([dialect, format, seed], body)) = split(data) else { return };
-    let dialect = DIALECTS[usize::from(dialect) % DIALECTS.len()];
     let format = FORMATS[usize::from(format) % FORMATS.len()];
     let read = |pieces: &mut dyn Iterator<Item = &[u8]>| -> Reading {
-        let mut reader = ResponseReader::new(dialect, format);
+        let mut reader = if dialect == POINTED {
+            ResponseReader::pointed(&Pointers::new(POINTERS.into_iter()).expect("pointers"), format)
+        } else {
+            ResponseReader::new(DIALECTS[usize::from(dialect) % DIALECTS.len()], format)
+        };
         pieces.for_each(|piece| reader.feed(piece));
         reader.reading()
     };

@@ -184,6 +184,11 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
     answer.encoded =
         !head.content_encoding.is_empty() && !head.content_encoding.eq_ignore_ascii_case(b"identity");
     if answer.encoded {
+        // What is in headers is not compressed.
+        request.answer.reader = match dialect {
+            Dialect::Generic(place) => pointed(request, place, UNREAD, header),
+            dialect => dialect.answers().and_then(|answers| counted_in_headers(answers, header)),
+        };
         return;
     }
     if !is_told_by_type(request) {
@@ -207,15 +212,41 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
     } else {
         let mut reader = Box::new(ResponseReader::new(answers, format));
         if format == Format::Json {
-            for name in ResponseReader::count_headers(answers) {
-                header(name).into_iter().for_each(|value| reader.state_header(name, &value));
-            }
+            state_headers(&mut reader, answers, header);
         }
         request.answer.reader = Some(reader);
     }
     if request.body.usage_injected && format == Format::EventStream {
         request.answer.filter = Some(Box::new(UsageChunkFilter::new()));
     }
+}
+
+/// The type of an answer that no reader makes anything of.
+const UNREAD: &[u8] = b"application/octet-stream";
+
+/// A reader of an answer whose headers alone can be read; nothing where they state no count.
+fn counted_in_headers(
+    answers: usage::Dialect,
+    header: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Option<Box<ResponseReader>> {
+    let mut reader = Box::new(ResponseReader::new(answers, Format::Opaque));
+    state_headers(&mut reader, answers, header).then_some(reader)
+}
+
+/// Tells a reader the counts that are in headers. Whether there were any.
+fn state_headers(
+    reader: &mut ResponseReader,
+    answers: usage::Dialect,
+    header: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> bool {
+    let mut stated = false;
+    for name in ResponseReader::count_headers(answers) {
+        if let Some(value) = header(name) {
+            reader.state_header(name, &value);
+            stated = true;
+        }
+    }
+    stated
 }
 
 /// A reader of what the configuration points to, with what the headers state.

@@ -98,7 +98,7 @@ impl Edge {
         if let Operation::Flat(_) = request.operation {
             let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
             one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
-            let used = sale.price(&usage).unwrap_or(Micros(hold.credits));
+            let used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { source, status, usage, used, ..Bill::nothing(Outcome::Settled) };
         }
@@ -158,7 +158,8 @@ fn reported(
             with_stated(said.clone(), hold).with(Meter::Requests, 1)
         }
     };
-    let left_out = fill_in(request, reading, hold, &mut usage);
+    let stated = usage.clone();
+    let mut left_out = fill_in(request, reading, hold, &mut usage);
     let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
     // Nobody knows what ends the answers of an API that is not known.
     let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
@@ -173,9 +174,12 @@ fn reported(
     // where the price is beyond belief, by its bound.
     let mut used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
     if left_out {
-        // What is estimated is never above the hold, what was stated may be.
-        let stated = sale.price(said).unwrap_or(Micros::ZERO);
-        used = used.min(stated.max(Micros(hold.held_credits())));
+        // What is estimated is never above the hold. What was stated may be, and then it alone is charged.
+        let held = Micros(hold.held_credits());
+        match sale.price(&stated).map(|price| price.min(Micros(AMOUNT_MAX))) {
+            Ok(price) if price > held => (usage, used, left_out) = (stated, price, false),
+            Ok(_) | Err(_) => used = used.min(held),
+        }
     }
     let mut source = Some(if left_out { UsageSource::Estimated } else { UsageSource::Reported });
     if let Some((more, price)) = delivered_beyond(request, reading, &usage, (hold, sale))

@@ -74,18 +74,19 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method != b"POST" {
         return None;
     }
-    if let Some(Place { action, .. }) = gemini(path) {
+    // Without a key only what no hop behind can take for another path passes: a model's name in plain text.
+    if let Some(Place { model, action }) = gemini(path) {
         return match action {
             b"generateContent" | b"streamGenerateContent" => Some(Operation::Meter(Dialect::Gemini)),
-            b"countTokens" => Some(Operation::Exempt),
+            b"countTokens" if in_plain_text(model).is_some() => Some(Operation::Exempt),
             _ => None,
         };
     }
-    if let Some(Place { action, .. }) = bedrock(path).filter(|_| path.starts_with(b"/model/")) {
+    if let Some(Place { model, action }) = bedrock(path).filter(|_| path.starts_with(b"/model/")) {
         return match action {
             b"converse" | b"converse-stream" => Some(Operation::Meter(Dialect::BedrockConverse)),
             b"invoke" | b"invoke-with-response-stream" => Some(Operation::Meter(Dialect::BedrockInvoke)),
-            b"count-tokens" => Some(Operation::Exempt),
+            b"count-tokens" if decoded(model).is_some() => Some(Operation::Exempt),
             _ => None,
         };
     }
@@ -284,6 +285,9 @@ mod tests {
                 Operation::Meter(Dialect::Gemini),
             ),
             ("POST", "/v1beta/models/m:countTokens", Operation::Exempt),
+            ("POST", "/v1beta/models/m%3AgenerateContent%3F:countTokens", Operation::Deny),
+            ("POST", "/model/claude%2Finvoke%3F/count-tokens", Operation::Deny),
+            ("POST", "/model/claude-v2%3A1/count-tokens", Operation::Exempt),
             ("POST", "/v1beta/models/m:embedContent", Operation::Deny),
             ("POST", "/v1beta/models/cheap:generateContent/../dear:generateContent", Operation::Deny),
             ("POST", "/v1beta/models/m", Operation::Deny),

@@ -141,6 +141,12 @@ fn headers_are_counts() {
         let line: Value = serde_json::from_str(&world.log(stream, Origin::Upstream)).expect("a line");
         assert_eq!(charged(&line), expected, "{value:?} {line}");
     }
+    // They are as good where the body is compressed.
+    let stream = world.get(0, "a", "/scan");
+    world.answer_with(stream, 200, "text/plain", &[("x-characters", "120"), ("content-encoding", "gzip")]);
+    world.answer_piece(stream, b"\x1f\x8b\x08", true);
+    let line: Value = serde_json::from_str(&world.log(stream, Origin::Upstream)).expect("a line");
+    assert_eq!(charged(&line), ("14.000000", "reported", "complete"), "{line}");
     world.check_at_rest();
 }
 

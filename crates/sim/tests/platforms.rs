@@ -291,6 +291,8 @@ fn what_a_provider_leaves_out_is_estimated_and_never_free() {
         (json!({"done": true, "prompt_eval_count": 5}), "3005.000000", "estimated"),
         (json!({"done": true, "done_reason": "stop"}), "3010.000000", "estimated"),
         (json!({"done": true, "eval_count": 2, "prompt_eval_count": "5"}), "2010.000000", "estimated"),
+        // More than the 10,010 that it holds: what the provider did count is charged in full.
+        (json!({"done": true, "eval_count": 50}), "50000.000000", "reported"),
     ] {
         let answer = answer(LINES, lines(&[said.clone(), last]));
         let line = line(&mut world, "/api/generate", &body, &answer, Origin::Upstream);
