@@ -246,6 +246,71 @@ fn rounds_that_are_billed_one_by_one_stand_for_the_counts_beside_them() {
     assert_whole(&json(Dialect::Anthropic, empty), &[(Meter::InputTokens, 5), (Meter::OutputTokens, 6)]);
 }
 
+#[test]
+fn rounds_of_another_model_are_in_doubt() {
+    let told = |answer: &str, rounds: &[&str]| {
+        let round = |model: &&str| format!(r#"{{"model":{model},"input_tokens":5,"output_tokens":6}}"#);
+        let rounds = rounds.iter().map(round).collect::<Vec<_>>().join(",");
+        let counts = r#""input_tokens":10,"output_tokens":12"#;
+        let usage = format!(r#""usage":{{{counts},"iterations":[{rounds}]}}"#);
+        // Whichever comes first.
+        let orders = [format!("{{{usage},{answer}}}"), format!("{{{answer},{usage}}}")];
+        orders.map(|message| json(Dialect::Anthropic, &message))
+    };
+    let expected = [(Meter::InputTokens, 10), (Meter::OutputTokens, 12)];
+    let answer = r#""model":"claude-a""#;
+    for own in [[r#""claude-a""#, r#""claude-a""#], ["null", r#""claude-a""#], ["null", "null"]] {
+        told(answer, &own).iter().for_each(|reading| assert_whole(reading, &expected));
+    }
+    for other in [[r#""claude-a""#, r#""claude-b""#], [r#""claude-b""#, "null"], [r#""claude-b""#; 2]] {
+        told(answer, &other).iter().for_each(|reading| assert_partial(reading, &expected));
+    }
+    told(r#""model":null"#, &[r#""claude-a""#; 2])
+        .iter()
+        .for_each(|reading| assert_partial(reading, &expected));
+    let long = format!(r#""{}""#, "x".repeat(usage::limits::MODEL_BYTES_MAX + 1));
+    told(answer, &[&long, "null"]).iter().for_each(|reading| assert_partial(reading, &expected));
+}
+
+#[test]
+fn a_list_of_rounds_is_as_old_as_its_event() {
+    let started = r#"{"type":"message_start","message":{"model":"m","usage":{"input_tokens":612,"output_tokens":1,
+        "iterations":[{"type":"compaction","input_tokens":60385,"output_tokens":700},
+        {"type":"message","input_tokens":612,"output_tokens":1}]}}}"#;
+    let delta = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":40}}"#;
+    let later = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":44}}"#;
+    let expected = [(Meter::InputTokens, 60997), (Meter::OutputTokens, 744)];
+    assert_whole(&stream(Dialect::Anthropic, &[started, delta, later, STOPPED]), &expected);
+    // The same event may state the counts before its list or behind it.
+    let anew = r#"{"type":"message_delta","delta":{},"usage":{"output_tokens":44,
+        "iterations":[{"input_tokens":3,"output_tokens":50}],"input_tokens":613}}"#;
+    let expected = [(Meter::InputTokens, 3), (Meter::OutputTokens, 50)];
+    assert_whole(&stream(Dialect::Anthropic, &[started, delta, anew, STOPPED]), &expected);
+}
+
+#[test]
+fn what_no_round_tells_of_the_cache_stands_beside() {
+    let told = |top: &str, round: &str| {
+        let usage = format!(
+            r#"{{"usage":{{"input_tokens":5,"output_tokens":6,{top},"iterations":[
+            {{"type":"compaction","input_tokens":7,"output_tokens":8}},
+            {{"type":"message","input_tokens":5,"output_tokens":6{round}}}]}}}}"#
+        );
+        json(Dialect::Anthropic, &usage)
+    };
+    let tokens = [(Meter::InputTokens, 12), (Meter::OutputTokens, 14)];
+    let with = |further: &[(Meter, u64)]| [&tokens, further].concat();
+    let top = r#""cache_creation_input_tokens":9,
+        "cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":7}"#;
+    let lifetimes = with(&[(Meter::CacheWriteTokens, 2), (Meter::CacheWriteHourTokens, 7)]);
+    assert_whole(&told(top, ""), &lifetimes);
+    assert_whole(&told(top, r#","cache_creation_input_tokens":9"#), &lifetimes);
+    // What the rounds tell is not told twice, nor are lifetimes of more than they wrote.
+    let round = r#","cache_creation":{"ephemeral_1h_input_tokens":9}"#;
+    assert_whole(&told(top, round), &with(&[(Meter::CacheWriteHourTokens, 9)]));
+    assert_whole(&told(top, r#","cache_creation_input_tokens":8"#), &with(&[(Meter::CacheWriteTokens, 8)]));
+}
+
 /// What Gemini sends of an answer, with the counts so far.
 fn generated(text: &str, finish: &str, usage: &str) -> String {
     format!(

@@ -6,6 +6,7 @@ use super::Status;
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
 use super::profile::{Field, Profile, Side, Source};
+use super::rounds::Rounds;
 use super::word::Word;
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
@@ -17,7 +18,7 @@ pub(super) struct Answer {
     counts: Counts,
     /// Those of places that count only where the dialect's own has none.
     elsewhere: Counts,
-    iterations: Option<Box<Iterations>>,
+    rounds: Option<Box<Rounds>>,
     part: Part,
     /// The beginning of a word that is compared with some.
     word: Word,
@@ -55,17 +56,6 @@ pub(super) struct Answer {
 struct Choice {
     index: Option<u32>,
     finished: bool,
-}
-
-/// What is billed one by one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Iterations {
-    /// Of the last list that came to its end.
-    sum: Counts,
-    /// Of the list that is read, as far as it has come.
-    begun: Counts,
-    /// Of the one that is read.
-    current: Counts,
 }
 
 /// The part of a count that is read.
@@ -108,6 +98,9 @@ impl Part {
 impl Answer {
     /// A document ended, or the first one begins.
     pub(super) fn next_document(&mut self) {
+        if let Some(rounds) = &mut self.rounds {
+            rounds.end_document(&self.counts);
+        }
         self.counted_bytes = self.content_bytes.saturating_sub(self.uncounted_bytes());
         self.counts_output = false;
         self.reports_usage = false;
@@ -180,7 +173,8 @@ impl Answer {
 
     /// The disjoint counts, how sure they are, and whether the provider's total is at odds with its parts.
     pub(super) fn usage(&self, profile: &Profile, ended: bool) -> (Option<Usage>, Status, bool) {
-        let mut counts = match self.billed() {
+        let billed = self.rounds.as_ref().and_then(|rounds| rounds.billed(&self.counts, self.model()));
+        let mut counts = match billed {
             Some(sum) => sum,
             None if self.counts.is_empty() => self.elsewhere,
             None => self.counts,
@@ -201,30 +195,13 @@ impl Answer {
         (Some(usage), if complete { Status::Complete } else { Status::Partial }, total_mismatch)
     }
 
-    /// What was billed one by one, in all; what is not of one of them stands beside.
-    fn billed(&self) -> Option<Counts> {
-        let mut sum =
-            self.iterations.as_ref().map(|iterations| iterations.sum).filter(|sum| !sum.is_empty())?;
-        let wholes = [Native::Prompt, Native::Completion, Native::Cached, Native::CacheWrite];
-        if !sum.doubtful && wholes.into_iter().all(|whole| sum.count(whole) == self.counts.count(whole)) {
-            // A single round, told with less detail than the answer.
-            return None;
-        }
-        for beside in [Native::Searches, Native::Reasoning] {
-            if sum.value(beside).is_none() {
-                sum.take(beside, &self.counts);
-            }
-        }
-        Some(sum)
-    }
-
     /// The counts of a source; none where it is a choice other than the first.
     fn counts_of(&mut self, source: Source) -> Option<&mut Counts> {
         match source {
             Source::Answer => Some(&mut self.counts),
             Source::FirstChoice => (self.position == 0).then_some(&mut self.elsewhere),
             Source::Aside => Some(&mut self.elsewhere),
-            Source::Iteration => self.iterations.as_mut().map(|iterations| &mut iterations.current),
+            Source::Iteration => self.rounds.as_mut().map(|rounds| &mut rounds.current),
         }
     }
 
@@ -258,6 +235,12 @@ impl Answer {
     }
 }
 
+/// The name of a model; none where it is empty or too long.
+fn name(text: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(text).ok()?;
+    (1..=MODEL_BYTES_MAX).contains(&text.len()).then_some(text)
+}
+
 impl Sink<Field> for Answer {
     fn open(&mut self, field: Field, container: Container) {
         match (field, container) {
@@ -267,12 +250,10 @@ impl Sink<Field> for Answer {
             (Field::Document, _) => self.next_document(),
             (Field::Part(_), Container::Object) => self.part = Part::default(),
             (Field::Iterations, Container::Array) => {
-                self.iterations.get_or_insert_default().begun = Counts::default();
+                self.rounds.get_or_insert_default().begin();
             }
             (Field::Iteration, Container::Object) => {
-                if let Some(iterations) = &mut self.iterations {
-                    iterations.current = Counts::default();
-                }
+                self.rounds.iter_mut().for_each(|rounds| rounds.begin_round());
             }
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),
@@ -288,19 +269,8 @@ impl Sink<Field> for Answer {
         match field {
             Field::Choice => {}
             Field::Part(side) => return self.end_part(side),
-            Field::Iteration => {
-                if let Some(Iterations { begun, current, .. }) = self.iterations.as_deref_mut() {
-                    begun.add(current);
-                }
-                return;
-            }
-            // Stated again, a list replaces what was stated; one that breaks off replaces nothing.
-            Field::Iterations => {
-                if let Some(Iterations { sum, begun, .. }) = self.iterations.as_deref_mut() {
-                    *sum = *begun;
-                }
-                return;
-            }
+            Field::Iteration => return self.rounds.iter_mut().for_each(|rounds| rounds.end_round()),
+            Field::Iterations => return self.rounds.iter_mut().for_each(|rounds| rounds.end()),
             _ => return,
         }
         let index = self.choice.index.unwrap_or(self.position).min(CHOICES_MAX.saturating_sub(1));
@@ -328,6 +298,10 @@ impl Sink<Field> for Answer {
                 self.model_text.clear();
                 self.model.is_none()
             }
+            Field::IterationModel => {
+                self.model_text.clear();
+                true
+            }
             _ => false,
         }
     }
@@ -342,7 +316,7 @@ impl Sink<Field> for Answer {
                 self.word.push(piece);
             }
             Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
-            Field::Model => {
+            Field::Model | Field::IterationModel => {
                 // One byte more than is kept shows that it is too long.
                 let room = MODEL_BYTES_MAX.saturating_add(1).saturating_sub(self.model_text.len());
                 self.model_text.extend_from_slice(piece.get(..room).unwrap_or(piece));
@@ -354,9 +328,7 @@ impl Sink<Field> for Answer {
     fn string(&mut self, field: Field) {
         match field {
             Field::Model if self.model.is_none() => {
-                let text = str::from_utf8(&self.model_text).unwrap_or_default();
-                let usable = !text.is_empty() && text.len() <= MODEL_BYTES_MAX;
-                self.model = usable.then(|| text.into());
+                self.model = name(&self.model_text).map(Box::from);
             }
             Field::Error => self.is_error = true,
             Field::Item => self.item(),
@@ -388,11 +360,9 @@ impl Sink<Field> for Answer {
                     self.service_tier = self.word;
                 }
             }
-            // Another model's price is not known here.
             Field::IterationModel => {
-                if let Some(iterations) = &mut self.iterations {
-                    iterations.current.doubtful = true;
-                }
+                let name = name(&self.model_text);
+                self.rounds.iter_mut().for_each(|rounds| rounds.name(name));
             }
             _ => self.misplaced(field),
         }

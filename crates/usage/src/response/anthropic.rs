@@ -3,7 +3,8 @@
 //! A document is the message; of a stream, `message_start` wraps it in `message` with the input's counts, and
 //! `message_delta` states the output's so far and may state the input again: per count the last value stands. The
 //! input's count leaves out what was read from and written to the cache. Where there are `iterations`, they are what
-//! is billed, and the counts beside them show the last one's context alone.
+//! is billed: the counts beside them are the sum of those that made the message, without a compaction's or an
+//! advisor's (see [`super::rounds`]).
 
 use super::counts::{Counts, Native};
 use super::normalise::{Normalised, split};

@@ -126,6 +126,15 @@ impl Counts {
         }
     }
 
+    /// Adds what counts that it has have come to since they were `then`.
+    pub(super) fn follow(&mut self, then: &Self, since: &Self) {
+        let stated = self.stated;
+        for (bit, own) in self.values.iter_mut().enumerate().filter(|(bit, _)| stated & (1 << bit) != 0) {
+            let of = |counts: &Self| counts.values.get(bit).copied().unwrap_or(0);
+            *own = own.saturating_add(of(since)).saturating_sub(of(then)).min(COUNT_MAX);
+        }
+    }
+
     /// Adds what another part of the same answer was billed for.
     pub(super) fn add(&mut self, other: &Self) {
         for (own, further) in self.values.iter_mut().zip(other.values) {

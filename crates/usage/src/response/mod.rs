@@ -22,6 +22,7 @@ mod profile;
 mod reader;
 mod rerank;
 mod responses;
+mod rounds;
 mod word;
 
 use tariff::Usage;

@@ -70,7 +70,7 @@ pub(super) enum Field {
     Iterations,
     /// An element of it.
     Iteration,
-    /// The model of an element, where it is not the answer's.
+    /// The model of an element, which may not be the answer's.
     IterationModel,
     /// The list of what was delivered.
     Items,
