@@ -11,7 +11,7 @@ use wire::{Outcome, UsageSource, UsageStatus};
 
 use crate::dialect::Dialect;
 use crate::edge::Edge;
-use crate::estimate::{estimate, millionths, one_of_each};
+use crate::estimate::{asked_tier, estimate, millionths, one_of_each};
 use crate::freeze::{Bill, Sale};
 use crate::limits::AMOUNT_MAX;
 use crate::pricing::Unpriced;
@@ -39,7 +39,7 @@ impl Edge {
     }
 
     /// By which prices an answer is charged: those of the model that answered, where the requested one says so, in
-    /// the tier of service that the answer names, else in the one that was asked for.
+    /// the tier of service that the answer names, else in the one that was asked for, unless that costs less.
     fn sale(
         &mut self,
         shared: &dyn SharedData,
@@ -54,13 +54,20 @@ impl Edge {
             let catalog = self.catalog(shared, account.catalog)?;
             catalog.charged_by(&hold.model, answered.as_deref(), card).cloned()
         });
-        let model = other.unwrap_or_else(|| Rc::clone(&hold.model));
         let answered = reading.and_then(|reading| reading.service_tier.clone());
+        // Of another model's tiers nothing was known when the hold was laid.
+        let facts = request.body.facts.as_ref();
+        let asked = other.as_ref().zip(account).map(|(other, account)| {
+            let estimate = estimate(&request.operation, facts, account, other, &hold.stated);
+            asked_tier(facts, other, &estimate).name().map(Box::from)
+        });
+        let asked = || asked.unwrap_or_else(|| hold.tier.clone());
+        let model = other.as_ref().unwrap_or(&hold.model);
         // The usual one is not told apart, unless the catalog does.
         let usual = |tier: &str| USUAL_TIERS.contains(&tier) && model.tiers().all(|own| own != tier);
-        let tier = answered.or_else(|| hold.tier.clone()).filter(|tier| !usual(tier));
+        let tier = answered.or_else(asked).filter(|tier| !usual(tier));
         let provider_cost = reading.and_then(|reading| reading.provider_cost);
-        Sale { model, tier, provider_cost }
+        Sale { model: Rc::clone(model), tier, provider_cost }
     }
 
     fn bill_by(

@@ -43,7 +43,7 @@ pub(crate) fn hold_for(
         return None;
     }
     // What no account can have is refused like all that it does not have.
-    let tier = asked_tier(facts, &model);
+    let tier = asked_tier(facts, &model, estimate);
     let price = match tier {
         Asked::Any => dearest(&model, estimate)?,
         Asked::Usual | Asked::Tier(_) => model.price(tier.name(), estimate).ok()?,
@@ -79,8 +79,8 @@ pub(crate) fn hold_for(
 
 /// The tier of service that a request asks for.
 #[derive(Clone, Copy)]
-enum Asked<'m> {
-    /// None, or one that costs the model's price.
+pub(crate) enum Asked<'m> {
+    /// None, or one that costs the model's price or less.
     Usual,
     /// One that has a price of its own.
     Tier(&'m str),
@@ -89,7 +89,7 @@ enum Asked<'m> {
 }
 
 impl<'m> Asked<'m> {
-    fn name(self) -> Option<&'m str> {
+    pub(crate) fn name(self) -> Option<&'m str> {
         match self {
             Self::Tier(name) => Some(name),
             Self::Usual | Self::Any => None,
@@ -98,8 +98,9 @@ impl<'m> Asked<'m> {
 }
 
 /// Reads the tier of service that a request asks for, where its model has prices by them; what cannot be read is
-/// whatever there is.
-fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced) -> Asked<'m> {
+/// whatever there is. One that would cost less by the estimate is not taken at the client's word: an upstream that
+/// does not know the member serves the usual one, and its answer does not say so.
+pub(crate) fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced, estimate: &Usage) -> Asked<'m> {
     if model.tiers().next().is_none() {
         return Asked::Usual;
     }
@@ -108,7 +109,11 @@ fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced) -> Asked<'m> 
     match said("service_tier").or_else(|| said("serviceTier.type")) {
         None => Asked::Usual,
         Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
-            model.tiers().find(|own| own.eq_ignore_ascii_case(text)).map_or(Asked::Usual, Asked::Tier)
+            let usual = model.price(None, estimate);
+            let is_below = |own: Micros| usual.is_ok_and(|usual| own < usual);
+            let is_cheaper = |own: &str| model.price(Some(own), estimate).is_ok_and(is_below);
+            let listed = model.tiers().find(|own| own.eq_ignore_ascii_case(text));
+            listed.filter(|own| !is_cheaper(own)).map_or(Asked::Usual, Asked::Tier)
         }
         Some(_) => Asked::Any,
     }

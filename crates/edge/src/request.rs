@@ -154,7 +154,7 @@ pub struct Hold {
     pub takes: Vec<Held>,
     /// The hold in credits, at base price.
     pub credits: i64,
-    /// The tier of service that the request asks for, where its model has a price for it.
+    /// The tier of service that the request asks for, where its model has a price for it that is not below the usual.
     pub tier: Option<Box<str>>,
     /// Input tokens as estimated.
     pub input_estimate: u64,

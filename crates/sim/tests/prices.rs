@@ -107,7 +107,7 @@ fn a_hold_is_laid_at_the_context_tier_of_its_estimate() {
 }
 
 #[test]
-fn the_tier_that_was_served_is_charged_else_the_one_that_was_asked_for() {
+fn the_tier_that_was_served_is_charged_else_the_dearer_one_that_was_asked_for() {
     let mut world = world("free");
     let body = |tier: Value| json!({"model": "chat", "service_tier": tier});
     let answer = |tier: Value| json!({"service_tier": tier, "usage": used(10, 2)});
@@ -123,6 +123,10 @@ fn the_tier_that_was_served_is_charged_else_the_one_that_was_asked_for() {
     assert_eq!(cost(none.clone(), json!("Priority")), of("315", Some("priority")));
     assert_eq!(cost(json!("priority"), none.clone()), of("315", Some("priority")));
     assert_eq!(cost(json!("flex"), json!("flex")), of("63", Some("flex")));
+    // No client gives itself a discount: an upstream that ignores the member serves at the usual price.
+    assert_eq!(cost(json!("flex"), none.clone()), of("210", None));
+    assert_eq!(cost(json!("Standard"), none.clone()), of("210", None));
+    assert_eq!(cost(json!("flex"), json!("priority")), of("315", Some("priority")));
     assert_eq!(cost(json!("auto"), none.clone()), of("210", None));
     assert_eq!(cost(json!("auto"), json!("auto")), of("210", None));
     assert_eq!(cost(json!(7), none.clone()), of("210", None));
@@ -186,7 +190,8 @@ fn a_hold_covers_the_tier_that_is_asked_for() {
     };
     for (tier, of) in [
         (json!("priority"), 15),
-        (json!("flex"), 3),
+        (json!("flex"), 10),
+        (json!("standard"), 10),
         (json!("default"), 10),
         (json!("unknown"), 10),
         (json!("auto"), 15),
@@ -211,6 +216,23 @@ fn a_router_is_charged_by_the_model_that_answered() {
     }
     let tier = json!({"model": "chat", "service_tier": "priority", "usage": used(10, 2)});
     assert_eq!(charge(&mut world, &ask, &tier), "60");
+    // Where the answer names no tier, the one that was asked for counts by the prices of the model that answered: here
+    // `flex` costs more than the plan's own price, and `standard` less.
+    for (tier, by, charged) in [
+        ("priority", "chat", "60"),
+        ("Priority", "chat", "60"),
+        ("flex", "chat", "63"),
+        ("standard", "chat", "40"),
+        ("auto", "chat", "40"),
+        ("scale", "chat", "40"),
+        ("priority", "plain", "210"),
+        ("priority", "unknown", "1470"),
+    ] {
+        let ask = json!({"model": "auto", "service_tier": tier});
+        assert_eq!(charge(&mut world, &ask, &answer(by)), charged, "{tier} by {by}");
+    }
+    let served = json!({"model": "chat", "service_tier": "default", "usage": used(10, 2)});
+    assert_eq!(charge(&mut world, &json!({"model": "auto", "service_tier": "priority"}), &served), "40");
     // What is asked for by name is charged by that name, whoever answers.
     assert_eq!(charge(&mut world, &json!({"model": "chat"}), &answer("plain")), "40");
     let first = world.charge_entries("a").next().expect("a charge");
@@ -246,18 +268,20 @@ fn a_stated_cost_is_kept_compared_and_never_charged_by() {
 }
 
 #[test]
-fn an_answer_that_is_cut_keeps_to_the_tier_that_was_asked_for() {
+fn an_answer_that_is_cut_keeps_to_the_dearer_tier_that_was_asked_for() {
     let mut world = world("free");
-    let stream = chat(&mut world, &json!({"model": "chat", "service_tier": "flex", "max_tokens": 5}));
-    world.answer_headers(stream, 200, "application/json");
-    world.answer_piece(stream, br#"{"choices":[{"message":{"content":"xxxxxxxx"#, false);
-    let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
-    world.pass(1_500);
-    let posted = world.charge_entries("a").last().expect("a charge");
-    assert_eq!(
-        (line["charge"].as_str(), posted.service_tier.as_deref()),
-        (Some(&*posted.amount.to_string()), Some("flex"))
-    );
+    for (asked, tier) in [("priority", Some("priority")), ("flex", None)] {
+        let stream = chat(&mut world, &json!({"model": "chat", "service_tier": asked, "max_tokens": 5}));
+        world.answer_headers(stream, 200, "application/json");
+        world.answer_piece(stream, br#"{"choices":[{"message":{"content":"xxxxxxxx"#, false);
+        let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
+        world.pass(1_500);
+        let posted = world.charge_entries("a").last().expect("a charge");
+        assert_eq!(
+            (line["charge"].as_str(), posted.service_tier.as_deref()),
+            (Some(&*posted.amount.to_string()), tier)
+        );
+    }
     assert_eq!(world.book.counters.price_mismatches, 0);
 }
 
