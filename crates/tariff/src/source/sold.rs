@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::check::{nearest, place};
 use super::problem::{Report, quoted};
 use super::tree::{Node, Value};
-use crate::catalog::{Catalog, Model, Plan};
+use crate::catalog::{Catalog, Model, Plan, ServiceTier};
 use crate::meter::Meter;
 use crate::price::Prices;
 
@@ -19,6 +19,7 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
                 stated(model, prices, node, root, report);
                 alike(model, prices, node, report);
                 multiplied(model, prices, node, report);
+                unheld(model, prices, node, report);
             }
         }
         characters(model, root, report);
@@ -61,6 +62,21 @@ fn multiplied(model: &Model, prices: &Prices, node: &Node, report: &mut Report) 
                 format!("these prices have too many digits times the factor of {}", quoted(&tier.name));
             report.on_with(node, message, "over a common denominator they may not exceed 64 bits");
         }
+    }
+}
+
+/// What may cost something has to hold something: a request that holds nothing is served without credits, and what it
+/// comes to has no bound. Nobody is held to a tier's own list that costs less than the model's price.
+fn unheld(model: &Model, prices: &Prices, node: &Node, report: &mut Report) {
+    let is_tiers = |tier: &ServiceTier| tier.prices.as_ref().is_some_and(|own| std::ptr::eq(own, prices));
+    if prices.is_free() && model.has_further_prices() && !model.service_tiers.iter().any(is_tiers) {
+        let (by, dearest) = match model.by_answered {
+            true => ("the model that answers", "model behind it"),
+            false => ("its tier of service", "tier"),
+        };
+        let message =
+            format!("holds nothing, and may cost something by {by}: it would be served without credits");
+        report.on_with(node, message, format!("the price of the dearest {dearest}"));
     }
 }
 
