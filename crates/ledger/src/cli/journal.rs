@@ -154,6 +154,7 @@ fn table(lines: impl Iterator<Item = (Option<String>, dto::Entry)>) -> Outcome {
         "usage",
         "source",
         ">cost usd",
+        ">provider usd",
         "request",
         "account",
     ]);
@@ -170,6 +171,7 @@ fn table(lines: impl Iterator<Item = (Option<String>, dto::Entry)>) -> Outcome {
             or_dash(what),
             usage_text(&entry.usage),
             or_dash(entry.usage_source.clone()),
+            or_dash(entry.cost_usd),
             or_dash(entry.provider_cost_usd.clone()),
             or_dash(entry.request_id.clone()),
             account.unwrap_or_default(),

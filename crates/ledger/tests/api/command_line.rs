@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::bursar;
 use crate::support::{ADMIN, CATALOG, Server};
@@ -283,6 +283,23 @@ fn the_journal_is_searched_and_exported() {
     assert_eq!(shell.json(&["balance", "acme", "--at", &now])["available"], "490.000000");
     assert_eq!(shell.text(&["incidents", "--code", "gap"]), "no incidents\n");
     shell.fails(2, "required", &["entries"]);
+}
+
+#[test]
+fn entries_tell_the_card_s_cost_from_the_provider_s() {
+    let server = Server::with_catalog(
+        "name: Carded\npools: { main: { order: 1, expiry: never } }\nmodels:\n  \
+         carded: { price: { per_1m: { input_tokens: 10 } }, cost: { per_1m: { input_tokens: 2 } } }\n\
+         plans: { starter: { grants: { main: 500 } } }\n",
+    );
+    server.account("acme", "starter");
+    let settle =
+        json!({"model": "carded", "usage": {"input_tokens": 1_000}, "provider_cost": 3_000_000_000_u64});
+    crate::node::Node::new(&server).settle("acme", "req_1", &settle);
+    let table = Shell(&server).text(&["entries", "acme", "--kind", "charge"]);
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(table.contains("cost usd  provider usd"), "{table}");
+    assert!(words[1].windows(2).any(|pair| pair == ["0.002", "0.003"]), "{table}");
 }
 
 #[test]

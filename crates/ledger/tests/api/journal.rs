@@ -81,13 +81,34 @@ fn a_request_is_found_without_its_account() {
     server.get("/v1/entries").problem(400, "invalid_query");
 }
 
+/// A model with a cost card, and one without.
+const CARDED: &str = "
+name: Carded
+pools: { main: { order: 1, expiry: never } }
+models:
+  small: { price: { per_1m: { input_tokens: 10, output_tokens: 30 } } }
+  carded: { price: { per_1m: { input_tokens: 10 } }, cost: { per_1m: { input_tokens: 2 } } }
+plans:
+  starter: { grants: { main: 500 } }
+";
+
 #[test]
 fn a_charge_tells_its_tier_and_what_its_provider_says_it_cost() {
-    let server = Server::start();
+    let server = Server::with_catalog(CARDED);
     server.account("acme", "starter");
     let mut node = Node::new(&server);
-    node.settle("acme", "plain", &json!({"usage": {"input_tokens": 1_000}}));
+    let tokens = json!({"input_tokens": 1_000});
+    node.settle("acme", "plain", &json!({"usage": tokens}));
     node.settle("acme", "served", &json!({"service_tier": "priority", "provider_cost": 140_000_001}));
+    // 0.002 dollars by the card: within one per cent, and beyond it, and nothing to compare.
+    for (id, stated) in
+        [("agreed", Some(2_010_000_000_u64)), ("apart", Some(3_000_000_000)), ("silent", None)]
+    {
+        let stated = stated.map_or(json!({}), |cost| json!({"provider_cost": cost}));
+        let mut settle = json!({"model": "carded", "usage": tokens});
+        settle.as_object_mut().unwrap().extend(stated.as_object().unwrap().clone());
+        node.settle("acme", id, &settle);
+    }
     let entries = server.get("/v1/accounts/acme/entries").ok(200);
     let of = |id: &str| {
         let all = entries["data"].as_array().unwrap();
@@ -102,14 +123,24 @@ fn a_charge_tells_its_tier_and_what_its_provider_says_it_cost() {
         (plain.get("service_tier"), plain.get("provider_cost_usd"), plain.get("cost_usd")),
         (None, None, None)
     );
+    let costs = |id: &str| (of(id)["cost_usd"].clone(), of(id)["provider_cost_usd"].clone());
+    assert_eq!(costs("agreed"), (json!("0.002"), json!("0.00201")));
+    assert_eq!(costs("apart"), (json!("0.002"), json!("0.003")));
+    assert_eq!(costs("silent"), (json!("0.002"), Value::Null));
     let csv = server.get("/v1/entries/export?format=csv&account=acme").text;
-    let mut rows = csv.split("\r\n");
-    assert!(rows.next().unwrap().ends_with(",plan,service_tier,cost_usd,provider_cost_usd"), "{csv}");
-    assert!(rows.next().unwrap().ends_with(",priority,,0.000140000001"), "{csv}");
-    // The same after a restart: it is in the store.
+    let rows: Vec<&str> = csv.split("\r\n").collect();
+    let ends =
+        [",plan,service_tier,cost_usd,provider_cost_usd", ",,0.002,", ",,0.002,0.003", ",,0.002,0.00201"];
+    assert!(rows.iter().zip(ends).all(|(row, end)| row.ends_with(end)), "{csv}");
+    assert!(rows[4].ends_with(",priority,,0.000140000001"), "{csv}");
+    // What has a card and a claim is counted, the claims and what the card says of the same requests.
     let metrics = server.get("/metrics").text;
-    for name in ["cost_mismatches_total", "provider_cost_nanodollars_total", "card_cost_nanodollars_total"] {
-        assert!(metrics.contains(&format!("bursar_ledger_{name} 0\n")), "{metrics}");
+    for (name, value) in [
+        ("cost_mismatches_total", 1),
+        ("provider_cost_nanodollars_total", 5_010_000),
+        ("card_cost_nanodollars_total", 4_000_000),
+    ] {
+        assert!(metrics.contains(&format!("bursar_ledger_{name} {value}\n")), "{name}: {metrics}");
     }
 }
 
