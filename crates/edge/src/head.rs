@@ -2,6 +2,11 @@
 
 use std::rc::Rc;
 
+use usage::request::Boundary;
+
+use crate::refuse;
+use crate::reply::Refusal;
+
 /// What the request's headers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head<'a> {
@@ -52,7 +57,31 @@ impl<'a> Head<'a> {
         }
         head
     }
+
+    /// The boundary of a form; nothing where the body is none.
+    ///
+    /// # Errors
+    /// The body's type is one that an upstream could read other fields by than those that JSON or the form has.
+    pub fn form(&self) -> Result<Option<Boundary>, Refusal> {
+        let Some(kind) = self.content_type else {
+            return Ok(None);
+        };
+        if kind.windows(URL_ENCODED.len()).any(|window| window.eq_ignore_ascii_case(URL_ENCODED)) {
+            let told = "it is application/x-www-form-urlencoded; send JSON or multipart/form-data";
+            return Err(refuse::unreadable(told));
+        }
+        match Boundary::of(kind) {
+            // Envoy joins headers of one name by commas.
+            None if kind.is_empty() || kind.contains(&b',') => {
+                Err(refuse::unreadable("its content-type is empty or there twice"))
+            }
+            boundary => boundary.transpose().map_err(refuse::unreadable),
+        }
+    }
 }
+
+/// Whatever JSON holds may be fields to who reads it so.
+const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 
 /// A plain decimal number.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use usage::request::{Boundary, Member, edit};
+use usage::request::{Member, edit};
 use usage::{RequestFacts, RequestScanner};
 
 use crate::admit::Progress;
@@ -119,11 +119,11 @@ impl Edge {
             if head.encoded {
                 return Some(refuse::unreadable("it is compressed; send it as it is"));
             }
-            let form = head.content_type.filter(|_| dialect.takes_forms()).and_then(Boundary::of);
+            let form = if dialect.takes_forms() { head.form() } else { Ok(None) };
             request.body.scanner = Some(Box::new(match form {
-                None => RequestScanner::new(dialect.requests()),
-                Some(Ok(boundary)) => RequestScanner::form(boundary),
-                Some(Err(error)) => return Some(refuse::unreadable(error)),
+                Ok(None) => RequestScanner::new(dialect.requests()),
+                Ok(Some(boundary)) => RequestScanner::form(boundary),
+                Err(refusal) => return Some(refusal),
             }));
             request.body.path_model = match path_model(head.path) {
                 Some(None) => {

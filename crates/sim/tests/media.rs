@@ -12,7 +12,7 @@ parameters:
   text: { member: input, read: characters }
   size: size
   batch: n
-  words: timestamp_granularities[]
+  words: timestamp_granularities
 pools:
   weekly: { order: 1, expiry: cycle_end }
 models:
@@ -382,9 +382,16 @@ fn an_upload_is_charged_by_its_answer_or_by_what_is_known_of_it() {
 fn an_upload_that_is_not_read_is_refused() {
     let mut world = world("");
     let whole = form(&[("model", "whisper-1")], 10);
+    // JSON, and a form whose field `model` is another one.
+    let hidden = br#"{"model":"whisper-1","a":"&model=by-request&x="}"#;
     for (path, kind, body, told) in [
         (TRANSCRIBE, "multipart/form-data", &*whole, "the boundary in its content-type"),
         (TRANSCRIBE, JSON, &*whole, "not valid JSON"),
+        (TRANSCRIBE, "application/x-www-form-urlencoded", hidden, "x-www-form-urlencoded; send JSON"),
+        ("/v1/images/edits", "Application/X-WWW-Form-UrlEncoded;charset=utf-8", hidden, "send JSON"),
+        (TRANSCRIBE, "application/json,application/x-www-form-urlencoded", hidden, "send JSON"),
+        (TRANSCRIBE, "application/json,text/plain", hidden, "empty or there twice"),
+        (TRANSCRIBE, "", hidden, "empty or there twice"),
         ("/v1/chat/completions", FORM, &*whole, "not valid JSON"),
         (TRANSCRIBE, FORM, br#"{"model":"whisper-1"}"#, "does not begin with its boundary"),
         (TRANSCRIBE, FORM, whole.split_at(60).0, "ends before its last boundary"),
@@ -396,6 +403,18 @@ fn an_upload_that_is_not_read_is_refused() {
         assert_eq!(status, 400, "{message}");
         assert!(message.contains(told), "{told}: {message}");
     }
+    let headers = [
+        (":method", "POST"),
+        (":path", TRANSCRIBE),
+        ("authorization", "Bearer key-a"),
+        ("content-type", JSON),
+        ("content-type", FORM),
+        ("content-length", "48"),
+    ];
+    let stream = world.open(0, &headers, false, hidden.to_vec());
+    world.body(stream);
+    let (status, message) = refused(&world, stream);
+    assert_eq!((status, message.contains("there twice")), (400, true), "{message}");
     let large = form(&[("model", "whisper-1")], 1_048_576);
     let stream = send(&mut world, TRANSCRIBE, FORM, &large);
     assert_eq!(refused(&world, stream).0, 413);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed test may fail loudly")]
 
 use proptest::prelude::*;
-use usage::request::{Boundary, FormFault, Member, RequestError, RequestFacts, RequestScanner};
+use usage::request::{Boundary, FormFault, Member, RequestError, RequestFacts, RequestScanner, Unclear};
 
 const TYPE: &[u8] = b"multipart/form-data; boundary=----B1";
 
@@ -73,8 +73,21 @@ fn fields_are_noted_wherever_they_stand_and_files_are_counted() {
     assert_eq!(facts.member("empty"), Ok(Member::Text("")));
     assert_eq!(facts.member("n"), Ok(Member::Text("3")));
     assert_eq!(facts.member("file"), Ok(Member::Object), "a file is no single value");
-    assert!(facts.member("timestamp_granularities[]").is_err(), "there twice");
+    for name in ["timestamp_granularities", "timestamp_granularities[]"] {
+        assert_eq!(facts.member(name), Err(Unclear::Twice), "{name}");
+    }
     assert_eq!(facts.member("temperature"), Ok(Member::Absent));
+}
+
+/// Upstreams take `size[]` for `size`: what is priced by the one is not hidden by the other.
+#[test]
+fn a_name_with_brackets_is_noted_without_them() {
+    let one = read(&form(&[field("size[]", "2048")])).unwrap();
+    let two = read(&form(&[field("size", "512"), field("size[0]", "2048")])).unwrap();
+    for name in ["size", "size[]"] {
+        assert_eq!(one.member(name), Ok(Member::Text("2048")), "{name}");
+        assert_eq!(two.member(name), Err(Unclear::Twice), "{name}");
+    }
 }
 
 #[test]
@@ -163,6 +176,7 @@ fn headers_of_a_part_that_could_be_read_otherwise_are_refused() {
         format!("{name}\r\nContent-Type: text/plain"),
         format!("{name}\r\nContent-Transfer-Encoding: 8bit"),
         format!("{name}\r\nX-Other: y"),
+        format!("{name}\r\n!#$%&'*+-.^_`|~9aZ: y"),
     ] {
         assert_eq!(read(&part(&fits)).unwrap().model.as_deref(), Some("m"), "{fits}");
     }
@@ -190,6 +204,20 @@ fn headers_of_a_part_that_could_be_read_otherwise_are_refused() {
         format!("{name}\r\nContent-Type: text/plain; charset=utf-16"),
         format!("{name}\r\nContent-Type: text/plain; charset=utf-16; charset=utf-8"),
         format!("{name}\r\nNo colon"),
+        // Names of headers that some upstreams strip.
+        format!("Content-Disposition : form-data; name=\"n\"\r\n{name}"),
+        format!("{name}\r\nContent-Disposition\t: form-data; name=\"n\""),
+        format!("\u{b}Content-Disposition: form-data; name=\"n\"\r\n{name}"),
+        format!("\u{a0}Content-Disposition: form-data; name=\"n\"\r\n{name}"),
+        format!("{name}\r\n: y"),
+        format!("{name}\r\nX(Y): y"),
+        // Names within other values, which some upstreams find there.
+        "Content-Disposition: form-data; filename=\"a; name=n;b\"; name=\"model\"".to_owned(),
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a; b.mp3\"".to_owned(),
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a NAME=model\"".to_owned(),
+        "Content-Disposition: form-data; name=file; filename=a,Name=model".to_owned(),
+        "Content-Disposition: form-data; name=\"name=model\"".to_owned(),
+        "Content-Disposition: form-data; filename=\"model\"; name=\"file\"".to_owned(),
     ] {
         assert_refused(&part(&refused), FormFault::Head);
     }
@@ -215,6 +243,12 @@ fn fields_that_matter_are_fields_and_stand_once() {
     assert!(matches!(read(&form(&[field("n", "x")])), Err(RequestError::WrongType { member: "n", .. })));
     assert!(matches!(read(&form(&[field("n", "0")])), Err(RequestError::OutOfRange { member: "n", .. })));
     assert!(matches!(read(&form(&[field("n", "2.0")])), Err(RequestError::WrongType { .. })));
+    // As long as what is kept of a value, and longer: its end is not lost.
+    let padded = |zeros: usize| read(&form(&[field("n", &format!("{}128", "0".repeat(zeros)))]));
+    assert!(matches!(padded(256), Err(RequestError::WrongType { member: "n", .. })));
+    assert_eq!(padded(253).unwrap().n, Some(128));
+    let stream = read(&form(&[field("stream", &format!("true{}", " ".repeat(253)))]));
+    assert!(matches!(stream, Err(RequestError::WrongType { member: "stream", .. })));
     assert!(matches!(read(&form(&[field("stream", "maybe")])), Err(RequestError::WrongType { .. })));
     assert_eq!(read(&form(&[field("model", &"m".repeat(257))])), Err(RequestError::ModelTooLong));
     let latin = [b"------B1\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n\xff\r\n------B1--"];

@@ -92,6 +92,10 @@ pub(super) fn part(lines: &[u8]) -> Option<PartHead<'_>> {
             return None;
         }
         let (name, value) = halves(line, b':')?;
+        // Some upstreams take `name : …` for `name: …`.
+        if !is_token(name) {
+            return None;
+        }
         let value = value.trim_ascii();
         if name.eq_ignore_ascii_case(b"content-disposition") {
             if disposition.replace(disposed(value)?).is_some() {
@@ -111,6 +115,12 @@ pub(super) fn part(lines: &[u8]) -> Option<PartHead<'_>> {
     let pairs = lines.windows(2).filter(|pair| pair == b"\r\n").count();
     let part: PartHead<'_> = disposition.filter(|_| crlf == pairs)?;
     (part.kind == Part::File || charset_fits).then_some(part)
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Whether a type names no charset, or UTF-8 or ASCII.
@@ -136,10 +146,16 @@ fn disposed(value: &[u8]) -> Option<PartHead<'_>> {
         let (key, after) = halves(parameter, b'=')?;
         let (value, after) = quoted_or_token(after)?;
         rest = after;
+        if hides_parameter(value) {
+            return None;
+        }
         if key.eq_ignore_ascii_case(b"name") {
             if name.replace(value).is_some() {
                 return None;
             }
+        } else if name.is_none() {
+            // Every client writes the name first, and to some upstreams `filename=` has a `name=` in it.
+            return None;
         } else if key.eq_ignore_ascii_case(b"filename") || key.eq_ignore_ascii_case(b"filename*") {
             kind = Part::File;
         } else {
@@ -151,6 +167,13 @@ fn disposed(value: &[u8]) -> Option<PartHead<'_>> {
     let is_plain = !name.is_empty() && !name.contains(['%', '"']) && !name.contains(char::is_control);
     (is_plain && name != "_charset_").then_some(PartHead { name, kind })
 }
+
+/// Whether some upstreams could find a name within a value: they look for one without regard to quotes.
+fn hides_parameter(value: &[u8]) -> bool {
+    value.contains(&b';') || value.windows(NAMING.len()).any(|window| window.eq_ignore_ascii_case(NAMING))
+}
+
+const NAMING: &[u8] = b"name=";
 
 /// The value of a parameter, and what follows it.
 fn quoted_or_token(text: &[u8]) -> Option<(&[u8], &[u8])> {

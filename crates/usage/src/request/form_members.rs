@@ -4,6 +4,7 @@ use super::RequestError;
 use super::members::{Member, Members};
 use super::noted::Value;
 use crate::json::{Name, Number};
+use crate::limits::MODEL_BYTES_MAX;
 
 impl Members {
     /// A form is read, whose fields stand at the top.
@@ -18,7 +19,7 @@ impl Members {
     /// It is there twice, or only some upstreams would take it for one that is read.
     pub(super) fn begin_part(&mut self, name: &str) -> Result<bool, RequestError> {
         let (bytes, whole) = (name.as_bytes(), true);
-        // Some upstreams take `model[]` for `model`.
+        // Some upstreams take `model[]` for `model`, and `size[]` for `size`.
         let base = bytes.split(|byte| *byte == b'[').next().unwrap_or(bytes);
         let dialect = self.dialect;
         let known = Member::recognise(Name { bytes: base, whole, hash: 0 }, dialect, &Member::form)?;
@@ -27,7 +28,7 @@ impl Members {
         }
         self.member = known;
         self.once()?;
-        self.facts.noted.name(bytes, whole);
+        self.facts.noted.name(base, whole);
         self.model.clear();
         Ok(known.is_some())
     }
@@ -57,17 +58,22 @@ impl Members {
         if member == Member::Model {
             return self.end_model();
         }
-        let value = str::from_utf8(&self.model).unwrap_or_default().trim().to_ascii_lowercase();
+        let wrong = || member.wrong_type(self.dialect);
+        if self.model.len() > MODEL_BYTES_MAX {
+            // Of a longer one the end was not kept.
+            return Err(wrong());
+        }
+        let value = str::from_utf8(&self.model).map_err(|_| wrong())?.trim().to_ascii_lowercase();
         if member == Member::Stream {
             // As lenient as upstreams are.
             self.facts.stream = match value.as_str() {
                 "true" | "1" | "on" | "yes" | "t" | "y" => true,
                 "false" | "0" | "off" | "no" | "f" | "n" | "" => false,
-                _ => return Err(member.wrong_type(self.dialect)),
+                _ => return Err(wrong()),
             };
             return Ok(());
         }
-        let number = value.parse().map_err(|_| member.wrong_type(self.dialect))?;
+        let number = value.parse().map_err(|_| wrong())?;
         self.facts.n = Some(member.number(Number::Integer(number), self.dialect)?);
         Ok(())
     }

@@ -227,8 +227,9 @@ impl Noted {
         self.entries.len().checked_sub(1)
     }
 
-    /// What stands under a path of names joined by dots.
+    /// What stands under a path of names joined by dots; `x[]` of forms is noted as `x`, and found by both.
     pub(super) fn member(&self, path: &str) -> Result<Member<'_>, Unclear> {
+        let path = path.strip_suffix("[]").unwrap_or(path);
         let steps = path.split('.').count();
         if (self.lost && steps > 1) || steps > NOTED_DEPTH || path.len() > NOTED_PATH_MAX {
             return Err(Unclear::Lost);
