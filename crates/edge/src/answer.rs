@@ -185,9 +185,10 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
         !head.content_encoding.is_empty() && !head.content_encoding.eq_ignore_ascii_case(b"identity");
     if answer.encoded {
         // What is in headers is not compressed.
-        request.answer.reader = match dialect {
-            Dialect::Generic(place) => pointed(request, place, UNREAD, header),
-            dialect => dialect.answers().and_then(|answers| counted_in_headers(answers, header)),
+        request.answer.reader = if let Dialect::Generic(place) = dialect {
+            pointed(request, place, UNREAD, header)
+        } else {
+            dialect.answers().and_then(|answers| counted_in_headers(answers, header))
         };
         return;
     }
