@@ -46,6 +46,8 @@ pub(super) enum Native {
     ImageOutput,
     /// Searches of the provider's own.
     Searches,
+    /// The same as one kind of model alone is billed for them (Perplexity).
+    Queries,
     /// Images.
     Images,
     /// Pages.

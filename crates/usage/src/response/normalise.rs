@@ -24,7 +24,8 @@ pub(super) struct Normalised {
 ///
 /// - Where the total is more than prompt and completion, what it has more tells what stands beside them: see
 ///   [`Beside`].
-/// - Perplexity's deep research counts reasoning, citations and searches beside completion, prompt and total.
+/// - Perplexity's deep research counts reasoning, citations and searches beside completion, prompt and total: see
+///   [`is_deep_research`].
 /// - Parts larger than their whole are cut so that the sum is the whole: the cached part last, for what is audio or
 ///   an image may have been cached.
 /// - A missing whole is the total less the other; parts without a whole are not believed.
@@ -34,7 +35,9 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let cached = either(counts, Native::Cached, Native::CachedElsewhere).unwrap_or(0);
     let written = either(counts, Native::CacheWrite, Native::CacheWriteElsewhere).unwrap_or(0);
     let beside = Beside::told(counts, prompt, completion, cached.saturating_add(written));
-    let citations = counts.count(Native::Citations);
+    let is_deep = is_deep_research(counts, completion);
+    let [citations, queries] =
+        [Native::Citations, Native::Queries].map(|native| if is_deep { counts.count(native) } else { 0 });
     let input = prompt.saturating_add(beside.input).saturating_add(citations).min(COUNT_MAX);
     let output = completion.saturating_add(beside.reasoning).min(COUNT_MAX);
     let reasoning = either(counts, Native::Reasoning, Native::ReasoningElsewhere);
@@ -58,7 +61,7 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
         (Meter::ReasoningTokens, reasoning),
         (Meter::AudioOutputTokens, audio_output),
         (Meter::ImageOutputTokens, image_output),
-        (Meter::Searches, counts.count(Native::Searches)),
+        (Meter::Searches, counts.value(Native::Searches).unwrap_or(queries)),
     ];
     for (meter, count) in parts {
         if count > 0 {
@@ -99,7 +102,7 @@ impl Beside {
         match more {
             None => Self { mismatch: true, ..Self::default() },
             // Not in the total either.
-            Some(0) if counts.value(Native::Citations).is_some() || elsewhere > completion => {
+            Some(0) if is_deep_research(counts, completion) || elsewhere > completion => {
                 Self { reasoning, ..Self::default() }
             }
             Some(0) => Self::default(),
@@ -113,6 +116,15 @@ impl Beside {
             Some(_) => Self { mismatch: true, ..Self::default() },
         }
     }
+}
+
+/// Whether an answer is of Perplexity's deep research, the only one of its models that is billed for citations and
+/// searches, though all of them may state both. It alone reasons beside its completion, of which no total tells: it cites
+/// what it read, or it reasons more than it says.
+fn is_deep_research(counts: &Counts, completion: u64) -> bool {
+    let reasoning = counts.count(Native::ReasoningElsewhere);
+    let is_cited = |citations: u64| citations > 0 && reasoning > 0 || reasoning > completion;
+    counts.value(Native::Citations).is_some_and(is_cited)
 }
 
 /// A count under either of its names.

@@ -11,6 +11,13 @@ use super::normalise;
 use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 
+/// Searches that a provider made for the model.
+macro_rules! searches {
+    ($source:expr) => {
+        &[leaf("web_search_requests", Field::Count($source, Native::Searches))]
+    };
+}
+
 /// The members of a usage object. Cached tokens have another name with Moonshot (`cached_tokens`), Mistral
 /// (`num_cached_tokens`), DeepSeek (`prompt_cache_hit_tokens`) and gateways to Anthropic; Perplexity counts
 /// reasoning, what it read of the pages it cites, and searches beside the rest.
@@ -29,9 +36,12 @@ macro_rules! usage {
             leaf("cache_creation_input_tokens", Field::Count($source, Native::CacheWriteElsewhere)),
             leaf("reasoning_tokens", Field::Count($source, Native::ReasoningElsewhere)),
             leaf("citation_tokens", Field::Count($source, Native::Citations)),
-            leaf("num_search_queries", Field::Count($source, Native::Searches)),
+            leaf("num_search_queries", Field::Count($source, Native::Queries)),
             // Says that what the total has more is audio (Mistral).
             leaf("prompt_audio_seconds", Field::Measure($source, Native::Seconds)),
+            // OpenRouter, in its present and its older place.
+            branch("server_tool_use_details", Some(Field::Details($source)), searches!($source)),
+            branch("server_tool_use", Some(Field::Details($source)), searches!($source)),
             branch(
                 "prompt_tokens_details",
                 Some(Field::Details($source)),
