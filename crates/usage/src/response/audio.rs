@@ -18,7 +18,7 @@ static TRANSCRIPT_TREE: Node<Field> = Node {
     below: &[
         leaf("model", Field::Model),
         leaf("error", Field::Error),
-        leaf("type", Field::EventType(&["transcript.text.done"])),
+        leaf("type", Field::EventType(&["transcript.text.done", "transcription.done"])),
         leaf("text", Field::Content),
         leaf("delta", Field::Content),
         leaf("duration", Field::Measure(Source::Answer, Native::Length)),
@@ -35,7 +35,9 @@ const TRANSCRIPT_USAGE: &[Node<Field>] = &[
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("completion_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
+    leaf("num_cached_tokens", Field::Count(Source::Answer, Native::CachedElsewhere)),
     branch("input_token_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
+    branch("prompt_tokens_details", Some(Field::Details(Source::Answer)), INPUT_DETAILS),
 ];
 
 pub(super) static SPEECH: Profile =
