@@ -120,6 +120,25 @@ fn embeddings_are_input_alone() {
     assert_eq!(answer("{}").usage, None);
 }
 
+/// What was not billed does not stand for what was, where that cannot be read.
+#[test]
+fn billed_units_that_cannot_be_read_are_not_made_up_for() {
+    let answer = |billed: &str| {
+        let usage =
+            format!(r#"{{"tokens":{{"input_tokens":507,"output_tokens":11}},"billed_units":{billed}}}"#);
+        json(Dialect::CohereChat, &format!(r#"{{"usage":{usage}}}"#))
+    };
+    let tokens = &[(Meter::InputTokens, 507), (Meter::OutputTokens, 11)];
+    assert_whole(&answer("null"), tokens);
+    assert_whole(&answer("{}"), tokens);
+    for unreadable in [r#"{"input_tokens":12.5,"output_tokens":"3"}"#, "[12,3]"] {
+        let reading = answer(unreadable);
+        assert_eq!((reading.usage, reading.status), (None, Status::Failed), "{unreadable}");
+        assert!(reading.malformed > 0, "{unreadable}");
+    }
+    assert_partial(&answer(r#"{"input_tokens":12.5,"output_tokens":3.0}"#), &[(Meter::OutputTokens, 3)]);
+}
+
 #[test]
 fn a_message_s_cache_is_beside_its_input() {
     let answer = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",

@@ -171,6 +171,15 @@ impl Number {
         up.map_or(self, Self::Integer)
     }
 
+    /// The same as an integer where it has a point and nothing but zeros behind it; else itself.
+    pub(crate) fn whole(self) -> Self {
+        let divided = self.divided(0).filter(|(_, rest, _)| *rest == 0);
+        match (self, divided) {
+            (Self::Fraction(Decimal { plain: true, .. }), Some((whole, ..))) => Self::Integer(whole),
+            _ => self,
+        }
+    }
+
     /// The whole part of so many times ten to the power of `power`, and the rest as so many parts of how many.
     fn divided(self, power: i16) -> Option<(u64, u64, u64)> {
         let (digits, own) = match self {

@@ -347,6 +347,12 @@ fn numbers_are_told_apart() {
         assert!(matches!(number(text), Number::Fraction(_)), "{text}");
     }
     assert_eq!(number("18446744073709551616.0"), Number::TooLarge);
+    for (text, whole) in [("12.0", 12), ("0.00", 0), ("7", 7)] {
+        assert_eq!(number(text).whole(), Number::Integer(whole), "{text}");
+    }
+    for other in ["12.5", "0.01", "1e3", "1.0e1", "-1.0"] {
+        assert_eq!(number(other).whole(), number(other), "{other}");
+    }
     for beyond in ["1e3", "1.5e3", "0.0E0", "1e30", "1e-30"] {
         assert!(matches!(number(beyond).rounded_up(), Number::Fraction(_)), "{beyond}");
     }

@@ -18,6 +18,8 @@ pub(super) struct Answer {
     counts: Counts,
     /// Those of places that count only where the dialect's own has none.
     elsewhere: Counts,
+    /// Those are of a place that nobody bills by.
+    unbilled: bool,
     rounds: Option<Box<Rounds>>,
     part: Part,
     /// The beginning of a word that is compared with some.
@@ -176,7 +178,7 @@ impl Answer {
         let billed = self.rounds.as_ref().and_then(|rounds| rounds.billed(&self.counts, self.model()));
         let mut counts = match billed {
             Some(sum) => sum,
-            None if self.counts.is_empty() => self.elsewhere,
+            None if self.counts.is_empty() && !(self.unbilled && self.counts.doubtful) => self.elsewhere,
             None => self.counts,
         };
         if profile.wrapper.is_some() {
@@ -200,7 +202,7 @@ impl Answer {
         match source {
             Source::Answer => Some(&mut self.counts),
             Source::FirstChoice => (self.position == 0).then_some(&mut self.elsewhere),
-            Source::Aside => Some(&mut self.elsewhere),
+            Source::Aside | Source::Unbilled => Some(&mut self.elsewhere),
             Source::Iteration => self.rounds.as_mut().map(|rounds| &mut rounds.current),
         }
     }
@@ -224,6 +226,7 @@ impl Answer {
             Field::Usage(source)
             | Field::Details(source)
             | Field::Count(source, _)
+            | Field::Whole(source, _)
             | Field::Measure(source, _) => source,
             Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => Source::Answer,
             _ => return,
@@ -244,7 +247,10 @@ fn name(text: &[u8]) -> Option<&str> {
 impl Sink<Field> for Answer {
     fn open(&mut self, field: Field, container: Container) {
         match (field, container) {
-            (Field::Usage(_), Container::Object) => self.reports_usage = true,
+            (Field::Usage(source), Container::Object) => {
+                self.reports_usage = true;
+                self.unbilled |= source == Source::Unbilled;
+            }
             (Field::Details(_), Container::Object) => {}
             (Field::Choice, _) => self.choice = Choice::default(),
             (Field::Document, _) => self.next_document(),
@@ -380,6 +386,7 @@ impl Sink<Field> for Answer {
                     && matches!(number, Number::Integer(1..));
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
+            (Field::Whole(source, native), _) => self.number(Field::Count(source, native), number.whole()),
             (Field::Measure(source, native), _) => {
                 self.number(Field::Count(source, native), number.rounded_up());
             }

@@ -1,7 +1,7 @@
 //! Cohere's chat and embeddings, both versions of the API (usage-formats.md §4).
 //!
 //! What is billed stands in `billed_units`, far below the `tokens` beside it, which count the templates around the
-//! prompt too and matter only where nothing is said of billing. Version 1 has both in `meta` and streams a document in
+//! prompt too and matter only where nothing is said of billing, be it readable or not. Version 1 has both in `meta` and streams a document in
 //! each line; version 2 has them in `usage` and streams events. What is said of cached tokens is of no price here:
 //! billed units know no cache.
 
@@ -59,24 +59,25 @@ static EMBEDDED: Node<Field> = Node {
     below: &[leaf("error", Field::Error), branch("meta", None, UNITS)],
 };
 
+/// Counts are whole, though the API has them as numbers with a fraction.
 const UNITS: &[Node<Field>] = &[
     branch(
         "billed_units",
         Some(Field::Usage(Source::Answer)),
         &[
-            leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
-            leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
-            leaf("search_units", Field::Count(Source::Answer, Native::Searches)),
-            leaf("image_tokens", Field::Count(Source::Answer, Native::ImageInput)),
-            leaf("images", Field::Count(Source::Answer, Native::Images)),
+            leaf("input_tokens", Field::Whole(Source::Answer, Native::Prompt)),
+            leaf("output_tokens", Field::Whole(Source::Answer, Native::Completion)),
+            leaf("search_units", Field::Whole(Source::Answer, Native::Searches)),
+            leaf("image_tokens", Field::Whole(Source::Answer, Native::ImageInput)),
+            leaf("images", Field::Whole(Source::Answer, Native::Images)),
         ],
     ),
     branch(
         "tokens",
-        Some(Field::Usage(Source::Aside)),
+        Some(Field::Usage(Source::Unbilled)),
         &[
-            leaf("input_tokens", Field::Count(Source::Aside, Native::Prompt)),
-            leaf("output_tokens", Field::Count(Source::Aside, Native::Completion)),
+            leaf("input_tokens", Field::Whole(Source::Unbilled, Native::Prompt)),
+            leaf("output_tokens", Field::Whole(Source::Unbilled, Native::Completion)),
         ],
     ),
 ];

@@ -58,6 +58,8 @@ pub(super) enum Field {
     Details(Source),
     /// A count.
     Count(Source, Native),
+    /// A count that may be written with a point and zeros behind it.
+    Whole(Source, Native),
     /// A count that may have a fraction and is rounded up to the next whole one, as seconds are.
     Measure(Source, Native),
     /// A part of a count by kind of content, an element of a list of such.
@@ -85,9 +87,10 @@ pub(super) enum Source {
     Answer,
     /// In the first choice (Moonshot's streams).
     FirstChoice,
-    /// In an object of its own: a provider's (Groq's streams), the platform's around the model (Bedrock), or one that
-    /// nobody bills by (Cohere).
+    /// In an object of its own: a provider's (Groq's streams), or the platform's around the model (Bedrock).
     Aside,
+    /// In one that nobody bills by where anything is said of billing, readable or not (Cohere).
+    Unbilled,
     /// In one of several rounds that are billed one by one (Anthropic).
     Iteration,
 }

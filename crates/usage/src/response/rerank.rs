@@ -28,8 +28,8 @@ const USAGE: &[Node<Field>] = &[
 ];
 
 const BILLED: &[Node<Field>] = &[
-    leaf("search_units", Field::Count(Source::Answer, Native::Searches)),
-    leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
+    leaf("search_units", Field::Whole(Source::Answer, Native::Searches)),
+    leaf("input_tokens", Field::Whole(Source::Answer, Native::Prompt)),
 ];
 
 /// Searches and input, whichever was stated; most providers state their total alone.
