@@ -212,9 +212,7 @@ fn observe(request: &mut Request, head: &AnswerHead<'_>, header: &dyn Fn(&str) -
         request.answer.undecided = true;
     } else {
         let mut reader = Box::new(ResponseReader::new(answers, format));
-        if format == Format::Json {
-            state_headers(&mut reader, answers, header);
-        }
+        state_headers(&mut reader, (answers, format), header);
         request.answer.reader = Some(reader);
     }
     if request.body.usage_injected && format == Format::EventStream {
@@ -231,20 +229,19 @@ fn counted_in_headers(
     header: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Option<Box<ResponseReader>> {
     let mut reader = Box::new(ResponseReader::new(answers, Format::Opaque));
-    state_headers(&mut reader, answers, header).then_some(reader)
+    state_headers(&mut reader, (answers, Format::Opaque), header).then_some(reader)
 }
 
-/// Tells a reader the counts that are in headers. Whether there were any.
+/// Tells a reader what matters in headers. Whether there were any counts.
 fn state_headers(
     reader: &mut ResponseReader,
-    answers: usage::Dialect,
+    (answers, format): (usage::Dialect, Format),
     header: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> bool {
     let mut stated = false;
-    for name in ResponseReader::count_headers(answers) {
+    for name in ResponseReader::headers(answers, format) {
         if let Some(value) = header(name) {
-            reader.state_header(name, &value);
-            stated = true;
+            stated |= reader.state_header(name, &value);
         }
     }
     stated

@@ -106,7 +106,9 @@ pub(crate) fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced, es
     }
     // OpenAI's and Anthropic's member, and Amazon's.
     let said = |path| facts.map(|facts| facts.member(path)).filter(|said| *said != Ok(Member::Absent));
-    match said("service_tier").or_else(|| said("serviceTier.type")) {
+    let fast = said("speed").filter(|said| *said == Ok(Member::Text("fast")));
+    let fast = fast.filter(|_| model.tiers().any(|own| own == "fast"));
+    match fast.or_else(|| said("service_tier")).or_else(|| said("serviceTier.type")) {
         None => Asked::Usual,
         Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
             let usual = model.price(None, estimate);

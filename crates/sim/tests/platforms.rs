@@ -18,6 +18,7 @@ models:
       per_unit:
         { input_tokens: 1, cached_tokens: 0.1, cache_write_tokens: 0.01, cache_write_hour_tokens: 0.001, output_tokens: 1000 }
     max_output_default: 10
+    service_tiers: { priority: { factor: 2 } }
   arn:aws:bedrock:eu-west-1:1:inference-profile/claude:
     price:
       per_unit:
@@ -154,6 +155,10 @@ fn bedrock_is_charged_what_its_answers_state() {
     ];
     let with = |body: Value| Answer { kind: JSON, headers: counted.clone(), body: body.to_string().into() };
     let streamed = |events: &[Value]| answer(FRAMES, frames(&events.iter().map(chunk).collect::<Vec<_>>()));
+    let in_tier = |mut answer: Answer| {
+        answer.headers.push(("x-amzn-bedrock-service-tier", "priority"));
+        answer
+    };
     let arn = "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Fclaude/converse";
     for (path, answer, charge) in [
         (CONVERSE, answer(JSON, whole.to_string()), "2007.340000"),
@@ -161,6 +166,7 @@ fn bedrock_is_charged_what_its_answers_state() {
         ("/model/claude-v2:1/converse-stream", answer(FRAMES, frames(&stream)), "2007.340000"),
         (INVOKE, with(json!({"usage": message, "content": []})), "2007.000000"),
         (INVOKE, with(json!({"outputs": [{"text": "hi"}]})), "3007.000000"),
+        (INVOKE, in_tier(with(json!({"outputs": [{"text": "hi"}]}))), "6014.000000"),
         (
             INVOKE,
             answer(JSON, json!({"prompt_token_count": 5, "generation_token_count": 2}).to_string()),
@@ -180,6 +186,11 @@ fn bedrock_is_charged_what_its_answers_state() {
             "/model/claude-v2:1/invoke-with-response-stream",
             streamed(&[started, delta, stopped]),
             "4007.000000",
+        ),
+        (
+            "/model/claude-v2:1/invoke-with-response-stream",
+            in_tier(streamed(&[said.clone(), last.clone()])),
+            "6014.000000",
         ),
         ("/model/claude-v2:1/invoke-with-response-stream", streamed(&[said, last]), "3007.000000"),
     ] {

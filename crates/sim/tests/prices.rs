@@ -26,6 +26,7 @@ models:
       priority: { factor: 1.5 }
       flex: { price: { per_unit: { input_tokens: 0.3, output_tokens: 30 } } }
       standard: { factor: 0.9 }
+      fast: { factor: 1.5 }
     max_output_default: 10
   plain: { price: { per_unit: { input_tokens: 1, output_tokens: 100 } }, max_output_default: 10 }
   router:
@@ -142,6 +143,18 @@ fn amazon_s_member_asks_for_a_tier_too() {
     let ask = json!({"model": "chat", "serviceTier": {"type": "priority"}});
     let said = line(&mut world, &ask, &json!({"usage": used(10, 2)}));
     assert_eq!((&said["charge"], &said["service_tier"]), (&json!("315.000000"), &json!("priority")));
+    world.check_at_rest();
+}
+
+#[test]
+fn anthropic_s_fast_mode_is_a_tier() {
+    let mut world = world("free");
+    let answer = json!({"usage": used(10, 2)});
+    let asks = |speed: Value, tier: &str| json!({"model": "chat", "speed": speed, "service_tier": tier});
+    assert_eq!(charge(&mut world, &asks(json!("fast"), "auto"), &answer), "315");
+    // How fast a text is spoken is a number, and no tier.
+    assert_eq!(charge(&mut world, &asks(json!(1.5), "default"), &answer), "210");
+    assert_eq!(charge(&mut world, &asks(json!("standard"), "default"), &answer), "210");
     world.check_at_rest();
 }
 

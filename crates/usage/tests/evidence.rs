@@ -43,11 +43,40 @@ fn the_tier_is_where_each_provider_says_it() {
     assert_eq!(tier(Dialect::Anthropic, json, message).as_deref(), Some("batch"));
     let started = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"service_tier\":\"standard\"}}}\n\n";
     assert_eq!(tier(Dialect::Anthropic, events, started).as_deref(), Some("standard"));
+    let fast = r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":2,"service_tier":"standard","speed":"fast"}}"#;
+    assert_eq!(tier(Dialect::Anthropic, json, fast).as_deref(), Some("fast"));
+    assert_eq!(tier(Dialect::BedrockInvoke, json, fast).as_deref(), Some("fast"));
+    let usual = fast.replace(r#""fast""#, r#""standard""#);
+    assert_eq!(tier(Dialect::Anthropic, json, &usual).as_deref(), Some("standard"));
+    let started = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"speed\":\"fast\"}}}\n\n\
+                   data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":2,\"service_tier\":\"standard\"}}\n\n";
+    assert_eq!(tier(Dialect::Anthropic, events, started).as_deref(), Some("fast"));
     let conversed =
         r#"{"output":{},"usage":{"inputTokens":1,"outputTokens":2},"serviceTier":{"type":"flex"}}"#;
     assert_eq!(tier(Dialect::BedrockConverse, json, conversed).as_deref(), Some("flex"));
     let chunk = r#"[{"usageMetadata":{"promptTokenCount":1,"trafficType":"PROVISIONED_THROUGHPUT"}}]"#;
     assert_eq!(tier(Dialect::Gemini, json, chunk).as_deref(), Some("provisioned_throughput"));
+}
+
+#[test]
+fn the_tier_that_a_platform_says_beside_an_answer_goes_before_the_model_s() {
+    let name = "x-amzn-bedrock-service-tier";
+    let message = br#"{"usage":{"input_tokens":1,"output_tokens":2,"service_tier":"standard"}}"#;
+    for (format, headers) in [(Format::Json, 5), (Format::AwsEventStream, 1)] {
+        assert_eq!(ResponseReader::headers(Dialect::BedrockInvoke, format).count(), headers);
+        assert_eq!(ResponseReader::headers(Dialect::BedrockConverse, format).count(), 0);
+        for (value, expected) in
+            [(&b"Priority"[..], Some("priority")), (b"flex", Some("flex")), (b"a b", None)]
+        {
+            let mut reader = ResponseReader::new(Dialect::BedrockInvoke, format);
+            reader.state_header(name, value);
+            assert_eq!(reader.reading().service_tier.as_deref(), expected);
+            // Nor does what is no frame, or a broken one, take it back.
+            reader.feed(message);
+            let said = (format == Format::Json).then_some("standard");
+            assert_eq!(reader.reading().service_tier.as_deref(), expected.or(said));
+        }
+    }
 }
 
 #[test]
@@ -127,7 +156,8 @@ proptest! {
         let picos = whole * 1_000_000_000_000 + fraction;
         prop_assert_eq!(cost(&format!(r#""cost":{whole}.{digits}"#)), Some(picos));
         // The same with the point elsewhere.
-        let shifted = format!("{whole}{digits}e-{}", digits.len());
+        let all: u64 = format!("{whole}{digits}").parse().unwrap();
+        let shifted = format!("{all}e-{}", digits.len());
         prop_assert_eq!(cost(&format!(r#""cost":{shifted}"#)), Some(picos));
         let small = format!("{whole}.{digits}E-{by}");
         let scale = 10_u64.pow(by.unsigned_abs());

@@ -30,6 +30,8 @@ pub(super) struct Answer {
     reports_usage: bool,
     /// Empty where none was named.
     service_tier: Word,
+    /// What is said of it further does not matter.
+    tier_stands: bool,
     /// In millionths of millionths of a US dollar.
     pub(super) cost: Option<u64>,
     /// It counts output, more than none.
@@ -121,6 +123,15 @@ impl Answer {
         let number = digits.and_then(|digits| digits.parse().ok()).map_or(Number::TooLarge, Number::Integer);
         let stated = self.elsewhere.state(native, number);
         self.malformed = self.malformed.saturating_add(u32::from(!stated));
+    }
+
+    /// Takes the tier of service that stands beside the answer: the platform's own, whatever the model says inside.
+    pub(super) fn serve_beside(&mut self, text: &[u8]) {
+        let mut word = Word::default();
+        word.push(text);
+        if is_tier(word) {
+            (self.service_tier, self.tier_stands) = (word, true);
+        }
     }
 
     /// A frame cannot be believed, and what it said was not taken.
@@ -238,6 +249,14 @@ impl Answer {
     }
 }
 
+/// Whether a word names a tier that an answer was served in. What was asked for, as the first events of a stream repeat
+/// it, is not yet an answer.
+fn is_tier(word: Word) -> bool {
+    let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_name = |word: &[u8]| (1..=TIER_BYTES_MAX).contains(&word.len()) && word.iter().all(part);
+    word.text().is_some_and(|text| is_name(text) && !text.eq_ignore_ascii_case(b"auto"))
+}
+
 /// The name of a model; none where it is empty or too long.
 fn name(text: &[u8]) -> Option<&str> {
     let text = str::from_utf8(text).ok()?;
@@ -296,7 +315,11 @@ impl Sink<Field> for Answer {
                 self.base64 = Base64::default();
                 true
             }
-            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
+            Field::EventType(_)
+            | Field::ItemEvent(_)
+            | Field::PartKind
+            | Field::ServiceTier
+            | Field::Speed => {
                 self.word = Word::default();
                 true
             }
@@ -318,7 +341,11 @@ impl Sink<Field> for Answer {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
             Field::FinishReason => self.choice.finished = true,
-            Field::EventType(_) | Field::ItemEvent(_) | Field::PartKind | Field::ServiceTier => {
+            Field::EventType(_)
+            | Field::ItemEvent(_)
+            | Field::PartKind
+            | Field::ServiceTier
+            | Field::Speed => {
                 self.word.push(piece);
             }
             Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
@@ -355,17 +382,13 @@ impl Sink<Field> for Answer {
                     _ => Kind::Other,
                 };
             }
-            Field::ServiceTier => {
-                let is_name = |word: &[u8]| {
-                    let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-                    (1..=TIER_BYTES_MAX).contains(&word.len()) && word.iter().all(part)
-                };
-                // What was asked for, as the first events of a stream repeat it, is not yet an answer.
-                let served = |word: &[u8]| is_name(word) && !word.eq_ignore_ascii_case(b"auto");
-                if self.word.text().is_some_and(served) {
-                    self.service_tier = self.word;
-                }
+            Field::ServiceTier if !self.tier_stands && is_tier(self.word) => self.service_tier = self.word,
+            Field::ServiceTier => {}
+            Field::Speed if self.word.is_one(&["fast"]) => {
+                self.service_tier = self.word;
+                self.tier_stands = true;
             }
+            Field::Speed => {}
             Field::IterationModel => {
                 let name = name(&self.model_text);
                 self.rounds.iter_mut().for_each(|rounds| rounds.name(name));

@@ -79,6 +79,7 @@ pub(super) use anthropic_usage;
 const ANSWER_USAGE: &[Node<Field>] = anthropic_usage!(
     Source::Answer,
     leaf("service_tier", Field::ServiceTier),
+    leaf("speed", Field::Speed),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
 );
 pub(super) const ITERATION: &[Node<Field>] =

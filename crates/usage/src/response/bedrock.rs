@@ -26,6 +26,9 @@ pub(super) const HEADERS: [(&str, Native); 4] = [
     ("x-amzn-bedrock-cache-write-input-token-count", Native::CacheWrite),
 ];
 
+/// The header that says how an invocation was served, streamed or not; no body does.
+pub(super) const TIER_HEADER: &str = "x-amzn-bedrock-service-tier";
+
 static CONVERSED: Node<Field> = Node {
     step: Step::Element,
     field: None,
@@ -135,6 +138,8 @@ const SAID: &[Node<Field>] = &[leaf("content", Field::Content), leaf("reasoning"
 
 const INVOKE_USAGE: &[Node<Field>] = anthropic_usage!(
     Source::Answer,
+    leaf("service_tier", Field::ServiceTier),
+    leaf("speed", Field::Speed),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), anthropic::ITERATION)]),
     leaf("inputTokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("outputTokens", Field::Count(Source::Answer, Native::Completion)),

@@ -27,6 +27,8 @@ pub(super) enum Field {
     Model,
     /// How the request was served: the name of a tier of service.
     ServiceTier,
+    /// How fast it was served; `fast` is a tier of service of that name, whichever else it was served in.
+    Speed,
     /// What the provider says that the answer costs, in US dollars times ten to the power of so many less than
     /// millionths of millionths.
     Cost(i16),

@@ -121,17 +121,27 @@ impl ResponseReader {
         self.answer.number(Field::Count(Source::Answer, native), number);
     }
 
-    /// The headers of an answer that may have counts in them.
-    pub fn count_headers(dialect: Dialect) -> impl Iterator<Item = &'static str> {
-        let all = bedrock::HEADERS.iter().filter(move |_| dialect == Dialect::BedrockInvoke);
-        all.map(|(name, _)| *name)
+    /// The headers of an answer in this format that matter.
+    pub fn headers(dialect: Dialect, format: Format) -> impl Iterator<Item = &'static str> {
+        let counts = bedrock::HEADERS.iter().filter(move |_| format != Format::AwsEventStream);
+        let all = counts.map(|(name, _)| *name).chain([bedrock::TIER_HEADER]);
+        all.filter(move |_| dialect == Dialect::BedrockInvoke)
     }
 
-    /// Takes the value of one of [`Self::count_headers`]; it counts where the body states nothing.
-    pub fn state_header(&mut self, name: &str, value: &[u8]) {
-        if let Some((_, native)) = bedrock::HEADERS.iter().find(|(own, _)| *own == name) {
+    /// Takes the value of one of [`Self::headers`]: a count where the body states none, the tier whatever it states.
+    /// Whether it is of a count.
+    pub fn state_header(&mut self, name: &str, value: &[u8]) -> bool {
+        if name == bedrock::TIER_HEADER {
+            // Not of any frame, and believed before the first.
+            let answers = std::iter::once(&mut self.answer).chain(self.before.as_deref_mut());
+            answers.for_each(|answer| answer.serve_beside(value));
+            return false;
+        }
+        let count = bedrock::HEADERS.iter().find(|(own, _)| *own == name);
+        if let Some((_, native)) = count {
             self.answer.state_beside(*native, value);
         }
+        count.is_some()
     }
 
     /// Reads the next piece of the answer; pieces may be cut at any byte.
