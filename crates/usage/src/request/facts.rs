@@ -1,5 +1,6 @@
 //! The facts of one request body, with the places where it may be edited.
 
+use super::media::Found;
 use super::noted::{Member, Noted, Unclear};
 
 /// Bytes of the body from `start` up to, but not including, `end`.
@@ -61,8 +62,8 @@ pub struct RequestFacts {
     pub best_of: Option<u64>,
     /// Bytes of the body so far; white space may still follow a complete one.
     pub body_bytes: u64,
-    /// Of them those of pictures, sounds and documents that are sent with it, and what they and those that it links to
-    /// are taken for in tokens.
+    /// Of them those of pictures, sounds, films and a form's files that are sent with it, and what they and whatever it
+    /// links to are taken for in tokens.
     pub media_bytes: u64,
     /// See [`Self::media_bytes`].
     pub media_tokens: u64,
@@ -104,15 +105,20 @@ impl RequestFacts {
         text.saturating_add(self.media_tokens)
     }
 
-    /// A picture, sound or document of so many bytes is part of the body.
+    /// What was found in a text of the body.
+    pub(super) fn add_found(&mut self, found: Option<Found>) {
+        match found {
+            Some(Found::Data(bytes)) => self.add_media(bytes),
+            // Of a picture, sound or document, which the provider fetches.
+            Some(Found::Link) => self.media_tokens = self.media_tokens.saturating_add(MEDIA_TOKENS_MIN),
+            None => {}
+        }
+    }
+
+    /// A picture, sound, film or file of so many bytes is part of the body.
     pub(super) fn add_media(&mut self, bytes: u64) {
         self.media_bytes = self.media_bytes.saturating_add(bytes);
         self.media_tokens = self.media_tokens.saturating_add(media_tokens(bytes));
-    }
-
-    /// The body links to a picture, sound or document, which the provider fetches.
-    pub(super) fn add_link(&mut self) {
-        self.media_tokens = self.media_tokens.saturating_add(MEDIA_TOKENS_MIN);
     }
 
     /// The largest bound given: which of several the provider obeys is not known, so the hold takes this one.
@@ -122,10 +128,10 @@ impl RequestFacts {
     }
 }
 
-/// Tokens that a picture, sound or document of so many bytes is taken for.
+/// Tokens that a picture, sound, film or file of so many bytes is taken for.
 ///
 /// Providers count pictures by their size in pixels (up to some 1,600 tokens for most models), sound by its length (10
-/// to 32 a second) and documents by the page: none of it is known here. What is small enough is taken for text.
+/// to 32 a second): none of it is known here. What is small enough is taken for text.
 fn media_tokens(bytes: u64) -> u64 {
     let by_length = bytes.checked_div(MEDIA_BYTES_PER_TOKEN).unwrap_or(0).max(MEDIA_TOKENS_MIN);
     by_length.min(bytes.div_ceil(BYTES_PER_TOKEN))
@@ -133,7 +139,7 @@ fn media_tokens(bytes: u64) -> u64 {
 
 /// Bytes of text to one token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Bytes of a picture, sound or document to one token, and the least that one is taken for.
+/// Bytes of a picture, sound, film or file to one token, and the least that one is taken for.
 const MEDIA_BYTES_PER_TOKEN: u64 = 256;
 /// See [`MEDIA_BYTES_PER_TOKEN`].
 const MEDIA_TOKENS_MIN: u64 = 1_600;

@@ -2,7 +2,7 @@
 
 use super::config::{Config, is_one_of};
 use super::facts::{Bounded, RequestFacts, Span};
-use super::media::{Found, Media};
+use super::media::Media;
 use super::noted::Value;
 use super::{RequestDialect, RequestError, unique::Unique};
 use crate::json::{Container, Literal, Name, Number, Visitor};
@@ -323,7 +323,8 @@ impl Visitor for Members {
 
     fn close(&mut self, end: u64) -> Result<(), RequestError> {
         self.facts.noted.close(self.depth);
-        self.media.close(self.depth);
+        let found = self.media.close(self.depth);
+        self.facts.add_found(found);
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 1 && self.within.take() == Some(Member::StreamOptions) {
             let start = self.facts.stream_options_start.map(|start| start.saturating_sub(1));
@@ -350,11 +351,8 @@ impl Visitor for Members {
 
     fn string(&mut self) -> Result<(), RequestError> {
         self.facts.noted.end_text();
-        match self.media.end_text() {
-            Some(Found::Data(bytes)) => self.facts.add_media(bytes),
-            Some(Found::Link) => self.facts.add_link(),
-            None => {}
-        }
+        let found = self.media.end_text();
+        self.facts.add_found(found);
         match self.scalar()? {
             None => Ok(()),
             Some(Member::Model) => self.end_model(),
