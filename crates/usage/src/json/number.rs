@@ -156,6 +156,12 @@ impl NumberReader {
 const EXPONENT_MAX: i16 = 999;
 
 impl Number {
+    /// What digits alone say; too large where they are none.
+    pub(crate) fn of_digits(digits: &[u8]) -> Self {
+        let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
+        number.and_then(|digits| digits.parse().ok()).map_or(Self::TooLarge, Self::Integer)
+    }
+
     /// So many times ten to the power of `power`, rounded half up; nothing where it is negative or beyond `u64`.
     pub(crate) fn times_ten_to(self, power: i16) -> Option<u64> {
         let (whole, rest, of) = self.divided(power)?;

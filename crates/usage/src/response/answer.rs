@@ -118,10 +118,8 @@ impl Answer {
     }
 
     /// Takes a count that stands beside the answer, as a decimal number.
-    pub(super) fn state_beside(&mut self, native: Native, text: &[u8]) {
-        let digits = str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let number = digits.and_then(|digits| digits.parse().ok()).map_or(Number::TooLarge, Number::Integer);
-        let stated = self.elsewhere.state(native, number);
+    pub(super) fn state_beside(&mut self, native: Native, digits: &[u8]) {
+        let stated = self.elsewhere.state(native, Number::of_digits(digits));
         self.malformed = self.malformed.saturating_add(u32::from(!stated));
     }
 

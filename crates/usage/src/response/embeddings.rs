@@ -25,13 +25,13 @@ const USAGE: &[Node<Field>] = &[
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
 ];
 
-/// The prompt, which is the total too; none where neither was stated.
+/// The prompt, which is the total too; none where neither was stated. Some state the total alone (Voyage).
 fn normalise(counts: &Counts) -> Option<Normalised> {
     let (prompt, total) = (counts.value(Native::Prompt), counts.value(Native::Total));
     let input = prompt.or(total)?;
     Some(Normalised {
         usage: Usage::new().with(Meter::InputTokens, input),
-        consistent: prompt.is_some(),
+        consistent: true,
         total_mismatch: total.is_some_and(|total| total != input),
     })
 }

@@ -116,9 +116,7 @@ impl ResponseReader {
     /// Takes a count that a header states, in digits.
     pub fn state(&mut self, meter: Meter, digits: &[u8]) {
         let Some(native) = pointers::native(meter) else { return };
-        let number = str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_digit));
-        let number = number.and_then(|digits| digits.parse().ok()).map_or(Number::TooLarge, Number::Integer);
-        self.answer.number(Field::Count(Source::Answer, native), number);
+        self.answer.number(Field::Count(Source::Answer, native), Number::of_digits(digits));
     }
 
     /// The headers of an answer in this format that matter.
@@ -150,7 +148,7 @@ impl ResponseReader {
         match &mut self.framing {
             Framing::Json(bom) => {
                 let (rest, _) = bom.skip(bytes);
-                self.feed_document(rest);
+                self.feed_line(rest);
             }
             Framing::EventStream(_) => self.feed_events(bytes),
             Framing::Opaque => {}
@@ -248,7 +246,7 @@ impl ResponseReader {
         self.feed_line(rest);
     }
 
-    /// A line of nothing but white space is none.
+    /// White space before a document is none of it; a line of nothing else has none.
     fn feed_line(&mut self, bytes: &[u8]) {
         let is_empty = self.document.kind() == Kind::Empty;
         self.feed_document(if is_empty { bytes.trim_ascii_start() } else { bytes });
