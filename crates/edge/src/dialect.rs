@@ -159,7 +159,10 @@ impl Dialect {
     pub(crate) const fn leaves_counts_out(self) -> bool {
         matches!(
             self,
-            Self::AnthropicMessages
+            Self::OpenaiChat
+                | Self::OpenaiCompletions
+                | Self::OpenaiResponses
+                | Self::AnthropicMessages
                 | Self::BedrockConverse
                 | Self::BedrockInvoke
                 | Self::CohereChat

@@ -187,6 +187,53 @@ fn an_answer_that_is_cut_is_charged_what_was_stated_or_delivered() {
     world.check_at_rest();
 }
 
+/// A count that is missing and that no total tells is not for nothing: what was asked and what was delivered tell it.
+#[test]
+fn a_count_that_is_left_out_is_estimated() {
+    let mut world = world("free");
+    let (chat, responses) = ("/v1/chat/completions", "/v1/responses");
+    let asked = r#"{"model":"text","messages":[]}"#;
+    assert_eq!(asked.len().div_ceil(4), 8);
+    let text = "x".repeat(11);
+    let said = |path: &str, usage: &Value| {
+        let mut answer = match path {
+            "/v1/chat/completions" => {
+                json!({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]})
+            }
+            "/v1/responses" => json!({"output": [{"content": [{"text": text}]}]}),
+            _ => json!({"data": [{"embedding": [0.1]}]}),
+        };
+        answer["usage"] = usage.clone();
+        answer.to_string()
+    };
+    for (path, body, usage, charge, source, status) in [
+        (chat, asked, json!({"completion_tokens": 2}), "2008.000000", "estimated", "partial"),
+        (chat, asked, json!({"prompt_tokens": 5}), "3005.000000", "estimated", "partial"),
+        (chat, asked, json!({"prompt_tokens": 5, "total_tokens": 7}), "2005.000000", "reported", "partial"),
+        (
+            responses,
+            r#"{"model":"text","input":"x"}"#,
+            json!({"input_tokens": 5}),
+            "3005.000000",
+            "estimated",
+            "partial",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"model":"vectors","input":"x"}"#,
+            json!({"total_tokens": 4}),
+            "4.000000",
+            "reported",
+            "complete",
+        ),
+    ] {
+        let line = line(&mut world, path, body, ("application/json", &said(path, &usage)));
+        let told = (&line["charge"], &line["source"], &line["status"]);
+        assert_eq!(told, (&charge.into(), &source.into(), &status.into()), "{path} {usage} {line}");
+    }
+    world.check_at_rest();
+}
+
 /// The line of a message that the client leaves when it has got so many letters.
 fn cut(world: &mut World, letters: usize) -> Value {
     let stream = post(world, MESSAGES, r#"{"model":"claude","max_tokens":50,"stream":true}"#);

@@ -364,13 +364,29 @@ fn parts_larger_than_their_whole_are_cut() {
     );
 }
 
+/// It keeps a connection open until there is an answer.
+#[test]
+fn white_space_alone_is_no_answer_yet() {
+    let mut reader = reader(Format::Json);
+    for piece in [" ", "\n\n", "\t \r\n"] {
+        reader.feed(piece.as_bytes());
+        assert!(reader.reading().is_blank, "{piece:?}");
+    }
+    reader.feed(br#" {"usage":{"prompt_tokens":4,"completion_tokens":2,"total_tokens":6}}"#);
+    let reading = reader.reading();
+    assert_eq!(
+        (reading.usage, reading.status, reading.is_blank),
+        (Some(tokens(4, 2)), Status::Complete, false)
+    );
+}
+
 #[test]
 fn a_missing_whole_is_the_rest_of_the_total() {
     let cases = [
         (r#"{"prompt_tokens":4,"total_tokens":10}"#, tokens(4, 6)),
         (r#"{"completion_tokens":4,"total_tokens":10}"#, tokens(6, 4)),
-        (r#"{"prompt_tokens":4}"#, tokens(4, 0)),
-        (r#"{"completion_tokens":4}"#, tokens(0, 4)),
+        (r#"{"prompt_tokens":4}"#, Usage::new().with(Meter::InputTokens, 4)),
+        (r#"{"completion_tokens":4}"#, Usage::new().with(Meter::OutputTokens, 4)),
         (r#"{"total_tokens":10}"#, tokens(10, 0)),
         (r#"{"prompt_tokens":12,"total_tokens":10}"#, tokens(12, 0)),
     ];
@@ -433,7 +449,7 @@ fn an_answer_that_was_cut_is_partial() {
     }
     // A number that may go on is not believed.
     let cut = json(r#"{"usage":{"prompt_tokens":7,"completion_tokens":12"#);
-    assert_eq!((cut.usage, cut.status), (Some(tokens(7, 0)), Status::Partial));
+    assert_eq!((cut.usage, cut.status), (Some(Usage::new().with(Meter::InputTokens, 7)), Status::Partial));
     let chunk = |completion: u64| {
         format!(
             "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"ab\"}},\"finish_reason\":null}}],\
@@ -516,7 +532,7 @@ fn lines_of_data_are_joined_by_a_line_end() {
         stream("data: {\"usage\":{\"prompt_tokens\":1\ndata: ,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n");
     assert_eq!((joined.usage, joined.status), (Some(tokens(1, 2)), Status::Complete));
     let cut_number = stream("data: {\"usage\":{\"prompt_tokens\":1\ndata: 2}}\n\n");
-    assert_eq!((cut_number.usage, cut_number.malformed), (Some(tokens(1, 0)), 1));
+    assert_eq!((cut_number.usage, cut_number.malformed), (Some(Usage::new().with(Meter::InputTokens, 1)), 1));
 }
 
 #[test]

@@ -28,10 +28,12 @@ pub(super) struct Normalised {
 ///   [`is_deep_research`].
 /// - Parts larger than their whole are cut so that the sum is the whole: the cached part last, for what is audio or
 ///   an image may have been cached.
-/// - A missing whole is the total less the other; parts without a whole are not believed.
+/// - A missing whole is the total less the other, and left out where there is no total; parts without a whole are
+///   not believed.
 pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let total = counts.value(Native::Total);
-    let (prompt, completion, stated) = wholes(counts, total)?;
+    let wholes = wholes(counts, total)?;
+    let [prompt, completion] = wholes.map(|whole| whole.unwrap_or(0));
     let cached = either(counts, Native::Cached, Native::CachedElsewhere).unwrap_or(0);
     let written = either(counts, Native::CacheWrite, Native::CacheWriteElsewhere).unwrap_or(0);
     let beside = Beside::told(counts, prompt, completion, cached.saturating_add(written));
@@ -52,7 +54,12 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     let (text, [audio_output, image_output, reasoning], output_fits) =
         split(output, [audio_output, image_output, reasoning]);
 
-    let mut usage = Usage::new().with(Meter::InputTokens, uncached).with(Meter::OutputTokens, text);
+    let mut usage = Usage::new();
+    for (meter, whole, count) in
+        [(Meter::InputTokens, wholes[0], uncached), (Meter::OutputTokens, wholes[1], text)]
+    {
+        whole.iter().for_each(|_| usage.set(meter, count));
+    }
     let parts = [
         (Meter::CachedTokens, cached),
         (Meter::CacheWriteTokens, cache_write),
@@ -68,6 +75,7 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
             usage.set(meter, count);
         }
     }
+    let stated = [Native::Prompt, Native::Completion].into_iter().all(|whole| counts.value(whole).is_some());
     let consistent = stated && input_fits && output_fits;
     Some(Normalised { usage, consistent, total_mismatch: beside.mismatch })
 }
@@ -132,15 +140,15 @@ fn either(counts: &Counts, name: Native, other: Native) -> Option<u64> {
     counts.value(name).or_else(|| counts.value(other))
 }
 
-/// Prompt and completion, and whether both were stated.
-fn wholes(counts: &Counts, total: Option<u64>) -> Option<(u64, u64, bool)> {
-    let rest = |whole: u64| total.map_or(0, |total| total.saturating_sub(whole));
+/// Prompt and completion, where they were stated or the total tells; none where nothing was stated at all.
+fn wholes(counts: &Counts, total: Option<u64>) -> Option<[Option<u64>; 2]> {
+    let rest = |whole: u64| total.map(|total| total.saturating_sub(whole));
     match (counts.value(Native::Prompt), counts.value(Native::Completion)) {
-        (Some(prompt), Some(completion)) => Some((prompt, completion, true)),
-        (Some(prompt), None) => Some((prompt, rest(prompt), false)),
-        (None, Some(completion)) => Some((rest(completion), completion, false)),
         // What is input of it and what output is not known: the cheaper kind.
-        (None, None) => total.map(|total| (total, 0, false)),
+        (None, None) => total.map(|total| [Some(total), Some(0)]),
+        (prompt, completion) => {
+            Some([prompt.or_else(|| rest(completion?)), completion.or_else(|| rest(prompt?))])
+        }
     }
 }
 
