@@ -104,11 +104,12 @@ pub(crate) fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced, es
     if model.tiers().next().is_none() {
         return Asked::Usual;
     }
-    // OpenAI's and Anthropic's member, and Amazon's.
+    // Amazon's header, OpenAI's and Anthropic's member, and Amazon's.
+    let beside = facts.and_then(|facts| facts.service_tier.as_deref()).map(|tier| Ok(Member::Text(tier)));
     let said = |path| facts.map(|facts| facts.member(path)).filter(|said| *said != Ok(Member::Absent));
     let fast = said("speed").filter(|said| *said == Ok(Member::Text("fast")));
     let fast = fast.filter(|_| model.tiers().any(|own| own == "fast"));
-    match fast.or_else(|| said("service_tier")).or_else(|| said("serviceTier.type")) {
+    match beside.or(fast).or_else(|| said("service_tier")).or_else(|| said("serviceTier.type")) {
         None => Asked::Usual,
         Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
             let usual = model.price(None, estimate);

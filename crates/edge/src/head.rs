@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use usage::limits::TIER_BYTES_MAX;
+
 use usage::request::Boundary;
 
 use crate::refuse;
@@ -18,6 +20,8 @@ pub struct Head<'a> {
     pub content_length: Option<u64>,
     /// `content-type`; empty where it is there twice.
     pub content_type: Option<&'a [u8]>,
+    /// The tier of service that an invocation on Amazon Bedrock asks for.
+    pub service_tier: Option<&'a str>,
     /// `content-encoding`, unless `identity`.
     pub encoded: bool,
     /// An upgrade or tunnel is asked for.
@@ -50,6 +54,10 @@ impl<'a> Head<'a> {
                 }
                 b"content-encoding" => {
                     head.encoded |= !value.is_empty() && !value.eq_ignore_ascii_case(b"identity");
+                }
+                // No tier has a longer name.
+                b"x-amzn-bedrock-service-tier" if value.len() <= TIER_BYTES_MAX => {
+                    head.service_tier = str::from_utf8(value).ok();
                 }
                 _ if name.starts_with(b"x-bursar-") => head.forged.push(name),
                 _ => {}

@@ -79,6 +79,8 @@ pub struct RequestBody {
     pub facts: Option<RequestFacts>,
     /// The model that the path names, until the facts have it.
     pub path_model: Option<Box<str>>,
+    /// The tier of service that a header asks for, until the facts have it.
+    pub tier: Option<Box<str>>,
     /// Bytes of the host's buffer that it has seen.
     pub scanned: usize,
     /// `content-length`, where announced.

@@ -135,6 +135,8 @@ impl Edge {
             if sold.is_some() {
                 request.body.path_model = sold;
             }
+            let is_invocation = dialect == Dialect::BedrockInvoke;
+            request.body.tier = head.service_tier.filter(|_| is_invocation).map(Box::from);
             if request.body.ended {
                 return Some(refuse::unreadable("it is empty"));
             }
@@ -362,6 +364,7 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
     if let Some(model) = request.body.path_model.take() {
         facts.model = Some(model);
     }
+    facts.service_tier = request.body.tier.take();
     if let Operation::Meter(dialect) = request.operation {
         if facts.model.is_none() {
             facts.model = dialect.usual_model().map(Into::into);

@@ -206,6 +206,30 @@ fn bedrock_is_charged_what_its_answers_state() {
 }
 
 #[test]
+fn the_header_of_an_invocation_asks_for_a_tier() {
+    for (path, charge) in [(INVOKE, "6014.000000"), (CONVERSE, "3007.000000")] {
+        let mut world = world("free");
+        let headers = [
+            (":method", "POST"),
+            (":path", path),
+            ("authorization", "Bearer key-a"),
+            ("x-amzn-bedrock-service-tier", "priority"),
+            ("content-length", "2"),
+        ];
+        let stream = world.open(0, &headers, false, b"{}".to_vec());
+        world.body(stream);
+        // Of both dialects, and without a word of the tier.
+        let usage = json!({"inputTokens": 7, "outputTokens": 3, "input_tokens": 7, "output_tokens": 3});
+        world.answer_with(stream, 200, JSON, &[]);
+        world.answer_piece(stream, json!({"usage": usage}).to_string().as_bytes(), true);
+        let line: Value = serde_json::from_str(&world.log(stream, Origin::Upstream)).expect("a line");
+        assert_eq!(line["charge"], charge, "{path} {line}");
+        world.pass(1_500);
+        world.check_at_rest();
+    }
+}
+
+#[test]
 fn cohere_and_ollama_are_charged_what_their_answers_state() {
     let mut world = world("free");
     let units = json!({"billed_units": {"input_tokens": 5, "output_tokens": 2}, "tokens": {"input_tokens": 500, "output_tokens": 9}});

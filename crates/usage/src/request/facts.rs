@@ -28,6 +28,8 @@ pub struct Bounded {
 pub struct RequestFacts {
     /// The model asked for, decoded; at most [`crate::limits::MODEL_BYTES_MAX`] bytes.
     pub model: Option<Box<str>>,
+    /// The tier of service that stands beside the body, in a header.
+    pub service_tier: Option<Box<str>>,
     /// Whether the answer shall be streamed; absent means what the dialect makes of it.
     pub stream: bool,
     /// What the client said in `stream_options.include_usage`.
