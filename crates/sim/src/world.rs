@@ -309,6 +309,21 @@ impl World {
         stream
     }
 
+    /// A client of an account posts a body to the first worker, with these headers beside the usual ones.
+    pub fn post(&mut self, account: &str, path: &str, further: &[(&str, &str)], body: &[u8]) -> usize {
+        let (authorization, length) = (format!("Bearer key-{account}"), body.len().to_string());
+        let mut headers = vec![
+            (":method", "POST"),
+            (":path", path),
+            ("authorization", &*authorization),
+            ("content-length", &*length),
+        ];
+        headers.extend(further);
+        let stream = self.open(0, &headers, false, body.to_vec());
+        self.body(stream);
+        stream
+    }
+
     /// See [`Node::open`].
     pub fn open(&mut self, worker: usize, headers: &[(&str, &str)], end: bool, body: Vec<u8>) -> usize {
         let stream = self.node.open(worker, headers, end, body);

@@ -42,17 +42,7 @@ fn world(mode: &str) -> World {
 }
 
 fn post(world: &mut World, path: &str, further: &[(&str, &str)], body: &[u8]) -> usize {
-    let length = body.len().to_string();
-    let mut headers = vec![
-        (":method", "POST"),
-        (":path", path),
-        ("authorization", "Bearer key-a"),
-        ("content-length", &length),
-    ];
-    headers.extend(further);
-    let stream = world.open(0, &headers, false, body.to_vec());
-    world.body(stream);
-    stream
+    world.post("a", path, further, body)
 }
 
 /// Charge, source, status and usage of a request that was answered so.

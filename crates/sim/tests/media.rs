@@ -48,17 +48,7 @@ fn world(further: &str) -> World {
 }
 
 fn send(world: &mut World, path: &str, kind: &str, body: &[u8]) -> usize {
-    let length = body.len().to_string();
-    let headers = [
-        (":method", "POST"),
-        (":path", path),
-        ("authorization", "Bearer key-a"),
-        ("content-type", kind),
-        ("content-length", &length),
-    ];
-    let stream = world.open(0, &headers, false, body.to_vec());
-    world.body(stream);
-    stream
+    world.post("a", path, &[("content-type", kind)], body)
 }
 
 fn post(world: &mut World, path: &str, body: &str) -> usize {

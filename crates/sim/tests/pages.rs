@@ -51,16 +51,7 @@ fn chat(world: &mut World, account: &str, model: &str, tokens: u64) -> Result<()
 }
 
 fn post(world: &mut World, account: &str, path: &str, body: &str) -> usize {
-    let (authorization, length) = (format!("Bearer key-{account}"), body.len().to_string());
-    let headers = [
-        (":method", "POST"),
-        (":path", path),
-        ("authorization", &*authorization),
-        ("content-length", &*length),
-    ];
-    let stream = world.open(0, &headers, false, body.as_bytes().to_vec());
-    world.body(stream);
-    stream
+    world.post(account, path, &[], body.as_bytes())
 }
 
 fn set(world: &mut World, account: &str, change: SettingsChange) {

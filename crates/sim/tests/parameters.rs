@@ -74,18 +74,7 @@ fn world(mode: &str) -> World {
 }
 
 fn post(world: &mut World, account: &str, path: &str, body: &str) -> usize {
-    let authorization = format!("Bearer key-{account}");
-    let length = body.len().to_string();
-    let headers = [
-        (":method", "POST"),
-        (":path", path),
-        ("authorization", &authorization),
-        ("content-length", &length),
-        ("x-speed", "fastest"),
-    ];
-    let stream = world.open(0, &headers, false, body.as_bytes().to_vec());
-    world.body(stream);
-    stream
+    world.post(account, path, &[("x-speed", "fastest")], body.as_bytes())
 }
 
 fn picture(world: &mut World, account: &str, body: &str) -> usize {

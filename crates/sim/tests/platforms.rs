@@ -46,16 +46,7 @@ fn world(plan: &str) -> World {
 }
 
 fn post(world: &mut World, path: &str, body: &str) -> usize {
-    let length = body.len().to_string();
-    let headers = [
-        (":method", "POST"),
-        (":path", path),
-        ("authorization", "Bearer key-a"),
-        ("content-length", &length),
-    ];
-    let stream = world.open(0, &headers, false, body.as_bytes().to_vec());
-    world.body(stream);
-    stream
+    world.post("a", path, &[], body.as_bytes())
 }
 
 /// An answer: what its type says, further headers, its body.
