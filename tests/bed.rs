@@ -23,6 +23,7 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
         listeners: vec![Listener {
             name: "gateway".to_owned(),
             port: 0,
+            tls: None,
             filter: Filter::Plain { wasm },
             upstream: mock.address,
             upstream_http2,

@@ -26,6 +26,7 @@ mod shadow;
 mod smuggling;
 mod soak;
 mod swap;
+mod tls;
 mod trailers;
 mod upstream;
 mod usage;

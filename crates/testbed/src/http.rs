@@ -2,7 +2,7 @@
 //! hidden.
 //!
 //! It can send a body in pieces, read an answer as it comes, and hang up at any moment. HTTP/1.1 and
-//! HTTP/2 without TLS.
+//! HTTP/2, each with TLS or without.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::pace::{Paced, Step};
 use crate::session::{Connection, Session};
+use crate::tls::Trust;
 
 /// How long a whole exchange may take.
 pub(crate) const EXCHANGE_WITHIN: Duration = Duration::from_secs(15);
@@ -30,6 +31,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Whether HTTP/2 is spoken.
     pub http2: bool,
+    /// Whom it trusts, where TLS is spoken.
+    pub tls: Option<Trust>,
 }
 
 /// One request.
@@ -76,13 +79,13 @@ impl Client {
     /// A client that speaks HTTP/1.1.
     #[must_use]
     pub const fn http1(address: SocketAddr) -> Self {
-        Self { address, http2: false }
+        Self { address, http2: false, tls: None }
     }
 
     /// A client that speaks HTTP/2.
     #[must_use]
     pub const fn http2(address: SocketAddr) -> Self {
-        Self { address, http2: true }
+        Self { address, http2: true, tls: None }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -165,7 +168,9 @@ impl Request {
     }
 
     pub(crate) fn build(self, client: Client) -> Result<hyper::Request<Paced>> {
-        let uri = if client.http2 { format!("http://{}{}", client.address, self.path) } else { self.path };
+        let scheme = if client.tls.is_some() { "https" } else { "http" };
+        let uri =
+            if client.http2 { format!("{scheme}://{}{}", client.address, self.path) } else { self.path };
         let mut request = hyper::Request::builder().method(self.method).uri(uri);
         if let Some(headers) = request.headers_mut() {
             *headers = self.headers;

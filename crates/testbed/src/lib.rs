@@ -21,6 +21,7 @@ pub mod request;
 pub mod session;
 pub mod setup;
 pub mod stack;
+pub mod tls;
 pub mod tools;
 pub mod up;
 pub mod wait;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::http::{Answer, Client, EXCHANGE_WITHIN, Reply, Request};
 use crate::pace::Paced;
+use crate::tls::Stream;
 
 /// How long a connection that is still there may take to be ready for the next request.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -47,7 +48,12 @@ impl Session {
         stream.set_nodelay(true)?;
         let stream = stream.into_std()?;
         let socket = stream.try_clone()?;
-        let io = TokioIo::new(TcpStream::from_std(stream)?);
+        let stream = TcpStream::from_std(stream)?;
+        let stream: Box<dyn Stream> = match &client.tls {
+            Some(trust) => Box::new(trust.connect(stream, client.address, client.http2).await?),
+            None => Box::new(stream),
+        };
+        let io = TokioIo::new(stream);
         let (sender, connection) = if client.http2 {
             let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
             (Sender::Http2(sender), Connection::run(connection))

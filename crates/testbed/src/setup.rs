@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::gateway::{Filter, Headers, Listener, Route};
 use crate::ledger::Serve;
 use crate::stack::Stack;
+use crate::tls::Tls;
 use crate::tools::{Tools, repository};
 
 /// What a stack is made of. The default is one Envoy with two workers in `hold` mode in front of the
@@ -33,6 +34,8 @@ pub struct Setup {
     pub old_envoy: bool,
     /// How the filter's configuration reaches them.
     pub updates: Updates,
+    /// Whether clients speak TLS with the first listener.
+    pub tls: bool,
     /// Members that replace or add to those of the plugin's configuration.
     pub plugin: Value,
     /// Somebody else's server instead of the mock provider.
@@ -120,6 +123,7 @@ impl Setup {
             envoys: 1,
             old_envoy: false,
             updates: Updates::default(),
+            tls: false,
             plugin: json!({}),
             upstream: None,
             upstream_http2: false,
@@ -153,6 +157,13 @@ impl Setup {
     #[must_use]
     pub fn updates(mut self, updates: Updates) -> Self {
         self.updates = updates;
+        self
+    }
+
+    /// The same behind TLS.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -247,11 +258,13 @@ impl Setup {
         number: usize,
         edge_token: &str,
         upstream: SocketAddr,
+        tls: Option<&Tls>,
     ) -> Result<Vec<Listener>> {
         let own = self.filter(number, edge_token)?;
         let mut listeners = vec![Listener {
             name: "gateway".to_owned(),
             port: self.ports.map_or(0, |ports| ports.gateway),
+            tls: tls.cloned(),
             filter: own.clone(),
             upstream,
             upstream_http2: self.upstream_http2,
@@ -260,6 +273,7 @@ impl Setup {
         listeners.extend(self.extra.iter().map(|extra| Listener {
             name: extra.name.clone(),
             port: 0,
+            tls: None,
             filter: match &extra.filter {
                 ExtraFilter::None => Filter::None,
                 ExtraFilter::Plain(wasm) => Filter::Plain { wasm: wasm.clone() },

@@ -16,6 +16,7 @@ use crate::link::{Fault, Link};
 use crate::mock::Mock;
 use crate::request::Chat;
 use crate::setup::{Setup, Updates};
+use crate::tls::{Tls, Trust};
 use crate::tools::{run_folder, shown};
 use crate::wait;
 
@@ -37,6 +38,8 @@ pub struct Stack {
     pub admin_token: String,
     edge_token: String,
     setup: Setup,
+    tls: Option<Tls>,
+    trust: Option<Trust>,
     folder: PathBuf,
     accounts: Mutex<Vec<Account>>,
     vms_created: Vec<i64>,
@@ -64,6 +67,7 @@ impl Stack {
         let folder = run_folder(&setup.name)?;
         let (admin_token, edge_token) = (token()?, token()?);
         let serve = setup.serve(&folder, &admin_token, &edge_token)?;
+        let tls = if setup.tls { Some(Tls::make(&folder)?) } else { None };
         let (mock, ledger) = (Mock::start().await?, Ledger::start(serve).await?);
         let mut stack = Self {
             mock,
@@ -74,6 +78,8 @@ impl Stack {
             admin_token,
             edge_token,
             setup,
+            trust: tls.as_ref().map(Tls::trust).transpose()?,
+            tls,
             folder,
             accounts: Mutex::new(Vec::new()),
             vms_created: Vec::new(),
@@ -120,7 +126,8 @@ impl Stack {
     /// There is no such Envoy.
     pub fn client_of(&self, envoy: usize) -> Result<Client> {
         let gateway = self.gateways.get(envoy).context("no such Envoy")?;
-        Ok(Client::http1(gateway.listeners.first().copied().context("Envoy has no listener")?))
+        let address = gateway.listeners.first().copied().context("Envoy has no listener")?;
+        Ok(Client { tls: self.trust, ..Client::http1(address) })
     }
 
     /// The first Envoy.
@@ -136,7 +143,7 @@ impl Stack {
     /// # Errors
     /// There is no Envoy.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::http1(self.address()?))
+        self.client_of(0)
     }
 
     /// Where the first Envoy's listener with the filter is.
@@ -145,6 +152,21 @@ impl Stack {
     /// There is no Envoy.
     pub fn address(&self) -> Result<SocketAddr> {
         self.gateway()?.listeners.first().copied().context("Envoy has no listener")
+    }
+
+    /// The same as clients are told it.
+    ///
+    /// # Errors
+    /// There is no Envoy.
+    pub fn url(&self) -> Result<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://{}", self.address()?))
+    }
+
+    /// The certificate of the authority that clients must trust, where they speak TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Path> {
+        self.tls.as_ref().map(|tls| tls.authority.as_path())
     }
 
     /// The ledger's API.
@@ -371,7 +393,7 @@ impl Stack {
         let upstream = setup.upstream.unwrap_or(self.mock.address);
         let watched = self.folder.join(format!("{name}.watched.json"));
         Ok(Config {
-            listeners: setup.listeners(number, &self.edge_token, upstream)?,
+            listeners: setup.listeners(number, &self.edge_token, upstream, self.tls.as_ref())?,
             ledger: link.map_or(self.ledger.address, |link| link.address),
             admin_port: setup.ports.map_or(0, |ports| ports.admin),
             access_log: setup.access_log.then(|| self.folder.join(format!("{name}.access"))),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::tls::{ALPN, Tls};
+
 /// Above every body cap in use, so that the filter's own 413 comes first.
 const BUFFER_BYTES_MAX: u64 = 4 << 20;
 /// The last net for a stream that nobody ends.
@@ -77,6 +79,8 @@ pub struct Listener {
     pub name: String,
     /// Its port; 0 = a free one.
     pub port: u16,
+    /// What it shows, where it speaks TLS.
+    pub tls: Option<Tls>,
     /// Its filter.
     pub filter: Filter,
     /// Where requests go.
@@ -245,13 +249,33 @@ impl Config {
             }]},
             "http_filters": filters,
         });
+        let mut chain = json!({"filters": [{"name": "http", "typed_config": manager}]});
+        if let Some(tls) = &listener.tls {
+            chain["transport_socket"] = downstream_tls(tls);
+        }
         json!({
             "name": listener.name,
             "address": address("127.0.0.1", listener.port),
             "per_connection_buffer_limit_bytes": BUFFER_BYTES_MAX,
-            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+            "filter_chains": [chain],
         })
     }
+}
+
+fn downstream_tls(tls: &Tls) -> Value {
+    let file = |file: &Path| json!({"filename": file});
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ALPN,
+                "tls_certificates": [
+                    {"certificate_chain": file(&tls.certificate), "private_key": file(&tls.key)},
+                ],
+            },
+        },
+    })
 }
 
 fn http_filter(filter: &Filter) -> Option<Value> {
