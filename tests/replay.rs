@@ -121,6 +121,8 @@ impl<'a> Play<'a> {
             .map(|(name, count)| (name.clone(), *count))
             .collect();
         ensure!(entry.text("usage_status") == Some(&*self.sample.status), "status: {}", entry.json);
+        let mismatch = self.sample.total_mismatch.unwrap_or_else(|| is_mismatch(line));
+        ensure!(is_mismatch(line) == mismatch, "total: {}", line.json);
         if is_estimated && self.sample.status == "partial" {
             // It broke off before its output was counted: what was delivered of it counts for more.
             let less = expected.iter().find(|(name, count)| found.get(*name).unwrap_or(&0) < count);
@@ -133,6 +135,12 @@ impl<'a> Play<'a> {
         ensure!(answered.is_none() || answered == self.sample.model.as_deref(), "model: {}", line.json);
         Ok(false)
     }
+}
+
+/// Whether the report says that the provider's total is not the sum of its parts.
+fn is_mismatch(line: &Line) -> bool {
+    let report = line.bursar.as_ref();
+    report.and_then(|report| report.get("total_mismatch")).and_then(Value::as_bool) == Some(true)
 }
 
 /// What an entry counts, without the request itself and without zeros.
@@ -181,8 +189,15 @@ async fn play_all(ground: Ground, samples: &[Sample], random: &mut Random) -> Re
         }
     }
     ensure!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), plays.len(), wrong.join("\n"));
-    let unmetered = stack.gateway()?.stats().await?.get("wasmcustom.bursar.unmetered_responses");
+    let stats = stack.gateway()?.stats().await?;
+    let unmetered = stats.get("wasmcustom.bursar.unmetered_responses");
     ensure!(unmetered == estimated, "{estimated} answers had no usage, {unmetered} were reported as such");
+    let told = lines.values().filter(|line| is_mismatch(line)).count();
+    let counted = stats.get("wasmcustom.bursar.total_mismatches");
+    ensure!(
+        i64::try_from(told) == Ok(counted),
+        "{told} totals were said to be at odds, {counted} were counted"
+    );
     stack.finish_unreconciled().await
 }
 

@@ -60,6 +60,8 @@ pub struct Sample {
     pub status: String,
     /// The model that answered.
     pub model: Option<String>,
+    /// Whether the provider's total is at odds with its parts, where that is told.
+    pub total_mismatch: Option<bool>,
 }
 
 /// Every recording, in the order of their names.
@@ -111,6 +113,7 @@ impl Sample {
             usage: json.get("usage").and_then(Value::as_object).map(counts).transpose()?,
             status: stated("status")?,
             model: text("model"),
+            total_mismatch: json.get("total_mismatch").and_then(Value::as_bool),
         })
     }
 

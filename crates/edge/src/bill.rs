@@ -35,7 +35,11 @@ impl Edge {
         let reading = request.answer.reader.as_deref().map(usage::ResponseReader::reading);
         let sale = self.sale(shared, request, hold, reading.as_ref());
         let bill = self.bill_by(request, hold, reading, &sale, origin);
-        if bill.outcome == Outcome::Settled { Bill { sale: Some(sale), ..bill } } else { bill }
+        if bill.outcome != Outcome::Settled {
+            return bill;
+        }
+        self.metrics.mismatched = self.metrics.mismatched.saturating_add(i64::from(sale.total_mismatch));
+        Bill { sale: Some(sale), ..bill }
     }
 
     /// By which prices an answer is charged: those of the model that answered, where the requested one says so, in
@@ -67,7 +71,8 @@ impl Edge {
         let usual = |tier: &str| USUAL_TIERS.contains(&tier) && model.tiers().all(|own| own != tier);
         let tier = answered.or_else(asked).filter(|tier| !usual(tier));
         let provider_cost = reading.and_then(|reading| reading.provider_cost);
-        Sale { model: Rc::clone(model), tier, provider_cost }
+        let total_mismatch = reading.is_some_and(|reading| reading.total_mismatch);
+        Sale { model: Rc::clone(model), tier, provider_cost, total_mismatch }
     }
 
     fn bill_by(
@@ -104,7 +109,7 @@ impl Edge {
         }
         if let Operation::Flat(_) = request.operation {
             let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
-            one_of_each(&hold.model, request.body.facts.as_ref(), &mut usage);
+            one_of_each(&hold.model, &request.operation, request.body.facts.as_ref(), &mut usage);
             let used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { source, status, usage, used, ..Bill::nothing(Outcome::Settled) };
@@ -162,12 +167,12 @@ fn reported(
             units(said, Some(reading), (hold, sale), &is_cut)?
         }
         Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
-            with_stated(said.clone(), hold).with(Meter::Requests, 1)
+            with_stated(without_unsold_seconds(said, sale), hold).with(Meter::Requests, 1)
         }
     };
     let stated = usage.clone();
     let mut left_out = fill_in(request, reading, hold, &mut usage);
-    let guessed = one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
+    let guessed = one_of_each(&sale.model, &request.operation, request.body.facts.as_ref(), &mut usage);
     // Nobody knows what ends the answers of an API that is not known.
     let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
     let is_broken_off = || is_generic && is_cut();
@@ -198,6 +203,13 @@ fn reported(
     let bill =
         Bill { source, status: Some(status), usage, answered_model, used, ..Bill::nothing(Outcome::Settled) };
     Some((bill, guessed))
+}
+
+/// The counts without seconds of sound that came with tokens, where tokens alone are what the model is sold by: the sound
+/// is among them.
+fn without_unsold_seconds(said: &Usage, sale: &Sale) -> Usage {
+    let sold = said.iter().filter(|(meter, _)| *meter != Meter::Seconds || sale.model.has(*meter));
+    sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count))
 }
 
 /// Puts in what the provider left out of its counts: its input as it was estimated for the hold, its output by what was
@@ -355,7 +367,7 @@ fn estimated(
         with_stated(delivered, hold)
     };
     usage.set(Meter::Requests, 1);
-    one_of_each(&sale.model, request.body.facts.as_ref(), &mut usage);
+    one_of_each(&sale.model, &request.operation, request.body.facts.as_ref(), &mut usage);
     let held = Micros(hold.held_credits());
     let used = sale.price(&usage).unwrap_or(held).min(held);
     let answered_model = reading.and_then(answered_model);

@@ -140,7 +140,7 @@ pub(crate) fn estimate(
 ) -> Usage {
     let mut usage = Usage::new().with(Meter::Requests, 1);
     stated.iter().for_each(|(meter, count)| usage.set(*meter, *count));
-    one_of_each(model, facts, &mut usage);
+    one_of_each(model, operation, facts, &mut usage);
     let Some(facts) = facts else {
         return usage;
     };
@@ -161,18 +161,36 @@ pub(crate) fn estimate(
     usage
 }
 
-/// Of items and the like that have a price and that nobody has counted there is one, of seconds as many as files of
+/// Of items and the like that have a price and that nobody has counted there is one, of seconds as many as sounds of
 /// that size have: what is sold is never for nothing. Whether there were such.
-pub(crate) fn one_of_each(model: &Priced, facts: Option<&RequestFacts>, usage: &mut Usage) -> bool {
+pub(crate) fn one_of_each(
+    model: &Priced,
+    operation: &Operation,
+    facts: Option<&RequestFacts>,
+    usage: &mut Usage,
+) -> bool {
     let mut guessed = false;
-    let sound = facts.map_or(0, |facts| facts.file_bytes.div_ceil(SOUND_BYTES_PER_SECOND));
     for meter in model.items() {
-        if usage.iter().all(|(known, _)| known != meter) {
-            usage.set(meter, if meter == Meter::Seconds { sound.max(1) } else { 1 });
+        let count = if meter == Meter::Seconds { seconds_sent(operation, facts) } else { 1 };
+        if count > 0 && usage.iter().all(|(known, _)| known != meter) {
+            usage.set(meter, count);
             guessed |= model.is_paid(meter);
         }
     }
     guessed
+}
+
+/// Seconds of what a request sends, by its size, at least one; none of messages in which there is text alone.
+fn seconds_sent(operation: &Operation, facts: Option<&RequestFacts>) -> u64 {
+    let is_text = matches!(operation, Operation::Meter(dialect) if dialect.answers_text());
+    let sent = match facts {
+        Some(facts) if is_text && facts.media_tokens == 0 => return 0,
+        // Four letters of Base64 are three bytes.
+        Some(facts) if is_text => facts.media_bytes.saturating_mul(3) / 4,
+        Some(facts) => facts.file_bytes,
+        None => 0,
+    };
+    sent.div_ceil(SOUND_BYTES_PER_SECOND).max(1)
 }
 
 fn output_bound(dialect: Option<Dialect>, facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {

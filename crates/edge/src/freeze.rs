@@ -33,6 +33,8 @@ pub(crate) struct Sale {
     pub tier: Option<Box<str>>,
     /// In millionths of millionths of a US dollar.
     pub provider_cost: Option<u64>,
+    /// Whether the provider's total is not the sum of its parts.
+    pub total_mismatch: bool,
 }
 
 /// What a request took of one bucket: its tag, held, used.
@@ -101,6 +103,9 @@ pub(crate) fn line(
     }
     if let Some((_, bill, members)) = bill {
         json.raw(r#","charge":"#).text(&credits(bill.used.get())).members(members);
+        if bill.sale.as_ref().is_some_and(|sale| sale.total_mismatch) {
+            json.raw(r#","total_mismatch":true"#);
+        }
     }
     if let Some(account) = &request.account {
         json.raw(r#","term":"#).number(account.term);
@@ -232,7 +237,12 @@ mod tests {
         });
         let model = &catalog.model("m").expect("listed").base;
         for (tier, cost) in [(None, None), (Some("flex"), Some(0)), (Some("a\"b"), Some(u64::MAX >> 11))] {
-            let sale = Sale { model: Rc::clone(model), tier: tier.map(Box::from), provider_cost: cost };
+            let sale = Sale {
+                model: Rc::clone(model),
+                tier: tier.map(Box::from),
+                provider_cost: cost,
+                total_mismatch: false,
+            };
             let bill = Bill { sale: Some(sale), ..Bill::nothing(Outcome::Settled) };
             let mut bytes = br#"{"request":"r","account":"a","key":"k","term":1,"model":"m","operation":"chat","outcome":"settled""#.to_vec();
             let mut json = Writer::new(&mut bytes);

@@ -70,6 +70,8 @@ pub struct Metrics {
     pub calls_failed: i64,
     /// Answers that should have carried usage and did not.
     pub unmetered: i64,
+    /// Answers whose total is not the sum of its parts.
+    pub mismatched: i64,
     /// Events that the ledger refused, or that could not be kept.
     pub rejected: i64,
     /// Requests of VMs that ended before them.
@@ -162,6 +164,7 @@ impl Metrics {
         add("bursar.lost".to_owned(), false, take(&mut self.lost));
         add("bursar.fail_open_microcredits".to_owned(), false, take(&mut self.beyond));
         add("bursar.unmetered_responses".to_owned(), false, take(&mut self.unmetered));
+        add("bursar.total_mismatches".to_owned(), false, take(&mut self.mismatched));
         add("bursar.rejected_events".to_owned(), false, take(&mut self.rejected));
         let names = ["bursar.ring_depth", "bursar.parked", "bursar.open_requests"];
         for (name, by) in names.iter().zip(now.less(self.gauges).0) {

@@ -16,6 +16,8 @@ models:
   words: { price: { per_unit: { seconds: 3 }, per_1k: { input_tokens: 10 } } }
   drawn: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { images: 5 } }, max_output_default: 100 }
   seen: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { images: 5 } } }
+  mere: { price: { per_1k: { input_tokens: 10, output_tokens: 20 } } }
+  spoken: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { seconds: 3 } } }
   film: { price: { per_unit: { seconds: 4 } }, quantity: { seconds: { parameter: clip, default: 5, max: 20 } } }
   call: { price: { per_unit: { characters: 7 } } }
   talk: { price: { per_request: 1, per_1k: { input_tokens: 10 } } }
@@ -119,6 +121,56 @@ fn an_answer_that_counts_a_part_is_one_of_the_rest() {
         "{seen}"
     );
     assert_eq!(unmetered(&mut world), 3);
+    world.check_at_rest();
+}
+
+/// The usage of a chat that has read so many tokens, of which its total tells no more, with other members.
+fn chat(more: &str) -> String {
+    format!(r#"{{"usage":{{"prompt_tokens":1000,"completion_tokens":0,"total_tokens":1000{more}}}}}"#)
+}
+
+#[test]
+fn seconds_beside_tokens_are_charged_where_they_are_sold() {
+    let mut world = world();
+    let sound = "A".repeat(64_000);
+    let heard = format!(
+        r#""messages":[{{"content":[{{"type":"input_audio","input_audio":{{"data":"{sound}","format":"mp3"}}}}]}}]"#
+    );
+    let plain = r#""messages":[]"#;
+    let told = chat(r#","prompt_audio_seconds":4"#);
+    let untold = chat("");
+    let none = chat(r#","prompt_audio_seconds":0"#);
+    for (model, messages, answer, charge, seconds) in [
+        ("mere", &*heard, &told, "10.000000", None),
+        ("spoken", &heard, &told, "22.000000", Some(4)),
+        ("spoken", &heard, &none, "10.000000", Some(0)),
+        ("spoken", plain, &untold, "10.000000", None),
+        // What was sent and nobody counts: 48,000 bytes.
+        ("spoken", &heard, &untold, "19.000000", Some(3)),
+    ] {
+        let body = format!(r#"{{"model":"{model}","max_tokens":1,{messages}}}"#);
+        let line = line(&mut world, "/v1/chat/completions", &body, (JSON, answer));
+        assert_eq!(
+            (line["charge"].as_str(), line["usage"]["seconds"].as_u64()),
+            (Some(charge), seconds),
+            "{line}"
+        );
+        assert_eq!(line["source"], "reported");
+    }
+    world.check_at_rest();
+}
+
+#[test]
+fn a_total_at_odds_is_counted_and_told() {
+    let mut world = world();
+    let body = r#"{"model":"mere","max_tokens":1,"messages":[]}"#;
+    for (total, is_told) in [(1000, false), (1001, true), (999, true)] {
+        let answer = chat("").replace("1000}}", &format!("{total}}}}}"));
+        let line = line(&mut world, "/v1/chat/completions", body, (JSON, &answer));
+        assert_eq!(line.get("total_mismatch"), is_told.then_some(&Value::Bool(true)), "{line}");
+    }
+    world.pass(1_500);
+    assert_eq!(world.metrics.get("bursar.total_mismatches"), Some(&2));
     world.check_at_rest();
 }
 

@@ -426,7 +426,7 @@ fn a_total_that_does_not_match_is_told() {
     let named = r#""total_tokens":15,"completion_tokens_details":{"reasoning_tokens":2}"#;
     assert_eq!(of(named), Some(tokens(4, 4).with(Meter::ReasoningTokens, 2)));
     let seconds = r#""total_tokens":419,"prompt_audio_seconds":12"#;
-    assert_eq!(of(seconds), Some(tokens(4, 6).with(Meter::AudioInputTokens, 409)));
+    assert_eq!(of(seconds), Some(tokens(4, 6).with(Meter::AudioInputTokens, 409).with(Meter::Seconds, 12)));
 }
 
 #[test]

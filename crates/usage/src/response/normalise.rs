@@ -75,6 +75,8 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
             usage.set(meter, count);
         }
     }
+    // None heard is as much of a count as any: it is not guessed then.
+    counts.value(Native::Seconds).into_iter().for_each(|seconds| usage.set(Meter::Seconds, seconds));
     let stated = [Native::Prompt, Native::Completion].into_iter().all(|whole| counts.value(whole).is_some());
     let consistent = stated && input_fits && output_fits;
     Some(Normalised { usage, consistent, total_mismatch: beside.mismatch })

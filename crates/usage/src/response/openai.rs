@@ -37,7 +37,7 @@ macro_rules! usage {
             leaf("reasoning_tokens", Field::Count($source, Native::ReasoningElsewhere)),
             leaf("citation_tokens", Field::Count($source, Native::Citations)),
             leaf("num_search_queries", Field::Count($source, Native::Queries)),
-            // Says that what the total has more is audio (Mistral).
+            // Of the sound that was read, which is in tokens too; it says what the total has more (Mistral).
             leaf("prompt_audio_seconds", Field::Measure($source, Native::Seconds)),
             // OpenRouter, in its present and its older place.
             branch("server_tool_use_details", Some(Field::Details($source)), searches!($source)),
