@@ -1,20 +1,35 @@
-//! Stock clients, unchanged: the `OpenAI`, Anthropic and Google packages for Python. The scripts are in `clients/`.
+//! Stock clients, unchanged: the packages of `OpenAI`, Anthropic, Google, Amazon, Cohere and Ollama for Python. The scripts
+//! are in `clients/`.
 
 use anyhow::{Result, ensure};
-use e2e::{funded, stack};
+use e2e::{funded, setup, stack};
 use testbed::tools::{Tools, repository};
-use testbed::{Account, Stack};
+use testbed::{Account, Setup, Stack};
+
+/// The variables that the packages take a key from.
+const KEYS: [&str; 6] = [
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "CO_API_KEY",
+    "OLLAMA_API_KEY",
+];
 
 /// Runs a script, which ends with status 1 where something does not hold. Each package's own variables say where
 /// to and with which key.
 async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, String)]) -> Result<()> {
-    let gateway = format!("http://{}", stack.address()?);
+    let gateway = stack.url()?;
     let run = tokio::process::Command::new(Tools::from_env().python()?)
         .arg(repository().join("tests/clients").join(script))
         .env("OPENAI_BASE_URL", format!("{gateway}/v1"))
         .env("ANTHROPIC_BASE_URL", &gateway)
         .env("GOOGLE_GEMINI_BASE_URL", &gateway)
-        .envs(["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"].map(|name| (name, &account.key)))
+        .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &gateway)
+        .env("CO_API_URL", &gateway)
+        .env("OLLAMA_HOST", &gateway)
+        .envs(KEYS.map(|name| (name, &account.key)))
+        .envs(stack.authority().map(|file| ("AWS_CA_BUNDLE", file)))
         .env("TAG", script)
         .envs(more.iter().cloned())
         .output()
@@ -26,8 +41,8 @@ async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, Stri
 
 /// A stack, a script that shows every refusal as its client's exception, and what it was charged: as the provider
 /// reported it, to the micro-credit.
-async fn whole(name: &str, script: &str, charges: usize) -> Result<()> {
-    let stack = stack(name).await?;
+async fn whole(setup: Setup, script: &str, charges: usize) -> Result<()> {
+    let stack = setup.start().await?;
     let account = funded(&stack, "50").await?;
     let poor = stack.account("topup_only").await?;
     let mut keys = vec![("KEY_POOR", poor.key)];
@@ -50,17 +65,32 @@ async fn whole(name: &str, script: &str, charges: usize) -> Result<()> {
 
 #[tokio::test]
 async fn openai_beyond_chat() -> Result<()> {
-    whole("sdk-openai", "openai_others.py", 6).await
+    whole(setup("sdk-openai"), "openai_others.py", 6).await
 }
 
 #[tokio::test]
 async fn anthropic_messages() -> Result<()> {
-    whole("sdk-anthropic", "anthropic_messages.py", 14).await
+    whole(setup("sdk-anthropic"), "anthropic_messages.py", 14).await
 }
 
 #[tokio::test]
 async fn google_genai() -> Result<()> {
-    whole("sdk-genai", "genai_content.py", 13).await
+    whole(setup("sdk-genai"), "genai_content.py", 13).await
+}
+
+#[tokio::test]
+async fn boto3_bedrock_runtime() -> Result<()> {
+    whole(setup("sdk-boto3").tls(), "bedrock_runtime.py", 4).await
+}
+
+#[tokio::test]
+async fn cohere_both_versions() -> Result<()> {
+    whole(setup("sdk-cohere"), "cohere_clients.py", 12).await
+}
+
+#[tokio::test]
+async fn ollama_chat_generate_and_embed() -> Result<()> {
+    whole(setup("sdk-ollama"), "ollama_chat.py", 11).await
 }
 
 #[tokio::test]

@@ -272,6 +272,10 @@ impl Refusal {
             headers.push(("retry-after".into(), seconds.to_string()));
         }
         if shape == Some(ErrorShape::Aws) {
+            // Amazon's clients do not look at `retry-after`, but at milliseconds of their own.
+            if let Some(seconds) = self.retry_after_s {
+                headers.push(("x-amz-retry-after".into(), seconds.saturating_mul(1_000).to_string()));
+            }
             headers.push(("x-amzn-errortype".into(), aws_exception(status).to_owned()));
         }
         if self.code == Code::InvalidApiKey {
@@ -383,6 +387,9 @@ mod tests {
                 assert_eq!((&body["message"], &body["detail"]), (&"why".into(), &"why".into()));
                 let named = reply.headers.iter().find(|(name, _)| *name == "x-amzn-errortype");
                 assert_eq!(named.map(|(_, value)| &**value), Some(exception).filter(|_| amazon));
+                let waits = Refusal::new(code, "why").retry_after(3);
+                let reply = waits.reply(&config(), &Operation::Meter(dialect), "r");
+                assert_eq!(reply.headers.contains(&("x-amz-retry-after".into(), "3000".to_owned())), amazon);
             }
         }
     }

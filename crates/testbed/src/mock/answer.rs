@@ -197,11 +197,15 @@ impl Plan {
             return vec![Part { bytes, reports: Some(tokens), ..Part::default() }];
         };
         self.length = None;
-        let array = api::streams(asked.path) && !asked.query.contains("alt=sse");
+        let array = asked.path.ends_with(":streamGenerateContent") && !asked.query.contains("alt=sse");
         let framing = if array { Framing::Array } else { stream.framing };
-        if framing == Framing::Events {
-            self.content_type = Some(EVENT_STREAM.to_owned());
-        }
+        let kind = match framing {
+            Framing::Events => Some(EVENT_STREAM),
+            Framing::Lines(kind) => Some(kind),
+            Framing::Aws | Framing::AwsBytes => Some("application/vnd.amazon.eventstream"),
+            Framing::Array => None,
+        };
+        self.content_type = kind.map(str::to_owned).or(self.content_type.take());
         let chunks = script.chunks.unwrap_or(5).max(1);
         let pad = "x".repeat(script.pad / chunks);
         let upto = |n: usize| tokens.completion.saturating_mul(n as u64) / chunks as u64;

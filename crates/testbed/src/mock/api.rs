@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::platforms;
 use super::script::Tokens;
 
 /// What an answer is for.
@@ -36,6 +37,12 @@ pub(super) enum Framing {
     Events,
     /// Elements of one JSON array.
     Array,
+    /// A JSON document in each line, of this content type.
+    Lines(&'static str),
+    /// Amazon's messages.
+    Aws,
+    /// Amazon's messages, with the events of a model inside.
+    AwsBytes,
 }
 
 const OPENAI_ERROR: &str =
@@ -103,7 +110,7 @@ const EMBEDDINGS: Api = Api {
     error: OPENAI_ERROR,
 };
 
-const MESSAGES: Api = Api {
+pub(super) const MESSAGES: Api = Api {
     plain: r#"{"id":"msg_mock_$seq","type":"message","role":"assistant","model":"$model","content":[{"type":"text","text":"$text"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":$fresh,"cache_creation_input_tokens":0,"cache_read_input_tokens":$cached,"output_tokens":$output,"service_tier":"standard"}}"#,
     stream: Some(Stream {
         framing: Framing::Events,
@@ -168,19 +175,35 @@ pub(super) fn of_path(path: &str) -> Option<&'static Api> {
         (":generateContent", &GEMINI),
         (":streamGenerateContent", &GEMINI),
         (":countTokens", &GEMINI_COUNT),
+        ("/converse", &platforms::CONVERSE),
+        ("/converse-stream", &platforms::CONVERSE),
+        ("/invoke", &platforms::INVOKE),
+        ("/invoke-with-response-stream", &platforms::INVOKE),
+        ("/v1/chat", &platforms::COHERE_CHAT_1),
+        ("/v2/chat", &platforms::COHERE_CHAT),
+        ("/v1/embed", &platforms::COHERE_EMBED_1),
+        ("/v2/embed", &platforms::COHERE_EMBED),
+        ("/api/chat", &platforms::OLLAMA_CHAT),
+        ("/api/generate", &platforms::OLLAMA_GENERATE),
+        ("/api/embed", &platforms::OLLAMA_EMBED),
     ];
     APIS.iter().find(|(end, _)| path.ends_with(end)).map(|(_, api)| *api)
 }
 
 /// The model that a path names.
 pub(super) fn path_model(path: &str) -> Option<&str> {
+    if let Some((_, last)) = path.rsplit_once("/model/") {
+        return Some(last.split_once('/')?.0);
+    }
     let (_, last) = path.rsplit_once("/models/")?;
     Some(last.rsplit_once(':')?.0)
 }
 
 /// Whether a path asks for a stream, whatever the body says.
 pub(super) fn streams(path: &str) -> bool {
-    path.ends_with(":streamGenerateContent")
+    [":streamGenerateContent", "/converse-stream", "/invoke-with-response-stream"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 /// Whether a body or event states what the answer took in all.
@@ -234,6 +257,9 @@ pub(super) fn framed(framing: Framing, name: &str, payload: &str, first: bool, l
         Framing::Array => {
             format!("{}{payload}{}", if first { "[" } else { ",\r\n" }, if last { "]" } else { "" })
         }
+        Framing::Lines(_) => format!("{payload}\n"),
+        Framing::Aws => return platforms::frame(name, payload),
+        Framing::AwsBytes => return platforms::bytes_frame(payload),
     }
     .into_bytes()
 }

@@ -7,7 +7,8 @@
 
 mod answer;
 mod api;
-pub mod record;
+pub mod platforms;
+mod record;
 pub mod script;
 mod server;
 
