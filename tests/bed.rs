@@ -26,6 +26,7 @@ async fn bed(name: &str, upstream_http2: bool) -> Result<Bed> {
             tls: None,
             filter: Filter::Plain { wasm },
             upstream: mock.address,
+            provider: None,
             upstream_http2,
             routes: Vec::new(),
         }],

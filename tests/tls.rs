@@ -2,12 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::ground::{PROTOCOLS, Part, client, together};
-use e2e::{charge, funded, openai_refusal, report, setup};
+use e2e::{available, charge, funded, openai_refusal, report, setup};
 use serde_json::json;
-use testbed::gateway::Headers;
+use testbed::gateway::{Headers, Provider};
 use testbed::http::Answer;
+use testbed::mock::Mock;
 use testbed::request::Chat;
 use testbed::session::Session;
+use testbed::tls::{Front, Tls};
+use testbed::tools::run_folder;
 
 /// What an answer takes here, and its price: 100 x 12.5 + 40 x 100.
 const TAKES: (u64, u64, i64) = (100, 40, -5_250);
@@ -71,4 +74,54 @@ async fn streams_share_a_tls_connection_and_one_that_is_left_is_charged_alone() 
     let entry = charge(&stack, &account, &left.tag).await?;
     ensure!(entry.text("usage_source") == Some("estimated"), "{}", entry.json);
     stack.finish().await
+}
+
+/// One try of a provider behind TLS: the status, and what was charged.
+async fn provided(mock: &Mock, host: &str, shown: &Tls, trusted: &Tls) -> Result<(u16, i64)> {
+    let front = Front::start(shown, mock.address).await?;
+    let address = format!("https://{host}:{}", front.address.port());
+    let provider = Provider {
+        authorities: Some(trusted.authority.clone()),
+        headers: vec!["Authorization: Bearer the-provider's-own%".parse()?],
+        ..address.parse()?
+    };
+    let mut setup = setup("tls-provider");
+    setup.provider = Some(provider);
+    let stack = setup.start().await?;
+    let account = funded(&stack, "10").await?;
+    let chat = Chat::stream("gpt-5-mini").max_tokens(50).takes(TAKES.0, TAKES.1);
+    let answer = stack.chat(&account, chat.clone()).await?;
+    let charged = match (answer.status, mock.record.tagged(&chat.tag).as_slice()) {
+        (200, [seen]) => {
+            ensure!(seen.header("authorization") == Some("Bearer the-provider's-own%"), "{seen:?}");
+            ensure!(seen.http2, "ALPN was not followed: {seen:?}");
+            charge(&stack, &account, &chat.tag).await?.amount
+        }
+        (_, seen) => {
+            ensure!(seen.is_empty(), "sent to a server that is not the one named: {seen:?}");
+            ensure!(report(&stack, &chat.tag).await?.report("outcome") == Some("no_upstream"));
+            available(&stack, &account, 10_000_000).await?;
+            0
+        }
+    };
+    stack.finish_unreconciled().await?;
+    Ok((answer.status, charged))
+}
+
+#[tokio::test]
+async fn a_provider_behind_tls_gets_its_own_key_and_must_be_the_one_that_was_named() -> Result<()> {
+    let (mock, folder) = (Mock::start().await?, run_folder("tls-provider")?);
+    let sub = |name: &str| {
+        let folder = folder.join(name);
+        std::fs::create_dir(&folder).map(|()| folder)
+    };
+    let own = Tls::make(&sub("own")?)?;
+    let (stranger, elsewhere) =
+        (Tls::make(&sub("stranger")?)?, Tls::make_for(&sub("elsewhere")?, &["elsewhere.example"])?);
+    for host in ["localhost", "127.0.0.1"] {
+        ensure!(provided(&mock, host, &own, &own).await? == (200, TAKES.2), "{host}");
+    }
+    ensure!(provided(&mock, "localhost", &own, &stranger).await? == (503, 0), "signed by a stranger");
+    ensure!(provided(&mock, "localhost", &elsewhere, &elsewhere).await? == (503, 0), "for another name");
+    Ok(std::fs::remove_dir_all(folder)?)
 }

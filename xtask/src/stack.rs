@@ -36,9 +36,19 @@ pub struct Up {
     /// The catalog the ledger starts with [default: the one of the demo].
     #[arg(long, value_name = "FILE")]
     catalog: Option<PathBuf>,
-    /// Where Envoy forwards to [default: a mock provider started beside it].
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Where Envoy forwards to: HOST:PORT, http://HOST or https://HOST [default: a mock provider started beside it].
+    #[arg(long, value_name = "URL")]
     upstream: Option<String>,
+    /// A header that Envoy sets on what it forwards there, such as 'authorization: Bearer $OPENAI_API_KEY' (in single
+    /// quotes: the variable is taken from the environment later). May be repeated.
+    #[arg(long, value_name = "NAME: VALUE", requires = "upstream")]
+    upstream_header: Vec<String>,
+    /// The authorities that may have signed that server's certificate, as PEM [default: the system's].
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    upstream_ca: Option<PathBuf>,
+    /// Clients speak TLS with the gateway, which some need to send a key: with a certificate made for this run.
+    #[arg(long)]
+    tls: bool,
     /// The ledger's store, such as sqlite:FILE [default: a file in a temporary folder].
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -111,6 +121,11 @@ impl Up {
         let mut arguments = Arguments::new("up");
         arguments.option("--catalog", self.catalog.as_ref());
         arguments.option("--upstream", self.upstream.as_ref());
+        self.upstream_header.iter().for_each(|header| arguments.option("--upstream-header", Some(header)));
+        arguments.option("--upstream-ca", self.upstream_ca.as_ref());
+        if self.tls {
+            arguments.0.push("--tls".into());
+        }
         arguments.option("--store", self.store.as_ref());
         arguments.option("--concurrency", self.concurrency.map(|n| n.to_string()).as_ref());
         let headers = self.headers.map(|mode| match mode {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::gateway::{Filter, Headers, Listener, Route};
+use crate::gateway::{Filter, Headers, Listener, Provider, Route};
 use crate::ledger::Serve;
 use crate::stack::Stack;
 use crate::tls::Tls;
@@ -38,8 +38,10 @@ pub struct Setup {
     pub tls: bool,
     /// Members that replace or add to those of the plugin's configuration.
     pub plugin: Value,
-    /// Somebody else's server instead of the mock provider.
+    /// Another server instead of the mock provider.
     pub upstream: Option<SocketAddr>,
+    /// Somebody else's server instead of the mock provider, behind the first listener.
+    pub provider: Option<Provider>,
     /// Whether HTTP/2 is spoken to the upstream.
     pub upstream_http2: bool,
     /// Routes of the first listener before the one to the upstream.
@@ -126,6 +128,7 @@ impl Setup {
             tls: false,
             plugin: json!({}),
             upstream: None,
+            provider: None,
             upstream_http2: false,
             routes: Vec::new(),
             link: true,
@@ -267,6 +270,7 @@ impl Setup {
             tls: tls.cloned(),
             filter: own.clone(),
             upstream,
+            provider: self.provider.clone(),
             upstream_http2: self.upstream_http2,
             routes: self.routes.clone(),
         }];
@@ -281,6 +285,7 @@ impl Setup {
                 ExtraFilter::Other(wasm) => own.clone().with_module(wasm, &extra.name),
             },
             upstream: extra.upstream.unwrap_or(upstream),
+            provider: None,
             upstream_http2: self.upstream_http2,
             routes: Vec::new(),
         }));

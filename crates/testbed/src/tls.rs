@@ -9,14 +9,15 @@ use anyhow::{Context, Result, ensure};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rcgen::{Certificate, KeyUsagePurpose};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// The names and addresses that the certificate is for.
+/// The names and addresses of this machine, as clients call it.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// HTTP/2 and HTTP/1.1 as ALPN names them (RFC 9113, RFC 7301).
 pub(crate) const ALPN: [&str; 2] = ["h2", "http/1.1"];
@@ -36,6 +37,14 @@ pub struct Tls {
 #[derive(Clone, Copy)]
 pub struct Trust(&'static Arc<RootCertStore>);
 
+/// A server with TLS before one without; ends when dropped.
+#[derive(Debug)]
+pub struct Front {
+    /// Where it answers.
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
 /// A connection as HTTP needs it.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -43,15 +52,23 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 // === impl Tls ===
 
 impl Tls {
-    /// Makes an authority and a certificate for this machine's own names, and writes them into a folder. The
-    /// authority's key is forgotten.
+    /// As [`Tls::make_for`], for this machine's own names.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn make(folder: &Path) -> Result<Self> {
+        Self::make_for(folder, &NAMES)
+    }
+
+    /// Makes an authority and a certificate for these names, and writes them into a folder. The authority's key is
+    /// forgotten.
     ///
     /// # Errors
     /// The files cannot be written.
-    pub fn make(folder: &Path) -> Result<Self> {
+    pub fn make_for(folder: &Path, names: &[&str]) -> Result<Self> {
         let authority = authority()?;
         let key = KeyPair::generate()?;
-        let mut server = CertificateParams::new(NAMES.map(str::to_owned))?;
+        let mut server = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         server.distinguished_name.push(DnType::CommonName, "bursar testbed");
         server.use_authority_key_identifier_extension = true;
         server.key_usages.push(KeyUsagePurpose::DigitalSignature);
@@ -83,7 +100,7 @@ impl Tls {
     ///
     /// # Errors
     /// The files cannot be read.
-    pub fn acceptor(&self) -> Result<TlsAcceptor> {
+    fn acceptor(&self) -> Result<TlsAcceptor> {
         let certificate = vec![CertificateDer::from_pem_file(&self.certificate)?];
         let key = PrivateKeyDer::from_pem_file(&self.key)?;
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
@@ -101,6 +118,37 @@ fn authority() -> Result<(Certificate, Issuer<'static, KeyPair>)> {
     params.key_usages.extend([KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign]);
     let key = KeyPair::generate()?;
     Ok((params.self_signed(&key)?, Issuer::new(params, key)))
+}
+
+// === impl Front ===
+
+impl Front {
+    /// Starts on a free port of the loopback interface.
+    ///
+    /// # Errors
+    /// No port can be bound, or the files cannot be read.
+    pub async fn start(tls: &Tls, behind: SocketAddr) -> Result<Self> {
+        let acceptor = tls.acceptor()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("failed to bind the TLS server")?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = acceptor.accept(stream).await?;
+                    let mut behind = TcpStream::connect(behind).await?;
+                    tokio::io::copy_bidirectional(&mut stream, &mut behind).await
+                });
+            }
+        });
+        Ok(Self { address, task })
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 // === impl Trust ===

@@ -2,6 +2,7 @@
 //!
 //! Paths come from flags or from `BURSAR_TESTBED_*`; nothing is looked up or built here.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -110,7 +111,9 @@ pub fn run_folder(name: &str) -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = target_folder().join("testbed").join(format!("{name}-{}-{count}", std::process::id()));
-    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    // Tokens and keys are in its files.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("failed to make {}", folder.display()))?;
     Ok(folder)
 }
 

@@ -1,16 +1,15 @@
 //! `up`: the stack on known ports, until it is told to end.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::gateway::Headers;
+use crate::gateway::{Header, Headers, Provider};
 use crate::setup::{Ports, Setup};
 use crate::stack::Stack;
 use crate::tools::{Tools, shown};
@@ -24,9 +23,18 @@ pub struct Up {
     /// The catalog.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
-    /// Somebody else's server instead of the mock provider.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub upstream: Option<String>,
+    /// Somebody else's server instead of the mock provider: HOST:PORT, http://HOST or https://HOST.
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<Provider>,
+    /// A header for that server, such as its own credential; $VARIABLE is taken from the environment. May be repeated.
+    #[arg(long, value_name = "NAME: VALUE", requires = "upstream")]
+    pub upstream_header: Vec<Header>,
+    /// The authorities that may have signed that server's certificate, as PEM; else the system's.
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    pub upstream_ca: Option<PathBuf>,
+    /// Clients speak TLS with the gateway, with a certificate made for this run.
+    #[arg(long)]
+    pub tls: bool,
     /// Where the books are kept, as `bursar serve --store` takes it; else a temporary folder.
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
@@ -79,9 +87,10 @@ impl Up {
     }
 
     async fn start(&self, tools: Tools) -> Result<Stack> {
-        let stack = self.setup(tools).await?.start().await?;
+        let stack = self.setup(tools)?.start().await?;
         let ready = json!({
-            "gateway": format!("http://{}", stack.address()?),
+            "gateway": stack.url()?,
+            "authority": stack.authority(),
             "ledger": format!("http://{}", stack.ledger.address),
             "envoy_admin": format!("http://{}", stack.gateway()?.admin),
             "admin_token": stack.admin_token,
@@ -93,14 +102,18 @@ impl Up {
         Ok(stack)
     }
 
-    async fn setup(&self, tools: Tools) -> Result<Setup> {
-        let upstream = match &self.upstream {
-            Some(upstream) => Some(resolved(upstream).await?),
-            None => None,
-        };
+    fn setup(&self, tools: Tools) -> Result<Setup> {
+        let provider = self.upstream.clone().map(|provider| Provider {
+            authorities: self.upstream_ca.clone(),
+            headers: self.upstream_header.clone(),
+            ..provider
+        });
+        let is_plain = provider.as_ref().is_none_or(|provider| !provider.tls);
+        ensure!(self.upstream_ca.is_none() || !is_plain, "--upstream-ca is for an upstream with https://");
         let mut setup = Setup::new("up").headers(self.headers).concurrency(self.concurrency);
         setup.tools = tools;
-        setup.upstream = upstream;
+        setup.provider = provider;
+        setup.tls = self.tls;
         setup.store.clone_from(&self.store);
         setup.link = false;
         setup.level.clone_from(&self.log_level);
@@ -125,12 +138,6 @@ async fn watch(stack: &mut Stack) -> Result<()> {
             gateway.process().alive()?;
         }
     }
-}
-
-async fn resolved(upstream: &str) -> Result<SocketAddr> {
-    let mut found =
-        tokio::net::lookup_host(upstream).await.with_context(|| format!("--upstream {upstream}"))?;
-    found.next().with_context(|| format!("--upstream {upstream}: no address"))
 }
 
 /// One account with one key for each plan of the catalog; those without credits of their own get some.

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::provider::Provider;
 use crate::tls::{ALPN, Tls};
 
 /// Above every body cap in use, so that the filter's own 413 comes first.
@@ -85,6 +87,8 @@ pub struct Listener {
     pub filter: Filter,
     /// Where requests go.
     pub upstream: SocketAddr,
+    /// Somebody else's server that they go to instead.
+    pub provider: Option<Provider>,
     /// Whether HTTP/2 is spoken to the upstream.
     pub upstream_http2: bool,
     /// Routes before the one that leads there.
@@ -154,16 +158,16 @@ pub enum Delivery {
 
 impl Config {
     /// The whole configuration.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
+    ///
+    /// # Errors
+    /// A provider's TLS cannot be had.
+    pub fn to_json(&self) -> Result<Value> {
         let listeners: Vec<Value> = self.listeners.iter().map(|listener| self.listener(listener)).collect();
-        let mut clusters: Vec<Value> = self
-            .listeners
-            .iter()
-            .map(|listener| {
-                cluster(&upstream_name(&listener.name), listener.upstream, listener.upstream_http2)
-            })
-            .collect();
+        let upstream = |listener: &Listener| match (&listener.provider, upstream_name(&listener.name)) {
+            (Some(provider), name) => provider.cluster(&name),
+            (None, name) => Ok(cluster(&name, listener.upstream, listener.upstream_http2)),
+        };
+        let mut clusters = self.listeners.iter().map(upstream).collect::<Result<Vec<Value>>>()?;
         clusters.push(cluster("ledger", self.ledger, false));
         clusters.push(cluster(CLOSED, SocketAddr::from(([127, 0, 0, 1], CLOSED_PORT)), false));
         clusters.push(json!({"name": NOBODY, "type": "STATIC", "load_assignment": {"cluster_name": NOBODY}}));
@@ -171,7 +175,7 @@ impl Config {
             Delivery::Listeners(_) => json!({"clusters": clusters}),
             Delivery::Static | Delivery::Filter(_) => json!({"listeners": listeners, "clusters": clusters}),
         };
-        json!({
+        Ok(json!({
             "node": {"id": "envoy", "cluster": "testbed"},
             "dynamic_resources": match &self.delivery {
                 Delivery::Listeners(file) => json!({"lds_config": watched(file)}),
@@ -183,7 +187,7 @@ impl Config {
                 "stats_matcher": {"reject_all": false},
             },
             "static_resources": resources,
-        })
+        }))
     }
 
     /// The file that Envoy watches, and what stands in it; nothing where it watches none.
@@ -230,7 +234,10 @@ impl Config {
         let upstream = upstream_name(&listener.name);
         let mut routes: Vec<Value> = listener.routes.iter().map(|own| route(own, &upstream)).collect();
         routes.extend(manage(&listener.filter));
-        routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": upstream, "timeout": "0s"}}));
+        routes.push(match &listener.provider {
+            Some(provider) => provider.route(&upstream),
+            None => json!({"match": {"prefix": "/"}, "route": {"cluster": upstream, "timeout": "0s"}}),
+        });
         let manager = json!({
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": listener.name,

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod config;
+mod provider;
 mod stats;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use access_log::{Line, lines};
 pub use config::{Config, Delivery, Filter, Headers, Listener, ROUTE_HEADER, Route, To};
+pub use provider::{Header, Provider};
 pub use stats::Stats;
 
 use crate::child::Child;
@@ -60,7 +62,7 @@ impl Gateway {
     pub async fn start(run: &Run<'_>, config: &Config) -> Result<Self> {
         let file = |kind: &str| run.folder.join(format!("{}.{kind}", run.name));
         let (config_file, admin_file, log) = (file("json"), file("admin"), file("log"));
-        std::fs::write(&config_file, serde_json::to_string_pretty(&config.to_json())?)?;
+        std::fs::write(&config_file, serde_json::to_string_pretty(&config.to_json()?)?)?;
         write_watched(config, 1)?;
         let text = |path: &Path| path.display().to_string();
         let args = [
