@@ -4,7 +4,9 @@ use tariff::Usage;
 
 use super::Status;
 use super::counts::{Counts, Native};
+use super::gemini;
 use super::normalise::Normalised;
+use super::part::{Kind, Part};
 use super::profile::{Field, Profile, Side, Source};
 use super::rounds::Rounds;
 use super::word::Word;
@@ -48,6 +50,10 @@ pub(super) struct Answer {
     finished: u128,
     pub(super) content_bytes: u64,
     pub(super) items: Option<u64>,
+    /// Searches that the last document with any names.
+    queries: u64,
+    /// It is the one that is read.
+    names_queries: bool,
     pub(super) malformed: u32,
     pub(super) is_error: bool,
     /// What the text that stands for another document says, as far as it was read and not taken.
@@ -62,43 +68,6 @@ struct Choice {
     finished: bool,
 }
 
-/// The part of a count that is read.
-#[derive(Clone, Copy, Debug, Default)]
-struct Part {
-    kind: Kind,
-    count: Option<Number>,
-}
-
-/// A kind of content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
-    /// Text, or one that has no meter of its own.
-    #[default]
-    Other,
-    Audio,
-    Image,
-    /// Five minutes.
-    Short,
-    Hour,
-}
-
-impl Part {
-    /// The count that it is, where it has one of its own.
-    fn native(self, side: Side) -> Option<Native> {
-        match (self.kind, side) {
-            (Kind::Short, Side::CacheWrite) => Some(Native::CacheWriteShort),
-            (Kind::Hour, Side::CacheWrite) => Some(Native::CacheWriteHour),
-            (Kind::Audio, Side::Input) => Some(Native::AudioInput),
-            (Kind::Image, Side::Input) => Some(Native::ImageInput),
-            (Kind::Audio, Side::Output) => Some(Native::AudioOutput),
-            (Kind::Image, Side::Output) => Some(Native::ImageOutput),
-            (Kind::Audio, Side::Cached) => Some(Native::CachedAudio),
-            (Kind::Image, Side::Cached) => Some(Native::CachedImage),
-            _ => None,
-        }
-    }
-}
-
 impl Answer {
     /// A document ended, or the first one begins.
     pub(super) fn next_document(&mut self) {
@@ -108,6 +77,7 @@ impl Answer {
         self.counted_bytes = self.content_bytes.saturating_sub(self.uncounted_bytes());
         self.counts_output = false;
         self.reports_usage = false;
+        self.names_queries = false;
         self.position = 0;
     }
 
@@ -179,7 +149,8 @@ impl Answer {
     }
 
     pub(super) fn model(&self) -> Option<&str> {
-        self.model.as_deref()
+        let instead = self.rounds.as_ref().and_then(|rounds| rounds.instead());
+        instead.or(self.model.as_deref())
     }
 
     /// The disjoint counts, how sure they are, and whether the provider's total is at odds with its parts.
@@ -198,11 +169,17 @@ impl Answer {
                 }
             }
         }
+        if self.queries > 0 {
+            let searches = gemini::searches(self.queries, self.model());
+            counts.state(Native::Searches, Number::Integer(searches));
+        }
         let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(&counts) else {
             return (None, Status::Failed, false);
         };
-        let doubtful = self.counts.doubtful || self.elsewhere.doubtful || counts.doubtful;
-        let complete = consistent && ended && !doubtful && !self.is_error;
+        let is_doubtful = self.counts.doubtful || self.elsewhere.doubtful || counts.doubtful;
+        // Rounds that are billed one by one tell what was used before a count of the answer's own went to zero.
+        let is_zeroed = counts.zeroed || self.elsewhere.zeroed;
+        let complete = consistent && ended && !is_doubtful && !is_zeroed && !self.is_error;
         (Some(usage), if complete { Status::Complete } else { Status::Partial }, total_mismatch)
     }
 
@@ -214,6 +191,15 @@ impl Answer {
             Source::Aside | Source::Unbilled => Some(&mut self.elsewhere),
             Source::Iteration => self.rounds.as_mut().map(|rounds| &mut rounds.current),
         }
+    }
+
+    /// A search is named; one without words was not made.
+    fn query(&mut self) {
+        if self.word.text() == Some(b"") {
+            return;
+        }
+        let before = if self.names_queries { self.queries } else { 0 };
+        (self.names_queries, self.queries) = (true, before.saturating_add(1));
     }
 
     fn item(&mut self) {
@@ -237,7 +223,9 @@ impl Answer {
             | Field::Count(source, _)
             | Field::Whole(source, _)
             | Field::Measure(source, _) => source,
-            Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => Source::Answer,
+            Field::Added(_) | Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => {
+                Source::Answer
+            }
             _ => return,
         };
         if let Some(counts) = self.counts_of(source) {
@@ -315,6 +303,8 @@ impl Sink<Field> for Answer {
             }
             Field::EventType(_)
             | Field::ItemEvent(_)
+            | Field::IterationKind
+            | Field::Query
             | Field::PartKind
             | Field::ServiceTier
             | Field::Speed => {
@@ -341,6 +331,8 @@ impl Sink<Field> for Answer {
             Field::FinishReason => self.choice.finished = true,
             Field::EventType(_)
             | Field::ItemEvent(_)
+            | Field::IterationKind
+            | Field::Query
             | Field::PartKind
             | Field::ServiceTier
             | Field::Speed => {
@@ -371,15 +363,7 @@ impl Sink<Field> for Answer {
                 self.item();
             }
             Field::ItemEvent(_) => {}
-            Field::PartKind => {
-                self.part.kind = match self.word.text() {
-                    Some(b"AUDIO") => Kind::Audio,
-                    Some(b"IMAGE") => Kind::Image,
-                    Some(b"5m") => Kind::Short,
-                    Some(b"1h") => Kind::Hour,
-                    _ => Kind::Other,
-                };
-            }
+            Field::PartKind => self.part.kind = Kind::of(&self.word),
             Field::ServiceTier if !self.tier_stands && is_tier(self.word) => self.service_tier = self.word,
             Field::ServiceTier => {}
             Field::Speed if self.word.is_one(&["fast"]) => {
@@ -391,6 +375,8 @@ impl Sink<Field> for Answer {
                 let name = name(&self.model_text);
                 self.rounds.iter_mut().for_each(|rounds| rounds.name(name));
             }
+            Field::IterationKind => self.rounds.iter_mut().for_each(|rounds| rounds.kind(&self.word)),
+            Field::Query => self.query(),
             _ => self.misplaced(field),
         }
     }
@@ -408,6 +394,13 @@ impl Sink<Field> for Answer {
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
             (Field::Whole(source, native), _) => self.number(Field::Count(source, native), number.whole()),
+            (Field::Added(native), _) => match number.whole() {
+                Number::Integer(more) => {
+                    let sum = self.counts.count(native).saturating_add(more);
+                    self.number(Field::Count(Source::Answer, native), Number::Integer(sum));
+                }
+                none => self.number(Field::Count(Source::Answer, native), none),
+            },
             (Field::Measure(source, native), _) => {
                 self.number(Field::Count(source, native), number.rounded_up());
             }

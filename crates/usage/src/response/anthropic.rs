@@ -43,31 +43,32 @@ pub(super) const BLOCK: &[Node<Field>] = &[
     leaf("stop_reason", Field::Ended),
 ];
 
-/// The members of a usage object, and those that another dialect has beside.
+/// The members of a usage object, and those that another dialect has beside. Bedrock writes its counts with a point
+/// where a guardrail has changed the answer.
 macro_rules! anthropic_usage {
     ($source:expr $(, $further:expr)*) => {
         &[
-            leaf("input_tokens", Field::Count($source, Native::Prompt)),
-            leaf("output_tokens", Field::Count($source, Native::Completion)),
-            leaf("cache_read_input_tokens", Field::Count($source, Native::Cached)),
-            leaf("cache_creation_input_tokens", Field::Count($source, Native::CacheWrite)),
+            leaf("input_tokens", Field::Whole($source, Native::Prompt)),
+            leaf("output_tokens", Field::Whole($source, Native::Completion)),
+            leaf("cache_read_input_tokens", Field::Whole($source, Native::Cached)),
+            leaf("cache_creation_input_tokens", Field::Whole($source, Native::CacheWrite)),
             branch(
                 "cache_creation",
                 Some(Field::Details($source)),
                 &[
-                    leaf("ephemeral_5m_input_tokens", Field::Count($source, Native::CacheWriteShort)),
-                    leaf("ephemeral_1h_input_tokens", Field::Count($source, Native::CacheWriteHour)),
+                    leaf("ephemeral_5m_input_tokens", Field::Whole($source, Native::CacheWriteShort)),
+                    leaf("ephemeral_1h_input_tokens", Field::Whole($source, Native::CacheWriteHour)),
                 ],
             ),
             branch(
                 "server_tool_use",
                 Some(Field::Details($source)),
-                &[leaf("web_search_requests", Field::Count($source, Native::Searches))],
+                &[leaf("web_search_requests", Field::Whole($source, Native::Searches))],
             ),
             branch(
                 "output_tokens_details",
                 Some(Field::Details($source)),
-                &[leaf("thinking_tokens", Field::Count($source, Native::Reasoning))],
+                &[leaf("thinking_tokens", Field::Whole($source, Native::Reasoning))],
             ),
             $($further,)*
         ]
@@ -82,20 +83,26 @@ const ANSWER_USAGE: &[Node<Field>] = anthropic_usage!(
     leaf("speed", Field::Speed),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
 );
-pub(super) const ITERATION: &[Node<Field>] =
-    anthropic_usage!(Source::Iteration, leaf("model", Field::IterationModel));
+pub(super) const ITERATION: &[Node<Field>] = anthropic_usage!(
+    Source::Iteration,
+    leaf("type", Field::IterationKind),
+    leaf("model", Field::IterationModel)
+);
 
 /// Counts where the cached input is beside the prompt, not part of it; none where neither prompt nor completion was
 /// stated, and of those only what was.
 ///
-/// Writes to the cache that no lifetime is stated of are of the default one, five minutes.
+/// Writes to the cache that no lifetime is stated of are of the default one, five minutes: so are what a stream adds to
+/// the sum of writes after it has told them by lifetime.
 pub(super) fn normalise(counts: &Counts) -> Option<Normalised> {
     let (prompt, completion) = (counts.value(Native::Prompt), counts.value(Native::Completion));
     prompt.or(completion)?;
     let by_lifetime = counts.value(Native::CacheWriteShort).or(counts.value(Native::CacheWriteHour));
     let (short, hour) = (counts.count(Native::CacheWriteShort), counts.count(Native::CacheWriteHour));
     let written = counts.value(Native::CacheWrite);
-    let agree = written.is_none() || by_lifetime.is_none() || written == Some(short.saturating_add(hour));
+    // What tools wrote while the message went on is added to the sum alone.
+    let is_told = |written: u64| written == short.saturating_add(hour) || hour == 0 && written > short;
+    let agree = by_lifetime.is_none() || written.is_none_or(is_told);
     let short = short.max(written.unwrap_or(0).saturating_sub(hour));
     let (text, [reasoning], fits) = split(completion.unwrap_or(0), [counts.count(Native::Reasoning)]);
     let mut usage = Usage::new()

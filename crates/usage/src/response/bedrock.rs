@@ -48,6 +48,7 @@ const MESSAGE_OF_OUTPUT: &[Node<Field>] =
 /// A block of a message, or what a stream adds to it.
 const BLOCK: &[Node<Field>] = &[
     leaf("text", Field::Content),
+    branch("citationsContent", None, &[branch("content", None, TEXTS)]),
     branch("toolUse", None, &[leaf("name", Field::Content), leaf("input", Field::Content)]),
     branch(
         "reasoningContent",
@@ -61,7 +62,14 @@ const CONVERSE_USAGE: &[Node<Field>] = &[
     leaf("outputTokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("totalTokens", Field::Count(Source::Answer, Native::Total)),
     leaf("cacheReadInputTokens", Field::Count(Source::Answer, Native::Cached)),
+    leaf("cacheReadInputTokenCount", Field::Count(Source::Answer, Native::Cached)),
     leaf("cacheWriteInputTokens", Field::Count(Source::Answer, Native::CacheWrite)),
+    leaf("cacheWriteInputTokenCount", Field::Count(Source::Answer, Native::CacheWrite)),
+    branch(
+        "serverToolUsage",
+        Some(Field::Details(Source::Answer)),
+        &[leaf("webSearchRequests", Field::Count(Source::Answer, Native::Searches))],
+    ),
     // Writes to the cache by their lifetime.
     branch(
         "cacheDetails",
@@ -99,8 +107,8 @@ static INVOKED: Node<Field> = Node {
         branch("contentBlockDelta", None, &[branch("delta", None, BLOCK)]),
         branch("metadata", None, &[branch("usage", Some(Field::Usage(Source::Answer)), INVOKE_USAGE)]),
         // Amazon Titan's.
-        leaf("inputTextTokenCount", Field::Count(Source::Answer, Native::Prompt)),
-        leaf("totalOutputTextTokenCount", Field::Count(Source::Answer, Native::Completion)),
+        leaf("inputTextTokenCount", Field::Whole(Source::Answer, Native::Prompt)),
+        leaf("totalOutputTextTokenCount", Field::Whole(Source::Answer, Native::Completion)),
         leaf("outputText", Field::Content),
         branch(
             "results",
@@ -108,7 +116,7 @@ static INVOKED: Node<Field> = Node {
             &[element(
                 None,
                 &[
-                    leaf("tokenCount", Field::Count(Source::Answer, Native::Completion)),
+                    leaf("tokenCount", Field::Whole(Source::Answer, Native::Completion)),
                     leaf("outputText", Field::Content),
                 ],
             )],
@@ -116,8 +124,8 @@ static INVOKED: Node<Field> = Node {
         leaf("embedding", Field::Vectors),
         leaf("embeddings", Field::Vectors),
         // Llama's.
-        leaf("prompt_token_count", Field::Count(Source::Answer, Native::Prompt)),
-        leaf("generation_token_count", Field::Count(Source::Answer, Native::Completion)),
+        leaf("prompt_token_count", Field::Whole(Source::Answer, Native::Prompt)),
+        leaf("generation_token_count", Field::Whole(Source::Answer, Native::Completion)),
         leaf("generation", Field::Content),
         // Text alone: Cohere's, Mistral's, older ones of Anthropic's.
         leaf("text", Field::Content),
@@ -141,19 +149,19 @@ const INVOKE_USAGE: &[Node<Field>] = anthropic_usage!(
     leaf("service_tier", Field::ServiceTier),
     leaf("speed", Field::Speed),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), anthropic::ITERATION)]),
-    leaf("inputTokens", Field::Count(Source::Answer, Native::Prompt)),
-    leaf("outputTokens", Field::Count(Source::Answer, Native::Completion)),
-    leaf("cacheReadInputTokenCount", Field::Count(Source::Answer, Native::Cached)),
-    leaf("cacheWriteInputTokenCount", Field::Count(Source::Answer, Native::CacheWrite)),
-    leaf("prompt_tokens", Field::Count(Source::Answer, Native::Prompt)),
-    leaf("completion_tokens", Field::Count(Source::Answer, Native::Completion))
+    leaf("inputTokens", Field::Whole(Source::Answer, Native::Prompt)),
+    leaf("outputTokens", Field::Whole(Source::Answer, Native::Completion)),
+    leaf("cacheReadInputTokenCount", Field::Whole(Source::Answer, Native::Cached)),
+    leaf("cacheWriteInputTokenCount", Field::Whole(Source::Answer, Native::CacheWrite)),
+    leaf("prompt_tokens", Field::Whole(Source::Answer, Native::Prompt)),
+    leaf("completion_tokens", Field::Whole(Source::Answer, Native::Completion))
 );
 
 const METRICS: &[Node<Field>] = &[
-    leaf("inputTokenCount", Field::Count(Source::Aside, Native::Prompt)),
-    leaf("outputTokenCount", Field::Count(Source::Aside, Native::Completion)),
-    leaf("cacheReadInputTokenCount", Field::Count(Source::Aside, Native::Cached)),
-    leaf("cacheWriteInputTokenCount", Field::Count(Source::Aside, Native::CacheWrite)),
+    leaf("inputTokenCount", Field::Whole(Source::Aside, Native::Prompt)),
+    leaf("outputTokenCount", Field::Whole(Source::Aside, Native::Completion)),
+    leaf("cacheReadInputTokenCount", Field::Whole(Source::Aside, Native::Cached)),
+    leaf("cacheWriteInputTokenCount", Field::Whole(Source::Aside, Native::CacheWrite)),
 ];
 
 /// Counts with the cache beside the input, whose total has been seen with the cache in it and without.

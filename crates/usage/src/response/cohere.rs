@@ -25,6 +25,8 @@ static CHATTED: Node<Field> = Node {
         leaf("error", Field::Error),
         // Version 1.
         leaf("text", Field::Content),
+        leaf("is_finished", Field::Ended),
+        branch("generations", None, &[element(None, &[leaf("text", Field::Content)])]),
         branch("meta", None, UNITS),
         branch("response", None, &[branch("meta", None, UNITS)]),
         // Version 2.

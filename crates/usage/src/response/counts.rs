@@ -66,8 +66,10 @@ pub(super) struct Counts {
     values: [u64; Native::COUNT],
     /// Which of them were stated, one bit each.
     stated: u32,
-    /// A field was malformed, or went from a positive value to zero.
+    /// A field was malformed.
     pub(super) doubtful: bool,
+    /// A field went from a positive value to zero, which is not taken.
+    pub(super) zeroed: bool,
 }
 
 impl Native {
@@ -111,7 +113,7 @@ impl Counts {
         let stated = self.stated & native.bit() != 0;
         if let Some(value) = self.values.get_mut(native as usize) {
             if count == 0 && stated && *value > 0 {
-                self.doubtful = true;
+                self.zeroed = true;
             } else {
                 *value = count;
                 self.stated |= native.bit();
@@ -144,5 +146,6 @@ impl Counts {
         }
         self.stated |= other.stated;
         self.doubtful |= other.doubtful;
+        self.zeroed |= other.zeroed;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
-use super::profile::{COST, Field, Profile, Source, branch, leaf};
+use super::profile::{COST, Field, Profile, Source, branch, element, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
@@ -15,6 +15,12 @@ static TREE: Node<Field> = Node {
         leaf("model", Field::Model),
         leaf("error", Field::Error),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+        // Vertex AI counts each text by itself.
+        branch(
+            "predictions",
+            None,
+            &[element(None, &[branch("embeddings", None, &[branch("statistics", None, STATISTICS)])])],
+        ),
     ],
 };
 
@@ -24,6 +30,8 @@ const USAGE: &[Node<Field>] = &[
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
 ];
+
+const STATISTICS: &[Node<Field>] = &[leaf("token_count", Field::Added(Native::Prompt))];
 
 /// The prompt, which is the total too; none where neither was stated. Some state the total alone (Voyage).
 fn normalise(counts: &Counts) -> Option<Normalised> {

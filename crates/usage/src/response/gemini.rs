@@ -38,6 +38,11 @@ const CANDIDATE: Node<Field> = Node {
         leaf("index", Field::ChoiceIndex),
         branch("content", None, &[branch("parts", None, &[element(None, &[leaf("text", Field::Content)])])]),
         leaf("finishReason", Field::FinishReason),
+        branch(
+            "groundingMetadata",
+            None,
+            &[branch("webSearchQueries", None, &[element(Some(Field::Query), &[])])],
+        ),
     ],
 };
 
@@ -50,12 +55,21 @@ const USAGE: &[Node<Field>] = &[
     leaf("thoughtsTokenCount", Field::Count(Source::Answer, Native::Reasoning)),
     leaf("cachedContentTokenCount", Field::Count(Source::Answer, Native::Cached)),
     leaf("toolUsePromptTokenCount", Field::Count(Source::Answer, Native::ToolPrompt)),
+    // Of embeddings.
+    branch("promptTokenDetails", None, &[element(Some(Field::Part(Side::Input)), PART)]),
     branch("promptTokensDetails", None, &[element(Some(Field::Part(Side::Input)), PART)]),
     branch("cacheTokensDetails", None, &[element(Some(Field::Part(Side::Cached)), PART)]),
     branch("candidatesTokensDetails", None, &[element(Some(Field::Part(Side::Output)), PART)]),
 ];
 
 const PART: &[Node<Field>] = &[leaf("modality", Field::PartKind), leaf("tokenCount", Field::PartCount)];
+
+/// How many searches are billed of so many that were made: all of them, but for the generations of models before the
+/// third, which are billed by the prompt (Google's documentation of grounding).
+pub(super) fn searches(made: u64, model: Option<&str>) -> u64 {
+    let is_by_prompt = |model: &str| model.starts_with("gemini-1.") || model.starts_with("gemini-2.");
+    if model.is_some_and(is_by_prompt) { made.min(1) } else { made }
+}
 
 /// Counts with the cached part in the prompt, and thoughts and the results of tools beside; none where neither prompt
 /// nor total was stated. Without a count of candidates, what the total has beyond the rest is theirs.
@@ -91,7 +105,8 @@ fn normalise(counts: &Counts) -> Option<Normalised> {
         .with_some(Meter::ImageInputTokens, image)
         .with_some(Meter::ReasoningTokens, thoughts)
         .with_some(Meter::AudioOutputTokens, audio_output)
-        .with_some(Meter::ImageOutputTokens, image_output);
+        .with_some(Meter::ImageOutputTokens, image_output)
+        .with_some(Meter::Searches, counts.count(Native::Searches));
     Some(Normalised {
         usage,
         consistent: prompt.is_some() && input_fits && output_fits,

@@ -1,6 +1,6 @@
 //! Answers that deliver items or processed units, not text: images, pages, seconds of media.
 //!
-//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`. Streamed, each
+//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`, Vertex AI `predictions`. Streamed, each
 //! image has an event of its own beside those of its drafts. What
 //! else was used stands in `usage`: `pages` (document parsing), `seconds`, `characters`, and tokens where a
 //! model is sold by them.
@@ -22,6 +22,7 @@ static TREE: Node<Field> = Node {
         leaf("type", Field::ItemEvent(LAST)),
         branch("data", Some(Field::Items), ITEM),
         branch("images", Some(Field::Items), ITEM),
+        branch("predictions", Some(Field::Items), ITEM),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
     ],
 };

@@ -17,6 +17,7 @@ mod items;
 mod normalise;
 mod ollama;
 mod openai;
+mod part;
 mod pointers;
 mod profile;
 mod reader;

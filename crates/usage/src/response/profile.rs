@@ -62,6 +62,8 @@ pub(super) enum Field {
     Count(Source, Native),
     /// A count that may be written with a point and zeros behind it.
     Whole(Source, Native),
+    /// One of several counts that add up.
+    Added(Native),
     /// A count that may have a fraction and is rounded up to the next whole one, as seconds are.
     Measure(Source, Native),
     /// A part of a count by kind of content, an element of a list of such.
@@ -76,6 +78,10 @@ pub(super) enum Field {
     Iteration,
     /// The model of an element, which may not be the answer's.
     IterationModel,
+    /// What an element was for.
+    IterationKind,
+    /// A search that the provider made, by its words.
+    Query,
     /// The list of what was delivered.
     Items,
     /// An element of it.

@@ -1,10 +1,11 @@
 //! Rerankers: what was read, or the searches that were made (usage-formats.md §4).
 //!
-//! Jina, Voyage and vLLM state tokens in `usage`, Cohere searches in `meta.billed_units`.
+//! Jina, Voyage and vLLM state tokens in `usage`, OpenRouter and Pinecone searches too, Cohere searches in
+//! `meta.billed_units`.
 
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
-use super::profile::{Field, Profile, Source, branch, leaf};
+use super::profile::{COST, Field, Profile, Source, branch, leaf};
 use crate::json::{Node, Step};
 use tariff::{Meter, Usage};
 
@@ -22,6 +23,10 @@ static TREE: Node<Field> = Node {
 };
 
 const USAGE: &[Node<Field>] = &[
+    COST,
+    // OpenRouter and Pinecone.
+    leaf("search_units", Field::Whole(Source::Answer, Native::Searches)),
+    leaf("rerank_units", Field::Whole(Source::Answer, Native::Searches)),
     leaf("prompt_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
