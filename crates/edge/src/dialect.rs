@@ -21,7 +21,7 @@ pub enum Dialect {
     Embeddings,
     /// Anthropic's messages.
     AnthropicMessages,
-    /// Gemini's `generateContent` and `streamGenerateContent`.
+    /// Gemini's `generateContent` and `streamGenerateContent`, and its embeddings.
     Gemini,
     /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
     Items,

@@ -77,8 +77,15 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     // Without a key only what no hop behind can take for another path passes: a model's name in plain text.
     if let Some(Place { model, action }) = gemini(path) {
         return match action {
-            b"generateContent" | b"streamGenerateContent" => Some(Operation::Meter(Dialect::Gemini)),
+            b"generateContent" | b"streamGenerateContent" | b"embedContent" | b"batchEmbedContents" => {
+                Some(Operation::Meter(Dialect::Gemini))
+            }
             b"countTokens" if in_plain_text(model).is_some() => Some(Operation::Exempt),
+            b"predict" => predicted(model),
+            b"rawPredict" | b"streamRawPredict" if is_anthropics(path) => Some(match model {
+                b"count-tokens" => Operation::Exempt,
+                _ => Operation::Meter(Dialect::AnthropicMessages),
+            }),
             _ => None,
         };
     }
@@ -118,6 +125,7 @@ const WHOLE: &[(&[u8], Dialect)] = &[
     (b"/v2/rerank", Dialect::Rerank),
     (b"/v1/chat", Dialect::CohereChat),
     (b"/v2/chat", Dialect::CohereChat),
+    (b"/v1/generate", Dialect::CohereChat),
     (b"/v1/embed", Dialect::CohereEmbed),
     (b"/v2/embed", Dialect::CohereEmbed),
     (b"/api/chat", Dialect::OllamaChat),
@@ -139,6 +147,22 @@ fn gemini(path: &[u8]) -> Option<Place<'_>> {
     let (model, action) = split_last(last, b':')?;
     let is_model = [&b"/models"[..], b"/tunedModels"].into_iter().any(|list| before.ends_with(list));
     (is_model && before.starts_with(b"/v1")).then_some(Place { model, action })
+}
+
+/// What is asked of a model of Vertex AI's own that is sold neither by text nor by messages.
+fn predicted(model: &[u8]) -> Option<Operation> {
+    let model = in_plain_text(model)?;
+    let is_image = ["imagen", "imagegeneration"].into_iter().any(|family| model.starts_with(family));
+    match (model.contains("embedding"), is_image) {
+        (true, _) => Some(Operation::Meter(Dialect::Embeddings)),
+        (false, true) => Some(Operation::Meter(Dialect::Items)),
+        (false, false) => None,
+    }
+}
+
+/// Whether a path of Vertex AI names one of Anthropic's models.
+fn is_anthropics(path: &[u8]) -> bool {
+    split_last(path, b'/').is_some_and(|(before, _)| before.ends_with(b"/publishers/anthropic/models"))
 }
 
 /// What stands before and behind the last of these bytes.
@@ -288,7 +312,30 @@ mod tests {
             ("POST", "/v1beta/models/m%3AgenerateContent%3F:countTokens", Operation::Deny),
             ("POST", "/model/claude%2Finvoke%3F/count-tokens", Operation::Deny),
             ("POST", "/model/claude-v2%3A1/count-tokens", Operation::Exempt),
-            ("POST", "/v1beta/models/m:embedContent", Operation::Deny),
+            ("POST", "/v1beta/models/m:embedContent", Operation::Meter(Dialect::Gemini)),
+            ("POST", "/v1beta/models/m:batchEmbedContents", Operation::Meter(Dialect::Gemini)),
+            ("POST", "/v1beta/models/m:asyncBatchEmbedContent", Operation::Deny),
+            ("POST", "/v1beta/models/imagen-4.0-generate-001:predict", Operation::Meter(Dialect::Items)),
+            (
+                "POST",
+                "/v1/a/publishers/google/models/gemini-embedding-001:predict",
+                Operation::Meter(Dialect::Embeddings),
+            ),
+            ("POST", "/v1/a/publishers/google/models/veo-3.1:predict", Operation::Deny),
+            ("POST", "/v1/a/publishers/google/models/embedding%2F:predict", Operation::Deny),
+            (
+                "POST",
+                "/v1/a/publishers/anthropic/models/c@1:rawPredict",
+                Operation::Meter(Dialect::AnthropicMessages),
+            ),
+            (
+                "POST",
+                "/v1/a/publishers/anthropic/models/c:streamRawPredict",
+                Operation::Meter(Dialect::AnthropicMessages),
+            ),
+            ("POST", "/v1/a/publishers/anthropic/models/count-tokens:rawPredict", Operation::Exempt),
+            ("POST", "/v1/a/publishers/mistralai/models/c:rawPredict", Operation::Deny),
+            ("POST", "/v1/generate", Operation::Meter(Dialect::CohereChat)),
             ("POST", "/v1beta/models/cheap:generateContent/../dear:generateContent", Operation::Deny),
             ("POST", "/v1beta/models/m", Operation::Deny),
             ("POST", "/models/m:generateContent", Operation::Deny),
