@@ -170,9 +170,11 @@ fn reported(
             with_stated(without_unsold_seconds(said, sale), hold).with(Meter::Requests, 1)
         }
     };
+    let unsold = leave_searches_out(sale, &mut usage);
     let stated = usage.clone();
     let mut left_out = fill_in(request, reading, hold, &mut usage);
-    let guessed = one_of_each(&sale.model, &request.operation, request.body.facts.as_ref(), &mut usage);
+    let facts = request.body.facts.as_ref();
+    let guessed = one_of_each(&sale.model, &request.operation, facts, &mut usage) || unsold;
     // Nobody knows what ends the answers of an API that is not known.
     let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
     let is_broken_off = || is_generic && is_cut();
@@ -210,6 +212,17 @@ fn reported(
 fn without_unsold_seconds(said: &Usage, sale: &Sale) -> Usage {
     let sold = said.iter().filter(|(meter, _)| *meter != Meter::Seconds || sale.model.has(*meter));
     sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count))
+}
+
+/// Leaves searches out that a model without a price for them has made beside tokens that have theirs: the tokens are
+/// charged for what they are, and the usage is marked (decision 44). Whether there were any.
+fn leave_searches_out(sale: &Sale, usage: &mut Usage) -> bool {
+    let has_tokens = usage.iter().any(|(meter, count)| count > 0 && meter.is_of_tokens());
+    let unsold = has_tokens && usage.get(Meter::Searches) > 0 && !sale.model.has(Meter::Searches);
+    if unsold {
+        usage.set(Meter::Searches, 0);
+    }
+    unsold
 }
 
 /// Puts in what the provider left out of its counts: its input as it was estimated for the hold, its output by what was

@@ -420,3 +420,21 @@ fn a_refusal_has_the_error_object_of_the_api() {
     }
     world.check_at_rest();
 }
+
+#[test]
+fn searches_without_a_price_are_marked_and_the_tokens_charged_for_what_they_are() {
+    let mut world = world("free");
+    let usage = json!({"promptTokenCount": 6, "candidatesTokenCount": 1, "thoughtsTokenCount": 2, "totalTokenCount": 9});
+    let grounding = json!({"webSearchQueries": ["herons"]});
+    let answer = json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP",
+        "groundingMetadata": grounding}], "usageMetadata": usage});
+    let gemini = line(&mut world, GENERATE, "{}", (JSON, &answer.to_string()));
+    assert_eq!((&gemini["charge"], &gemini["status"]), (&json!("3006.000000"), &json!("partial")));
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+    // With one, they are charged.
+    let usage = json!({"input_tokens": 5, "output_tokens": 2, "server_tool_use": {"web_search_requests": 1}});
+    let answer = json!({"content": [{"type": "text", "text": "x"}], "usage": usage});
+    let claude = line(&mut world, MESSAGES, r#"{"model":"claude"}"#, (JSON, &answer.to_string()));
+    assert_eq!((&claude["charge"], &claude["status"]), (&json!("12005.000000"), &json!("complete")));
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+}
