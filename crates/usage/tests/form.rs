@@ -218,6 +218,12 @@ fn headers_of_a_part_that_could_be_read_otherwise_are_refused() {
         "Content-Disposition: form-data; name=file; filename=a,Name=model".to_owned(),
         "Content-Disposition: form-data; name=\"name=model\"".to_owned(),
         "Content-Disposition: form-data; filename=\"model\"; name=\"file\"".to_owned(),
+        format!("Content-Other: form-data; name=\"n\"\r\n{name}"),
+        format!("{name}\r\nContent-Type: text/plain; Name=n"),
+        // What some upstreams take for the end of a line, or of a text.
+        format!("X-Other: y\u{b}{name}"),
+        format!("X-Other: y\0\r\n{name}"),
+        "Content-Disposition: form-data; name=\"file\"; filename=\"a\u{c}b\"".to_owned(),
     ] {
         assert_refused(&part(&refused), FormFault::Head);
     }

@@ -87,8 +87,9 @@ pub(super) fn part(lines: &[u8]) -> Option<PartHead<'_>> {
     let mut charset_fits = true;
     for line in lines.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // No line break but CRLF, no line that continues another.
-        if line.contains(&b'\r') || line.first().is_none_or(u8::is_ascii_whitespace) {
+        // No line break but CRLF, nor what some upstreams take for one, no line that continues another.
+        let breaks = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        if line.iter().any(breaks) || line.first().is_none_or(u8::is_ascii_whitespace) {
             return None;
         }
         let (name, value) = halves(line, b':')?;
@@ -101,6 +102,8 @@ pub(super) fn part(lines: &[u8]) -> Option<PartHead<'_>> {
             if disposition.replace(disposed(value)?).is_some() {
                 return None;
             }
+        } else if hides_name(value) {
+            return None;
         } else if name.eq_ignore_ascii_case(b"content-transfer-encoding") {
             let plain = [&b"binary"[..], b"8bit", b"7bit"];
             if !plain.iter().any(|plain| value.eq_ignore_ascii_case(plain)) {
@@ -168,9 +171,14 @@ fn disposed(value: &[u8]) -> Option<PartHead<'_>> {
     (is_plain && name != "_charset_").then_some(PartHead { name, kind })
 }
 
-/// Whether some upstreams could find a name within a value: they look for one without regard to quotes.
+/// Whether some upstreams could find a parameter within a value: they look for one without regard to quotes.
 fn hides_parameter(value: &[u8]) -> bool {
-    value.contains(&b';') || value.windows(NAMING.len()).any(|window| window.eq_ignore_ascii_case(NAMING))
+    value.contains(&b';') || hides_name(value)
+}
+
+/// Whether some upstreams could find a name in a value: they look for one without regard to whose it is.
+fn hides_name(value: &[u8]) -> bool {
+    value.windows(NAMING.len()).any(|window| window.eq_ignore_ascii_case(NAMING))
 }
 
 const NAMING: &[u8] = b"name=";
