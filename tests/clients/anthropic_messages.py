@@ -96,3 +96,7 @@ for answered in range(1, 51):
         break
 check("a 429 is retried and answered", len(sent) > answered, (len(sent), answered))
 check("after its time", time.monotonic() - begin >= 0.5)
+
+own, sent = client_of(os.environ["ANTHROPIC_API_KEY"], max_retries=2)
+error = raises("a path that is not offered", anthropic.PermissionDeniedError, 403, own.messages.batches.list)
+check("its type is Anthropic's", error.body["error"]["type"] == "permission_error" and len(sent) == 1, (error.body, sent))

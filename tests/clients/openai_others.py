@@ -55,3 +55,7 @@ refused(key, openai.BadRequestError, 400, "unknown_model", model="no-such-model"
 spent, _ = counting_client(api_key=os.environ["KEY_TIGHT"])
 spent.chat.completions.create(model=MODEL, messages=MESSAGES, extra_headers=script(**TAKES))
 refused(os.environ["KEY_TIGHT"], openai.RateLimitError, 429, "rate_limited")
+
+own, sent = counting_client(max_retries=2)
+error = raises("a path that is not offered", openai.PermissionDeniedError, 403, own.files.list)
+check("its code is the refusal's", error.code == "route_denied" and len(sent) == 1, (error.body, sent))

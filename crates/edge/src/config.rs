@@ -9,6 +9,7 @@ use crate::generic::{Generic, GenericRoute, Metering};
 use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX, ROUTES_MAX};
 use crate::reply::Code;
 use crate::tables::Tables;
+use usage::limits::TIER_BYTES_MAX;
 
 /// How the plugin is configured.
 #[derive(Clone, Debug, Deserialize)]
@@ -127,6 +128,9 @@ pub struct Route {
     /// Whether a stream that does not ask for its usage is made to; false for servers that refuse `stream_options`.
     #[serde(default = "yes")]
     pub include_usage: bool,
+    /// The tier of service that its answers are sold in, unless they name another: of a metered route.
+    #[serde(default)]
+    pub service_tier: Option<Box<str>>,
 }
 
 /// What a route does.
@@ -257,6 +261,15 @@ impl Config {
                 let text = "is for the meters openai_chat and openai_completions";
                 return Err(ConfigError::Value(format!("routes[{n}].include_usage: {text}")));
             }
+            let is_name = |tier: &str| {
+                let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+                (1..=TIER_BYTES_MAX).contains(&tier.len()) && tier.bytes().all(is_part)
+            };
+            let is_metered = matches!(route.action, RouteAction::Meter(_));
+            if route.service_tier.as_deref().is_some_and(|tier| !is_metered || !is_name(tier)) {
+                let text = "is a tier of the catalog, in small letters, on a route with a meter";
+                return Err(ConfigError::Value(format!("routes[{n}].service_tier: {text}")));
+            }
         }
         Ok(())
     }
@@ -337,6 +350,14 @@ mod tests {
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":"deny","include_usage":false}]}"#,
                 "routes[0].include_usage",
+            ),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":{"flat":"x"},"service_tier":"batch"}]}"#,
+                "routes[0].service_tier",
+            ),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":{"meter":"openai_chat"},"service_tier":"Batch"}]}"#,
+                "routes[0].service_tier",
             ),
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","credentials":{"headers":["X-Key"]}}"#,

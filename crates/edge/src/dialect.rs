@@ -52,7 +52,7 @@ pub enum Dialect {
 
 /// Whose error object a client looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ErrorShape {
+pub enum ErrorShape {
     /// `OpenAI`'s.
     OpenAi,
     /// Anthropic's.

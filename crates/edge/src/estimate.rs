@@ -45,7 +45,7 @@ pub(crate) fn hold_for(
     // What no account can have is refused like all that it does not have.
     let tier = asked_tier(facts, &model, estimate);
     let price = match tier {
-        Asked::Any => dearest(&model, estimate)?,
+        Asked::Any(_) => dearest(&model, estimate)?,
         Asked::Usual | Asked::Tier(_) => model.price(tier.name(), estimate).ok()?,
     };
     let credits = price.get().min(AMOUNT_MAX);
@@ -84,41 +84,45 @@ pub(crate) enum Asked<'m> {
     Usual,
     /// One that has a price of its own.
     Tier(&'m str),
-    /// Whatever there is.
-    Any,
+    /// Whatever there is; charged in its route's tier where the answer names none.
+    Any(Option<&'m str>),
 }
 
 impl<'m> Asked<'m> {
     pub(crate) fn name(self) -> Option<&'m str> {
         match self {
             Self::Tier(name) => Some(name),
-            Self::Usual | Self::Any => None,
+            Self::Any(sold) => sold,
+            Self::Usual => None,
         }
     }
 }
 
 /// Reads the tier of service that a request asks for, where its model has prices by them; what cannot be read is
 /// whatever there is. One that would cost less by the estimate is not taken at the client's word: an upstream that
-/// does not know the member serves the usual one, and its answer does not say so.
+/// does not know the member serves the usual one, and its answer does not say so. What a route is sold in is the
+/// operator's word: it is the usual one there.
 pub(crate) fn asked_tier<'m>(facts: Option<&RequestFacts>, model: &'m Priced, estimate: &Usage) -> Asked<'m> {
     if model.tiers().next().is_none() {
         return Asked::Usual;
     }
+    let listed = |text: &str| model.tiers().find(|own| own.eq_ignore_ascii_case(text));
+    let sold = facts.and_then(|facts| facts.sold_tier.as_deref()).and_then(listed);
+    let usual = sold.map_or(Asked::Usual, Asked::Tier);
     // Amazon's header, OpenAI's and Anthropic's member, and Amazon's.
     let beside = facts.and_then(|facts| facts.service_tier.as_deref()).map(|tier| Ok(Member::Text(tier)));
     let said = |path| facts.map(|facts| facts.member(path)).filter(|said| *said != Ok(Member::Absent));
     let fast = said("speed").filter(|said| *said == Ok(Member::Text("fast")));
     let fast = fast.filter(|_| model.tiers().any(|own| own == "fast"));
     match beside.or(fast).or_else(|| said("service_tier")).or_else(|| said("serviceTier.type")) {
-        None => Asked::Usual,
+        None => usual,
         Some(Ok(Member::Text(text))) if !text.eq_ignore_ascii_case("auto") => {
-            let usual = model.price(None, estimate);
-            let is_below = |own: Micros| usual.is_ok_and(|usual| own < usual);
+            let price = model.price(sold, estimate);
+            let is_below = |own: Micros| price.is_ok_and(|price| own < price);
             let is_cheaper = |own: &str| model.price(Some(own), estimate).is_ok_and(is_below);
-            let listed = model.tiers().find(|own| own.eq_ignore_ascii_case(text));
-            listed.filter(|own| !is_cheaper(own)).map_or(Asked::Usual, Asked::Tier)
+            listed(text).filter(|own| !is_cheaper(own)).map_or(usual, Asked::Tier)
         }
-        Some(_) => Asked::Any,
+        Some(_) => Asked::Any(sold),
     }
 }
 

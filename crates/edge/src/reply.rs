@@ -9,7 +9,6 @@ use tariff::Unlock;
 
 use crate::config::Config;
 use crate::dialect::{ErrorObject, ErrorShape, anthropic_type, aws_exception, google_status};
-use crate::route::Operation;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -241,9 +240,9 @@ impl Refusal {
         })
     }
 
-    /// The reply to send, in the dialect of the operation and with the configured status.
+    /// The reply to send, in the words of the client's API and with the configured status.
     #[must_use]
-    pub fn reply(&self, config: &Config, operation: &Operation, request: &str) -> Reply {
+    pub fn reply(&self, config: &Config, shape: ErrorShape, request: &str) -> Reply {
         let r#type = if self.code == Code::RateLimited {
             "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned()
         } else {
@@ -251,15 +250,11 @@ impl Refusal {
         };
         let (status, title, code) = (self.code.status(), self.code.title(), self.code.as_str());
         let status = config.statuses.get(code).copied().unwrap_or(status);
-        let shape = match operation {
-            Operation::Meter(dialect) => Some(dialect.errors()),
-            Operation::Exempt | Operation::Deny | Operation::Flat(_) => None,
-        };
         // Google's client takes a `status` beside its error object for the one inside, whose words programs compare.
-        let stated = (shape != Some(ErrorShape::Google)).then_some(status);
+        let stated = (shape != ErrorShape::Google).then_some(status);
         let (detail, help) = (&*self.detail, &*self.help);
-        let error = shape.and_then(|shape| self.error(shape, status));
-        let message = matches!(shape, Some(ErrorShape::Aws | ErrorShape::Cohere)).then_some(detail);
+        let error = self.error(shape, status);
+        let message = matches!(shape, ErrorShape::Aws | ErrorShape::Cohere).then_some(detail);
         let problem = Problem { r#type, title, status: stated, detail, code, help, message, error };
         let mut headers: Vec<(Cow<'static, str>, String)> = vec![
             ("content-type".into(), "application/problem+json".to_owned()),
@@ -271,7 +266,7 @@ impl Refusal {
         if let Some(seconds) = self.retry_after_s {
             headers.push(("retry-after".into(), seconds.to_string()));
         }
-        if shape == Some(ErrorShape::Aws) {
+        if shape == ErrorShape::Aws {
             // Amazon's clients do not look at `retry-after`, but at milliseconds of their own.
             if let Some(seconds) = self.retry_after_s {
                 headers.push(("x-amz-retry-after".into(), seconds.saturating_mul(1_000).to_string()));
@@ -320,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_status_can_be_configured() {
-        let reply = Refusal::new(Code::RateLimited, "x").reply(&config(), &Operation::Deny, "r");
+        let reply = Refusal::new(Code::RateLimited, "x").reply(&config(), ErrorShape::OpenAi, "r");
         assert_eq!(reply.status, 503);
         assert!(String::from_utf8_lossy(&reply.body).contains(r#""status":503"#));
     }
@@ -331,7 +326,7 @@ mod tests {
         refusal.help.required = Some(credits(3_400_000));
         refusal.help.available = Some(credits(0));
         refusal.help.unlocks = vec![Unlock { plan: "pro".to_owned(), url: None }];
-        let reply = refusal.reply(&config(), &Operation::Meter(Dialect::OpenaiChat), "req_1");
+        let reply = refusal.reply(&config(), ErrorShape::OpenAi, "req_1");
         let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
         assert_eq!(reply.status, 402);
         assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"));
@@ -344,8 +339,8 @@ mod tests {
 
     #[test]
     fn each_api_has_its_own_error_object() {
-        let error = |dialect, code| {
-            let reply = Refusal::new(code, "why").reply(&config(), &Operation::Meter(dialect), "r");
+        let error = |dialect: Dialect, code| {
+            let reply = Refusal::new(code, "why").reply(&config(), dialect.errors(), "r");
             let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
             assert_eq!(body["code"], code.as_str());
             let stated = body["status"].as_u64() == Some(code.status().into());
@@ -382,7 +377,7 @@ mod tests {
             (Code::UpstreamAnsweredEarly, "InternalServerException"),
         ] {
             for (dialect, amazon) in [(Dialect::BedrockInvoke, true), (Dialect::CohereChat, false)] {
-                let reply = Refusal::new(code, "why").reply(&config(), &Operation::Meter(dialect), "r");
+                let reply = Refusal::new(code, "why").reply(&config(), dialect.errors(), "r");
                 let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
                 assert_eq!((&body["message"], &body["detail"]), (&"why".into(), &"why".into()));
                 let named = reply.headers.iter().find(|(name, _)| *name == "x-amzn-errortype");
@@ -394,12 +389,36 @@ mod tests {
         }
     }
 
+    /// What a stock client shows of a refusal stands where that client looks for it, whatever it is refused for.
     #[test]
-    fn plain_routes_have_no_error_object_and_503_says_when() {
-        let reply =
-            Refusal::new(Code::LedgerUnavailable, "x").retry_after(0).reply(&config(), &Operation::Deny, "r");
+    fn every_code_is_readable_in_every_shape() {
+        use ErrorShape::{Anthropic, Aws, Cohere, Google, Ollama, OpenAi};
+        for code in Code::ALL {
+            for (shape, place) in [
+                (OpenAi, "/error/message"),
+                (Anthropic, "/error/message"),
+                (Google, "/error/message"),
+                (Aws, "/message"),
+                (Cohere, "/message"),
+                (Ollama, "/error"),
+            ] {
+                let reply = Refusal::new(*code, "why").reply(&config(), shape, "r");
+                let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+                assert_eq!(body.pointer(place), Some(&"why".into()), "{code:?} {shape:?}");
+                assert_eq!(body["code"], code.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn a_503_says_when() {
+        let reply = Refusal::new(Code::LedgerUnavailable, "x").retry_after(0).reply(
+            &config(),
+            ErrorShape::OpenAi,
+            "r",
+        );
         let body: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
-        assert!(body.get("error").is_none());
+        assert_eq!(body["error"]["type"], "server_error");
         assert!(reply.headers.contains(&("retry-after".into(), "1".to_owned())));
         assert_eq!(reply.details, "bursar_ledger_unavailable");
     }

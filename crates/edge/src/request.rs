@@ -9,6 +9,7 @@ use wire::{Digest, KeyEntry, VerdictKind};
 
 use crate::account::Account;
 use crate::config::Config;
+use crate::dialect::ErrorShape;
 use crate::open::OpenPlace;
 use crate::pricing::Priced;
 use crate::record::Need;
@@ -46,6 +47,8 @@ pub struct Request {
     pub began: Now,
     /// What it is.
     pub operation: Operation,
+    /// Whose error object its client looks for.
+    pub errors: ErrorShape,
     /// How far it has come.
     pub stage: Stage,
     /// The key's digest.
@@ -81,6 +84,8 @@ pub struct RequestBody {
     pub path_model: Option<Box<str>>,
     /// The tier of service that a header asks for, until the facts have it.
     pub tier: Option<Box<str>>,
+    /// The tier of service that its route is sold in, until the facts have it.
+    pub sold_tier: Option<Box<str>>,
     /// Bytes of the host's buffer that it has seen.
     pub scanned: usize,
     /// `content-length`, where announced.
@@ -156,7 +161,8 @@ pub struct Hold {
     pub takes: Vec<Held>,
     /// The hold in credits, at base price.
     pub credits: i64,
-    /// The tier of service that the request asks for, where its model has a price for it that is not below the usual.
+    /// The tier of service that it is charged in unless the answer names one: the one that the request asks for, where
+    /// its model has a price for it that is not below that of the route's tier, or else of the usual one; else the route's.
     pub tier: Option<Box<str>>,
     /// Input tokens as estimated.
     pub input_estimate: u64,

@@ -1,7 +1,7 @@
 //! Classification: from method and path to what the request is.
 
 use crate::config::{Config, Route, RouteAction, Unmatched};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, ErrorShape};
 use crate::generic::{GenericRoute, Metering};
 use usage::limits::MODEL_BYTES_MAX;
 
@@ -119,6 +119,50 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
         _ => return None,
     })
 }
+
+/// Whose error object the client of a request looks for: by its dialect, else by what its path begins with, for clients
+/// also ask for what is not metered or not offered; most of them speak OpenAI's.
+pub(crate) fn error_shape(operation: &Operation, path: &[u8]) -> ErrorShape {
+    if let Operation::Meter(dialect) = operation
+        && !matches!(dialect, Dialect::Generic(_))
+    {
+        return dialect.errors();
+    }
+    let bare = without_query(path);
+    if gemini(bare).is_some() {
+        return ErrorShape::Google;
+    }
+    let is_part = |own: &[u8]| {
+        let rest = bare.strip_prefix(own);
+        rest.is_some_and(|rest| own.ends_with(b"/") || rest.is_empty() || rest.starts_with(b"/"))
+    };
+    let known = FAMILIES.iter().find(|(begin, _)| is_part(begin)).map(|(_, shape)| *shape);
+    known.unwrap_or(ErrorShape::OpenAi)
+}
+
+/// What paths of APIs other than OpenAI's begin with.
+const FAMILIES: &[(&[u8], ErrorShape)] = &[
+    (b"/v1/chat/completions", ErrorShape::OpenAi),
+    (b"/v1/messages", ErrorShape::Anthropic),
+    (b"/v1beta", ErrorShape::Google),
+    (b"/v1beta1", ErrorShape::Google),
+    (b"/v1alpha", ErrorShape::Google),
+    (b"/v1/projects", ErrorShape::Google),
+    (b"/upload/v1beta", ErrorShape::Google),
+    (b"/model", ErrorShape::Aws),
+    (b"/async-invoke", ErrorShape::Aws),
+    (b"/guardrail", ErrorShape::Aws),
+    (b"/v2/", ErrorShape::Cohere),
+    (b"/v1/chat", ErrorShape::Cohere),
+    (b"/v1/embed", ErrorShape::Cohere),
+    (b"/v1/embed-jobs", ErrorShape::Cohere),
+    (b"/v1/classify", ErrorShape::Cohere),
+    (b"/v1/tokenize", ErrorShape::Cohere),
+    (b"/v1/detokenize", ErrorShape::Cohere),
+    (b"/v1/datasets", ErrorShape::Cohere),
+    (b"/v1/connectors", ErrorShape::Cohere),
+    (b"/api/", ErrorShape::Ollama),
+];
 
 /// Paths of APIs that have no version of their own, or another one.
 const WHOLE: &[(&[u8], Dialect)] = &[
@@ -370,6 +414,41 @@ mod tests {
             assert_eq!(classify(&deny, method.as_bytes(), path.as_bytes()), expected, "{method} {path}");
         }
         assert_eq!(classify(&flat, b"GET", b"/x"), Operation::Flat("other".to_owned()));
+    }
+
+    #[test]
+    fn a_refusal_is_in_the_words_of_the_api_that_a_path_is_of() {
+        let own = config(
+            r#","routes":[{"prefix":"/v1/messages/batches","action":{"flat":"batch"}},{"path":"/api/pull","action":{"meter":{"price":"pull"}}}]"#,
+        );
+        use ErrorShape::{Anthropic, Aws, Cohere, Google, Ollama, OpenAi};
+        for (method, path, expected) in [
+            ("POST", "/v1/chat/completions", OpenAi),
+            ("DELETE", "/v1/chat/completions/chatcmpl-1", OpenAi),
+            ("POST", "/v1/chat?x", Cohere),
+            ("GET", "/v1/files", OpenAi),
+            ("POST", "/v1/embeddingsx", OpenAi),
+            ("POST", "/v1/embed", Cohere),
+            ("POST", "/v2/chats", Cohere),
+            ("POST", "/v2/rerank", OpenAi),
+            ("POST", "/v1/messages", Anthropic),
+            ("POST", "/v1/messages/batches", Anthropic),
+            ("POST", "/v1/messagesx", OpenAi),
+            ("POST", "/v1beta/models/m:embedContent", Google),
+            ("POST", "/v1/models/m:embedContent", Google),
+            ("GET", "/v1beta/files?key=x", Google),
+            ("POST", "/v1/projects/p/locations/l/publishers/google/models/m:predict", Google),
+            ("POST", "/model/m/invoke-with-bidirectional-stream", Aws),
+            ("POST", "/models", OpenAi),
+            ("GET", "/api/tags", Ollama),
+            ("POST", "/api/pull", Ollama),
+            ("GET", "/apis", OpenAi),
+            ("GET", "/", OpenAi),
+            ("GET", "", OpenAi),
+        ] {
+            let operation = classify(&own, method.as_bytes(), path.as_bytes());
+            assert_eq!(error_shape(&operation, path.as_bytes()), expected, "{method} {path}");
+        }
     }
 
     #[test]

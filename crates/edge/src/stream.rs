@@ -17,7 +17,7 @@ use crate::metric::Ended;
 use crate::refuse;
 use crate::reply::{Refusal, Reply};
 use crate::request::{Answer, Reason, Request, RequestBody, Stage};
-use crate::route::{Operation, classify, own, path_model};
+use crate::route::{Operation, classify, error_shape, own, path_model};
 use crate::shared::SharedData;
 use crate::time::Now;
 
@@ -38,12 +38,14 @@ impl Edge {
         self.clock.last_request = now.mono_us;
         let head = Head::read(pairs, &config.credentials.headers);
         let operation = classify(config, head.method, head.path);
+        let route = own(config, head.method, head.path).map(|(_, own)| own);
         let mut verdict = Verdict::go();
         verdict.headers = cleaned(config, &head, &operation, end_of_stream);
         let mut request = Box::new(Request {
             config: Rc::clone(config),
             id: self.next_id(),
             began: now,
+            errors: error_shape(&operation, head.path),
             operation,
             stage: Stage::Head,
             digest: None,
@@ -53,8 +55,8 @@ impl Edge {
                 announced: head.content_length,
                 ended: end_of_stream,
                 closed: end_of_stream,
-                usage_not_asked: own(config, head.method, head.path)
-                    .is_some_and(|(_, own)| !own.include_usage),
+                usage_not_asked: route.is_some_and(|own| !own.include_usage),
+                sold_tier: route.and_then(|own| own.service_tier.clone()),
                 ..RequestBody::default()
             },
             wait: None,
@@ -109,7 +111,8 @@ impl Edge {
             let sold = generic.and_then(|generic| generic.price.clone());
             if !dialect.reads_body() {
                 request.body.edited = true;
-                request.body.facts = Some(RequestFacts { model: sold, ..RequestFacts::default() });
+                let sold_tier = request.body.sold_tier.take();
+                request.body.facts = Some(RequestFacts { model: sold, sold_tier, ..RequestFacts::default() });
                 return None;
             }
             let limit = request.config.body_limit_bytes;
@@ -313,7 +316,7 @@ impl Edge {
     fn reply(&mut self, request: &mut Request, refusal: &Refusal) -> Box<Reply> {
         request.stage = Stage::Refused;
         self.metrics.ended(request.plan(), Ended::Refused(refusal.code));
-        let reply = Box::new(refusal.reply(&request.config, &request.operation, &request.id));
+        let reply = Box::new(refusal.reply(&request.config, request.errors, &request.id));
         request.refusal = Some(refusal.clone());
         reply
     }
@@ -365,6 +368,7 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
         facts.model = Some(model);
     }
     facts.service_tier = request.body.tier.take();
+    facts.sold_tier = request.body.sold_tier.take();
     if let Operation::Meter(dialect) = request.operation {
         if facts.model.is_none() {
             facts.model = dialect.usual_model().map(Into::into);

@@ -29,6 +29,8 @@ pub struct Imagined<'a> {
     pub body: &'a [u8],
     /// The model that its path names, where it does.
     pub path_model: Option<&'a str>,
+    /// The tier of service that its route is sold in.
+    pub sold_tier: Option<&'a str>,
     /// Counts to hold for in the place of the estimate's.
     pub usage: &'a Usage,
 }
@@ -135,6 +137,7 @@ fn read(dialect: Dialect, request: &Imagined<'_>) -> Result<RequestFacts, Refusa
     let mut scanner = RequestScanner::new(dialect.requests());
     scanner.feed(request.body).map_err(refuse::unreadable)?;
     let mut facts = scanner.finish().map_err(refuse::unreadable)?;
+    facts.sold_tier = request.sold_tier.map(Box::from);
     if let Some(model) = request.path_model {
         facts.model = Some(model.into());
     }

@@ -137,6 +137,51 @@ fn the_tier_that_was_served_is_charged_else_the_dearer_one_that_was_asked_for() 
     world.check_at_rest();
 }
 
+/// What a route is sold in holds and is charged where the answer does not say another: no client chooses it.
+#[test]
+fn a_route_has_a_tier_of_its_own() {
+    let routes = r#"{"path":"/batch","action":{"meter":"openai_chat"},"service_tier":"flex"}"#;
+    let config = config("hold", "").replace(r#""routes":["#, &format!(r#""routes":[{routes},"#));
+    let mut world = World::with(1, &config, CATALOG);
+    world.account("a", "free");
+    let mut cost = |model: &str, asked: Value, served: Value| {
+        let body = json!({"model": model, "service_tier": asked, "max_tokens": 100}).to_string();
+        let stream = world.post("a", "/batch", &[], body.as_bytes());
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{body}");
+        let answer = json!({"model": "chat", "service_tier": served, "usage": used(10, 2)}).to_string();
+        let line: Value = serde_json::from_str(&world.answer(stream, 200, &answer)).expect("a line");
+        world.pass(1_500);
+        let entry = world.charge_entries("a").last().expect("a charge").clone();
+        assert_eq!(line["charge"], entry.amount.to_string(), "{line}");
+        assert_eq!(world.book.counters.price_mismatches, 0, "{line}");
+        let whole = |text: &str| text.trim_end_matches(".000000").to_owned();
+        let held = (entry.takes[0].held.get() / 1_000_000 / 100 * 100).to_string();
+        (
+            held,
+            whole(line["charge"].as_str().expect("text")),
+            line["service_tier"].as_str().map(str::to_owned),
+        )
+    };
+    let of = |held: &str, charge: &str, tier: Option<&str>| {
+        (held.to_owned(), charge.to_owned(), tier.map(str::to_owned))
+    };
+    let none = Value::Null;
+    assert_eq!(cost("chat", none.clone(), none.clone()), of("3000", "63", Some("flex")));
+    // The answer's own word, a usual one too.
+    assert_eq!(cost("chat", none.clone(), json!("priority")), of("3000", "315", Some("priority")));
+    assert_eq!(cost("chat", none.clone(), json!("default")), of("3000", "210", None));
+    // What costs more than the route's tier may be asked for.
+    assert_eq!(cost("chat", json!("priority"), none.clone()), of("15000", "315", Some("priority")));
+    assert_eq!(cost("chat", json!("standard"), none.clone()), of("9000", "189", Some("standard")));
+    assert_eq!(cost("chat", json!("flex"), none.clone()), of("3000", "63", Some("flex")));
+    assert_eq!(cost("chat", json!("default"), none.clone()), of("3000", "63", Some("flex")));
+    assert_eq!(cost("chat", json!("auto"), none.clone()), of("15000", "63", Some("flex")));
+    // A model that is not sold in that tier costs what it costs, and a router what the one costs that answered.
+    assert_eq!(cost("plain", none.clone(), none.clone()), of("10000", "210", None));
+    assert_eq!(cost("router", none.clone(), none), of("70000", "63", Some("flex")));
+    world.check_at_rest();
+}
+
 #[test]
 fn amazon_s_member_asks_for_a_tier_too() {
     let mut world = world("free");

@@ -37,6 +37,9 @@ pub struct Explain {
     /// cohere_embed, ollama_chat, ollama_embed or flat [default: as models with such prices usually are]
     #[arg(long, value_parser = operation, value_name = "OPERATION")]
     operation: Option<ExplainedOperation>,
+    /// The tier of service that Envoy's route is sold in [default: none, the model's own price]
+    #[arg(long, value_name = "TIER")]
+    service_tier: Option<String>,
     /// A file with the request's body, - = standard input
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
@@ -55,10 +58,10 @@ pub struct Explain {
 impl Explain {
     /// Runs the command.
     pub fn run(self) -> Outcome {
-        let Self { account, model, key, operation, body, parameters, usage, client } = self;
+        let Self { account, model, key, operation, service_tier, body, parameters, usage, client } = self;
         let (parameters, usage) = (parameters.into_iter().collect(), usage.into_iter().collect());
         let body = body.map(|path| read_body(&path)).transpose()?;
-        let body = ExplainRequest { model, key, operation, body, parameters, usage };
+        let body = ExplainRequest { model, key, operation, service_tier, body, parameters, usage };
         let path = format!("/v1/accounts/{}/explain", segment(&account));
         let answer: Answer<Explanation> = client.client()?.post(&path, &body)?;
         if client.json {

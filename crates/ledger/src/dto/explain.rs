@@ -21,6 +21,10 @@ pub struct ExplainRequest {
     /// How Envoy's route meters it; absent = as models with such prices usually are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<ExplainedOperation>,
+    /// The tier of service that Envoy's route is sold in, where the filter's configuration says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "batch")]
+    pub service_tier: Option<String>,
     /// Its body, as the client would send it: input tokens are reckoned by its length. Absent = the model and the
     /// parameters alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

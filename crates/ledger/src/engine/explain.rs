@@ -76,7 +76,13 @@ impl Known {
             let unknown = || Refusal::invalid("usage", format!("no meter \"{name}\""));
             usage.set(Meter::counted(name).ok_or_else(unknown)?, *count);
         }
-        let imagined = Imagined { operation: &operation, body: &body, path_model: model, usage: &usage };
+        let imagined = Imagined {
+            operation: &operation,
+            body: &body,
+            path_model: model,
+            sold_tier: request.service_tier.as_deref(),
+            usage: &usage,
+        };
         let policy = &self.snapshot.policy;
         let mut answer = dto::Explanation {
             account: self.account.id.to_string(),

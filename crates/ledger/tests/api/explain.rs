@@ -95,3 +95,21 @@ fn accounts_in_shadow_mode_are_told_so() {
     assert_eq!(shadow(false).get("shadow"), None);
     assert_eq!(server.edge(&call).ok(200)["snapshots"][0]["policy"]["enforce"], true);
 }
+
+#[test]
+fn a_route_s_tier_of_service_is_what_would_be_held() {
+    let server = Server::with_catalog(
+        "name: Tiers\npools: { main: { order: 1, expiry: never } }\nmodels:\n  m:\n    \
+         price: { per_1k: { input_tokens: 10, output_tokens: 20 } }\n    service_tiers: { batch: { factor: 0.5 } }\n\
+         plans:\n  starter: { grants: { main: 100 } }\n",
+    );
+    server.account("acme", "starter");
+    let usage = json!({"input_tokens": 1_000, "output_tokens": 0});
+    let held = |body: Value| explain(&server, &body)["buckets"][0]["required"].clone();
+    assert_eq!(held(json!({"model": "m", "usage": usage})), "10.000000");
+    assert_eq!(held(json!({"model": "m", "usage": usage, "service_tier": "batch"})), "5.000000");
+    assert_eq!(held(json!({"model": "m", "usage": usage, "service_tier": "unheard-of"})), "10.000000");
+    // Asked for by the client it is not: an upstream may ignore it.
+    let body = json!({"model": "m", "service_tier": "batch"});
+    assert_eq!(held(json!({"body": body, "usage": usage})), "10.000000");
+}

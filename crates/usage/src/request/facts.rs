@@ -30,6 +30,8 @@ pub struct RequestFacts {
     pub model: Option<Box<str>>,
     /// The tier of service that stands beside the body, in a header.
     pub service_tier: Option<Box<str>>,
+    /// The tier of service that the answers of its route are sold in, unless they name another.
+    pub sold_tier: Option<Box<str>>,
     /// Whether the answer shall be streamed; absent means what the dialect makes of it.
     pub stream: bool,
     /// What the client said in `stream_options.include_usage`.
