@@ -103,5 +103,5 @@ for answered in range(1, 51):
 check("a 429 is retried, where the client is told to, and answered", len(sent) > answered, (len(sent), answered))
 
 own, sent = client_of(os.environ["GEMINI_API_KEY"])
-error = raises("a path that is not offered", errors.ClientError, 403, own.files.list)
+error = raises("a path that is not offered", errors.ClientError, 403, own.caches.list)
 check("its status is Google's", error.status == "PERMISSION_DENIED" and len(sent) == 1, (error.details, sent))

@@ -110,7 +110,7 @@ impl Edge {
         if let Operation::Flat(_) = request.operation {
             let mut usage = with_stated(Usage::new(), hold).with(Meter::Requests, 1);
             one_of_each(&hold.model, &request.operation, request.body.facts.as_ref(), &mut usage);
-            let used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+            let used = sale.charge(&usage, hold);
             let (source, status) = (Some(UsageSource::Counted), Some(UsageStatus::Complete));
             return Bill { source, status, usage, used, ..Bill::nothing(Outcome::Settled) };
         }
@@ -132,6 +132,14 @@ impl Sale {
     /// What a usage costs at base price.
     fn price(&self, usage: &Usage) -> Result<Micros, Unpriced> {
         self.model.price(self.tier.as_deref(), usage)
+    }
+
+    /// What it is charged: where something of it has no price, all that has one, and no less than was held. That is what
+    /// the ledger comes to, too; where the price is beyond belief, by its bound.
+    fn charge(&self, usage: &Usage, hold: &Hold) -> Micros {
+        let priced = || self.model.price_known(self.tier.as_deref(), usage);
+        let least = || Micros(hold.held_credits());
+        self.price(usage).unwrap_or_else(|Unpriced| priced().max(least())).min(Micros(AMOUNT_MAX))
     }
 
     /// What a usage costs the provider's customer.
@@ -184,9 +192,7 @@ fn reported(
         Status::Partial => UsageStatus::Partial,
         Status::Failed => UsageStatus::Failed,
     };
-    // A usage without a price cannot be charged less than its hold; the ledger decides what it comes to, and
-    // where the price is beyond belief, by its bound.
-    let mut used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let mut used = sale.charge(&usage, hold);
     if left_out {
         // What is estimated is never above the hold. What was stated may be, and then it alone is charged.
         let held = Micros(hold.held_credits());
@@ -345,7 +351,7 @@ fn counted(
     if sale.model.items().chain(of_tokens).any(|meter| sale.model.is_paid(meter) && !is_known(meter)) {
         return None;
     }
-    let used = sale.price(&usage).unwrap_or(Micros(hold.credits)).min(Micros(AMOUNT_MAX));
+    let used = sale.charge(&usage, hold);
     let ended = reading.map_or_else(|| !is_cut(), |reading| reading.ended);
     let status = if ended { UsageStatus::Complete } else { UsageStatus::Partial };
     let answered_model = reading.and_then(answered_model);

@@ -237,6 +237,12 @@ impl Priced {
         self.rates(tier).prices.price(usage, false)
     }
 
+    /// What of a usage has a price costs, at base price.
+    #[must_use]
+    pub fn price_known(&self, tier: Option<&str>, usage: &Usage) -> Micros {
+        self.rates(tier).prices.price(usage, true).unwrap_or(Micros(i64::MAX))
+    }
+
     /// What a usage costs the provider's customer, by the meters that its card prices; nothing without a card.
     #[must_use]
     pub fn cost(&self, tier: Option<&str>, usage: &Usage) -> Micros {

@@ -383,7 +383,7 @@ mod tests {
                 let named = reply.headers.iter().find(|(name, _)| *name == "x-amzn-errortype");
                 assert_eq!(named.map(|(_, value)| &**value), Some(exception).filter(|_| amazon));
                 let waits = Refusal::new(code, "why").retry_after(3);
-                let reply = waits.reply(&config(), &Operation::Meter(dialect), "r");
+                let reply = waits.reply(&config(), dialect.errors(), "r");
                 assert_eq!(reply.headers.contains(&("x-amz-retry-after".into(), "3000".to_owned())), amazon);
             }
         }

@@ -148,6 +148,8 @@ const FAMILIES: &[(&[u8], ErrorShape)] = &[
     (b"/v1beta1", ErrorShape::Google),
     (b"/v1alpha", ErrorShape::Google),
     (b"/v1/projects", ErrorShape::Google),
+    (b"/v1/cachedContents", ErrorShape::Google),
+    (b"/v1/tunedModels", ErrorShape::Google),
     (b"/upload/v1beta", ErrorShape::Google),
     (b"/model", ErrorShape::Aws),
     (b"/async-invoke", ErrorShape::Aws),

@@ -298,6 +298,16 @@ fn a_router_is_charged_by_the_model_that_answered() {
     world.check_at_rest();
 }
 
+/// A price beyond all belief is one to both sides, and the largest that there is.
+#[test]
+fn what_cannot_be_reckoned_is_never_free() {
+    let mut world = world("free");
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": (1_u64 << 53) - 1});
+    let line = line(&mut world, &json!({"model": "plain"}), &json!({"usage": usage}));
+    let charge = tariff::Micros::parse(line["charge"].as_str().expect("text")).expect("an amount");
+    assert_eq!(charge.get(), edge::limits::AMOUNT_MAX, "{line}");
+}
+
 #[test]
 fn a_stated_cost_is_kept_compared_and_never_charged_by() {
     let mut world = world("own");

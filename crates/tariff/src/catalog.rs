@@ -424,8 +424,14 @@ impl Model {
     /// these, and not zero.
     #[must_use]
     pub fn has_further_prices(&self) -> bool {
-        let tiers = self.service_tiers.iter().filter_map(|tier| tier.prices.as_ref());
-        self.by_answered || tiers.into_iter().any(|prices| !prices.is_free())
+        self.by_answered || self.has_dearer_tiers()
+    }
+
+    /// Whether a tier of service has prices of its own that are not zero.
+    #[must_use]
+    pub fn has_dearer_tiers(&self) -> bool {
+        let mut tiers = self.service_tiers.iter().filter_map(|tier| tier.prices.as_ref());
+        tiers.any(|prices| !prices.is_free())
     }
 
     /// The tier of service of that name.

@@ -424,6 +424,26 @@ fn tiers_of_service_multiply_or_replace_what_would_hold_otherwise() {
     assert_eq!(model.service_tier("scale"), None);
 }
 
+/// What holds nothing is allowed where nothing can be charged: no other model of the catalog costs anything either.
+#[test]
+fn a_router_in_front_of_free_models_alone_may_cost_nothing() {
+    let load = |price: u8, asset: &str| {
+        source::load(
+            format!(
+                "name: t\npools:\n  main: {{ order: 1, expiry: never }}\n  jobs: {{ order: 2, expiry: never, asset: job }}\n\
+                 models:\n  router: {{ price: {{ per_1m: {{ tokens: 0 }} }}, charge: answered }}\n  \
+                 small: {{ price: {{ per_1m: {{ tokens: {price} }} }}{asset} }}\nplans:\n  p: {{ grants: {{ main: 5 }} }}\n"
+            )
+            .into_bytes(),
+        )
+        .map_err(|problems| problems.iter().map(|problem| problem.to_string()).collect::<String>())
+    };
+    assert!(load(0, "").is_ok());
+    // What is paid in something else is never what it is charged by.
+    assert!(load(1, ", asset: job").is_ok());
+    assert!(load(1, "").unwrap_err().contains("served without credits"));
+}
+
 #[test]
 fn a_router_is_charged_by_the_model_that_answered_where_it_is_listed() {
     let catalog = tiered();

@@ -12,6 +12,7 @@ use crate::price::Prices;
 
 /// Reports prices that no request could be sold by, and warns of those that most likely say something else.
 pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
+    let costly = assets(catalog, root);
     for model in &catalog.models {
         for (prices, node) in lists(catalog, model, root) {
             // A list that could not be read has its own problem.
@@ -19,7 +20,7 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
                 stated(model, prices, node, root, report);
                 alike(model, prices, node, report);
                 multiplied(model, prices, node, report);
-                unheld(model, prices, node, report);
+                unheld(model, prices, &costly, node, report);
             }
         }
         characters(model, root, report);
@@ -27,6 +28,12 @@ pub(super) fn check(catalog: &Catalog, root: &Node, report: &mut Report) {
     for plan in &catalog.plans {
         taken_away(catalog, plan, root, report);
     }
+}
+
+/// The assets that anything costs some of.
+fn assets<'c>(catalog: &'c Catalog, root: &'c Node) -> BTreeSet<&'c str> {
+    let costs = |model: &Model| lists(catalog, model, root).iter().any(|(prices, _)| !prices.is_free());
+    catalog.models.iter().filter(|model| costs(model)).map(|model| &*model.asset).collect()
 }
 
 /// Every price list that requests of a model may be sold by, with where it stands.
@@ -67,17 +74,48 @@ fn multiplied(model: &Model, prices: &Prices, node: &Node, report: &mut Report) 
 
 /// What may cost something has to hold something: a request that holds nothing is served without credits, and what it
 /// comes to has no bound. Nobody is held to a tier's own list that costs less than the model's price.
-fn unheld(model: &Model, prices: &Prices, node: &Node, report: &mut Report) {
+fn unheld(model: &Model, prices: &Prices, costly: &BTreeSet<&str>, node: &Node, report: &mut Report) {
     let is_tiers = |tier: &ServiceTier| tier.prices.as_ref().is_some_and(|own| std::ptr::eq(own, prices));
-    if prices.is_free() && model.has_further_prices() && !model.service_tiers.iter().any(is_tiers) {
-        let (by, dearest) = match model.by_answered {
-            true => ("the model that answers", "model behind it"),
-            false => ("its tier of service", "tier"),
-        };
-        let message =
-            format!("holds nothing, and may cost something by {by}: it would be served without credits");
-        report.on_with(node, message, format!("the price of the dearest {dearest}"));
+    if model.service_tiers.iter().any(is_tiers) || holds(model, prices) {
+        return;
     }
+    let (by, hint) = if !prices.is_free() {
+        let priced =
+            prices.iter().filter(|(_, unit)| !unit.is_zero()).map(|(meter, _)| quoted(meter.as_str()));
+        let priced: Vec<String> = priced.collect();
+        let by = if priced.is_empty() { "a longer input".to_owned() } else { priced.join(", ") };
+        (by, "a price for the request, or for what each is known to use, be it small")
+    } else if model.by_answered && costly.contains(&*model.asset) {
+        let hint =
+            "the price of the dearest model behind it; where all of them are free, no `charge: answered`";
+        ("the model that answers".to_owned(), hint)
+    } else if model.has_dearer_tiers() {
+        ("its tier of service".to_owned(), "the price of the dearest tier")
+    } else {
+        return;
+    };
+    let message =
+        format!("holds nothing, and may cost something by {by}: it would be served without credits");
+    report.on_with(node, message, hint);
+}
+
+/// Whether requests by these prices hold something: by what is estimated or stated of each before it is answered, where
+/// no long input makes it dearer.
+fn holds(model: &Model, prices: &Prices) -> bool {
+    const HELD: [Meter; 7] = [
+        Meter::Requests,
+        Meter::InputTokens,
+        Meter::OutputTokens,
+        Meter::Images,
+        Meter::Pages,
+        Meter::Seconds,
+        Meter::Characters,
+    ];
+    // Held as one where nothing else is sold.
+    let by_search = !prices.iter().any(|(meter, _)| meter.is_of_tokens());
+    let stated = model.stated.iter().map(|stated| stated.meter);
+    let mut held = HELD.into_iter().chain(stated).chain(by_search.then_some(Meter::Searches));
+    held.any(|meter| prices.unit(meter).is_some_and(|unit| !unit.is_zero()))
 }
 
 /// Whether a plan's price is that of a model or of its variant.
