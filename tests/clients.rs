@@ -1,8 +1,8 @@
 //! Stock clients, unchanged: the packages of `OpenAI`, Anthropic, Google, Amazon, Cohere and Ollama for Python. The scripts
 //! are in `clients/`.
 
-use anyhow::{Result, ensure};
-use e2e::{funded, setup, stack};
+use anyhow::{Context, Result, ensure};
+use e2e::{charge, funded, setup, stack};
 use testbed::tools::{Tools, repository};
 use testbed::{Account, Setup, Stack};
 
@@ -17,12 +17,13 @@ const KEYS: [&str; 6] = [
 ];
 
 /// Runs a script, which ends with status 1 where something does not hold. Each package's own variables say where
-/// to and with which key.
-async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, String)]) -> Result<()> {
+/// to and with which key. Returns what it says.
+async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, String)]) -> Result<String> {
     let gateway = stack.url()?;
     let run = tokio::process::Command::new(Tools::from_env().python()?)
         .arg(repository().join("tests/clients").join(script))
         .env("OPENAI_BASE_URL", format!("{gateway}/v1"))
+        .env("GATEWAY", &gateway)
         .env("ANTHROPIC_BASE_URL", &gateway)
         .env("GOOGLE_GEMINI_BASE_URL", &gateway)
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &gateway)
@@ -36,7 +37,31 @@ async fn run(stack: &Stack, account: &Account, script: &str, more: &[(&str, Stri
         .await?;
     let (out, errors) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     ensure!(run.status.success(), "{script}:\n{out}{errors}");
-    Ok(())
+    Ok(out.into_owned())
+}
+
+/// A stack that sells media, and a script that says beside each request what it must be charged (`COSTS TAG MICROS`).
+#[tokio::test]
+async fn media_azure_and_rerankers() -> Result<()> {
+    let mut setup = setup("sdk-media").catalog(&repository().join("tests/clients/media.yaml"));
+    setup.plans.clear();
+    let stack = setup.start().await?;
+    let (account, poor) = (funded(&stack, "50").await?, stack.account("topup_only").await?);
+    let samples = repository().join("crates/usage/samples").display().to_string();
+    let said =
+        run(&stack, &account, "openai_media.py", &[("KEY_POOR", poor.key), ("SAMPLES", samples)]).await?;
+    let costs: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("COSTS ")).collect();
+    ensure!(costs.len() == 21, "{said}");
+    for line in &costs {
+        let (tag, micros) = line.split_once(' ').context("no amount")?;
+        let entry = charge(&stack, &account, tag).await?;
+        ensure!(-entry.amount == micros.parse::<i64>()?, "{micros} expected: {}", entry.json);
+        ensure!(entry.text("usage_source") != Some("estimated"), "{}", entry.json);
+    }
+    stack.settled(testbed::wait::SETTLED_WITHIN).await?;
+    let entries = stack.api().entries(&account.id).await?;
+    ensure!(entries.iter().filter(|entry| entry.kind == "charge").count() == costs.len(), "{entries:?}");
+    stack.finish_unreconciled().await
 }
 
 /// A stack, a script that shows every refusal as its client's exception, and what it was charged: as the provider
@@ -74,8 +99,13 @@ async fn anthropic_messages() -> Result<()> {
 }
 
 #[tokio::test]
+async fn anthropic_on_bedrock_and_vertex() -> Result<()> {
+    whole(setup("sdk-platforms"), "anthropic_platforms.py", 4).await
+}
+
+#[tokio::test]
 async fn google_genai() -> Result<()> {
-    whole(setup("sdk-genai"), "genai_content.py", 13).await
+    whole(setup("sdk-genai"), "genai_content.py", 16).await
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ def refused(key, kind, status, shape, model=MODEL):
 
 
 refused("bsr_" + "A" * 40, anthropic.AuthenticationError, 401, "authentication_error")
-refused(os.environ["KEY_POOR"], anthropic.APIStatusError, 402, "billing_error")
+refused(os.environ["KEY_POOR"], anthropic.PaymentRequiredError, 402, "billing_error")
 refused(os.environ["KEY_LIMITED"], anthropic.PermissionDeniedError, 403, "permission_error")
 refused(os.environ["ANTHROPIC_API_KEY"], anthropic.BadRequestError, 400, "invalid_request_error", model="no-such-model")
 ask(client_of(os.environ["KEY_TIGHT"])[0])

@@ -22,6 +22,13 @@ def script(**members):
     return {**headers, "x-mock": json.dumps(members)}
 
 
+def costs(micros, **members):
+    """The same, saying beside it what the request must be charged, in millionths of a credit."""
+    headers = script(**members)
+    print("COSTS", headers["x-tag"], micros)
+    return headers
+
+
 def counting_client(**options):
     """A stock client of the openai package, and the list of requests that it sends."""
     import openai

@@ -55,6 +55,23 @@ check("tokens can be counted, free of charge", counted.total_tokens == 17, count
 check("nothing was sent twice", len(sent) == 4, sent)
 
 
+headers = types.HttpOptions(headers=script(prompt=40))
+embedded = client.models.embed_content(
+    model=MODEL, contents="Say", config=types.EmbedContentConfig(http_options=headers)
+)
+check("text can be embedded", embedded.embeddings[0].values == [1, 0.5], embedded)
+
+# Vertex AI, whose paths are longer.
+args = {"event_hooks": {"request": [sent.append]}, "trust_env": False}
+options = types.HttpOptions(client_args=args, base_url=os.environ["GOOGLE_GEMINI_BASE_URL"])
+vertex = genai.Client(vertexai=True, api_key=os.environ["GEMINI_API_KEY"], http_options=options)
+answer = vertex.models.generate_content(model=MODEL, contents="Say something.", config=config())
+check("Vertex AI: the usage is the provider's", counts(answer) == (40, 8, 6, 4, 50), answer.usage_metadata)
+chunks = list(vertex.models.generate_content_stream(model=MODEL, contents="Say something.", config=config()))
+check("Vertex AI: a stream ends with its usage", counts(chunks[-1]) == (40, 8, 6, 4, 50), chunks[-1])
+check("Vertex AI: it was its own path", "/publishers/google/models/" in sent[-1].url.path, sent[-1].url)
+
+
 async def parallel():
     # Over httpx: aiohttp, where it is installed, would be taken instead.
     args = {"trust_env": False}

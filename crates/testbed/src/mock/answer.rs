@@ -49,7 +49,7 @@ pub struct Plan {
 }
 
 fn is_chat(path: &str) -> bool {
-    matches!(path, "/v1/chat/completions" | "/openai/chat")
+    path.ends_with("/chat/completions") || path == "/openai/chat"
 }
 
 /// As many images as were asked for, or as the script says.
@@ -147,7 +147,7 @@ impl Plan {
         }
         match asked.path {
             "/v1/images/generations" => whole(images(script, asked.json)),
-            "/v1/chat/completions" | "/openai/chat" => self.completion(script, asked),
+            path if is_chat(path) => self.completion(script, asked),
             "/v1/models" => whole(
                 json!({"object": "list", "data": [{"id": "gpt-5-mini", "object": "model", "created": CREATED, "owned_by": "mock"}]})
                     .to_string(),

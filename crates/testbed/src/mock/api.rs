@@ -164,6 +164,12 @@ const GEMINI: Api = Api {
 
 const GEMINI_COUNT: Api = Api { plain: r#"{"totalTokens":$prompt}"#, stream: None, error: GEMINI.error };
 
+const GEMINI_EMBED: Api = Api {
+    plain: r#"{"embeddings":[{"values":[1.0,0.5]}],"usageMetadata":{"promptTokenCount":$prompt,"totalTokenCount":$prompt}}"#,
+    stream: None,
+    error: GEMINI.error,
+};
+
 /// The API behind a path; none where it is another, or chat completions.
 pub(super) fn of_path(path: &str) -> Option<&'static Api> {
     const APIS: &[(&str, &Api)] = &[
@@ -172,6 +178,10 @@ pub(super) fn of_path(path: &str) -> Option<&'static Api> {
         ("/embeddings", &EMBEDDINGS),
         ("/v1/messages", &MESSAGES),
         ("/v1/messages/count_tokens", &COUNT_TOKENS),
+        ("/count-tokens:rawPredict", &COUNT_TOKENS),
+        (":rawPredict", &MESSAGES),
+        (":streamRawPredict", &MESSAGES),
+        (":batchEmbedContents", &GEMINI_EMBED),
         (":generateContent", &GEMINI),
         (":streamGenerateContent", &GEMINI),
         (":countTokens", &GEMINI_COUNT),
