@@ -21,8 +21,10 @@ pub enum Dialect {
     Embeddings,
     /// Anthropic's messages.
     AnthropicMessages,
-    /// Gemini's `generateContent` and `streamGenerateContent`, and its embeddings.
+    /// Gemini's `generateContent` and `streamGenerateContent`.
     Gemini,
+    /// Gemini's `embedContent` and `batchEmbedContents`.
+    GeminiEmbed,
     /// Items and processed units: `OpenAI`'s images API, and JSON APIs that state pages or seconds.
     Items,
     /// Transcripts and translations of speech, as `OpenAI` has them.
@@ -78,6 +80,7 @@ impl Dialect {
             Self::Embeddings => "embeddings",
             Self::AnthropicMessages => "messages",
             Self::Gemini => "generate_content",
+            Self::GeminiEmbed => "embed_content",
             Self::Items => "items",
             Self::Transcription => "transcription",
             Self::Speech => "speech",
@@ -96,13 +99,13 @@ impl Dialect {
     /// Whether its requests name their model in the path alone.
     #[must_use]
     pub const fn is_named_in_path(self) -> bool {
-        matches!(self, Self::Gemini | Self::BedrockConverse | Self::BedrockInvoke)
+        matches!(self, Self::Gemini | Self::GeminiEmbed | Self::BedrockConverse | Self::BedrockInvoke)
     }
 
     /// How its requests are worded.
     pub(crate) const fn requests(self) -> RequestDialect {
         match self {
-            Self::Gemini => RequestDialect::Gemini,
+            Self::Gemini | Self::GeminiEmbed => RequestDialect::Gemini,
             Self::BedrockConverse => RequestDialect::BedrockConverse,
             Self::BedrockInvoke => RequestDialect::BedrockInvoke,
             Self::OllamaChat => RequestDialect::Ollama,
@@ -130,7 +133,7 @@ impl Dialect {
             Self::OpenaiResponses => usage::Dialect::OpenAiResponses,
             Self::Embeddings => usage::Dialect::Embeddings,
             Self::AnthropicMessages => usage::Dialect::Anthropic,
-            Self::Gemini => usage::Dialect::Gemini,
+            Self::Gemini | Self::GeminiEmbed => usage::Dialect::Gemini,
             Self::Items | Self::Moderation => usage::Dialect::Items,
             Self::Transcription => usage::Dialect::Transcript,
             Self::Speech => usage::Dialect::Speech,
@@ -172,7 +175,7 @@ impl Dialect {
 
     /// Whether nothing is generated that could be charged.
     pub(crate) const fn reads_only(self) -> bool {
-        matches!(self, Self::Embeddings | Self::CohereEmbed | Self::OllamaEmbed)
+        matches!(self, Self::Embeddings | Self::GeminiEmbed | Self::CohereEmbed | Self::OllamaEmbed)
     }
 
     /// Whether a stream of its answers is a document in each line, unless its type says otherwise.
@@ -197,6 +200,7 @@ impl Dialect {
             Self::BedrockInvoke => Some(OutputBound::Named),
             Self::OllamaChat => Some(OutputBound::Within("options", "num_predict")),
             Self::Embeddings
+            | Self::GeminiEmbed
             | Self::Items
             | Self::Transcription
             | Self::Speech
@@ -212,7 +216,7 @@ impl Dialect {
     pub(crate) const fn errors(self) -> ErrorShape {
         match self {
             Self::AnthropicMessages => ErrorShape::Anthropic,
-            Self::Gemini => ErrorShape::Google,
+            Self::Gemini | Self::GeminiEmbed => ErrorShape::Google,
             Self::BedrockConverse | Self::BedrockInvoke => ErrorShape::Aws,
             Self::CohereChat | Self::CohereEmbed => ErrorShape::Cohere,
             Self::OllamaChat | Self::OllamaEmbed => ErrorShape::Ollama,

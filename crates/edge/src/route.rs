@@ -77,9 +77,8 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     // Without a key only what no hop behind can take for another path passes: a model's name in plain text.
     if let Some(Place { model, action }) = gemini(path) {
         return match action {
-            b"generateContent" | b"streamGenerateContent" | b"embedContent" | b"batchEmbedContents" => {
-                Some(Operation::Meter(Dialect::Gemini))
-            }
+            b"generateContent" | b"streamGenerateContent" => Some(Operation::Meter(Dialect::Gemini)),
+            b"embedContent" | b"batchEmbedContents" => Some(Operation::Meter(Dialect::GeminiEmbed)),
             b"countTokens" if in_plain_text(model).is_some() => Some(Operation::Exempt),
             b"predict" => predicted(model),
             b"rawPredict" | b"streamRawPredict" if is_anthropics(path) => Some(match model {
@@ -358,8 +357,8 @@ mod tests {
             ("POST", "/v1beta/models/m%3AgenerateContent%3F:countTokens", Operation::Deny),
             ("POST", "/model/claude%2Finvoke%3F/count-tokens", Operation::Deny),
             ("POST", "/model/claude-v2%3A1/count-tokens", Operation::Exempt),
-            ("POST", "/v1beta/models/m:embedContent", Operation::Meter(Dialect::Gemini)),
-            ("POST", "/v1beta/models/m:batchEmbedContents", Operation::Meter(Dialect::Gemini)),
+            ("POST", "/v1beta/models/m:embedContent", Operation::Meter(Dialect::GeminiEmbed)),
+            ("POST", "/v1beta/models/m:batchEmbedContents", Operation::Meter(Dialect::GeminiEmbed)),
             ("POST", "/v1beta/models/m:asyncBatchEmbedContent", Operation::Deny),
             ("POST", "/v1beta/models/imagen-4.0-generate-001:predict", Operation::Meter(Dialect::Items)),
             (

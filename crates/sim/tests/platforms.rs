@@ -411,6 +411,9 @@ fn a_plan_s_bound_is_put_where_the_api_has_it() {
             7_011,
         ),
         ("/v2/chat", r#"{"model":"command"}"#, r#"{"max_tokens":7,"model":"command"}"#, 7_005),
+        // Nothing is generated, and Google refuses a member that it does not know.
+        ("/v1beta/models/vectors:embedContent", r#"{"content":{}}"#, r#"{"content":{}}"#, 4),
+        ("/v1/models/vectors:batchEmbedContents", r#"{"requests":[]}"#, r#"{"requests":[]}"#, 4),
         ("/api/chat", r#"{"model":"llama"}"#, r#"{"options":{"num_predict":7},"model":"llama"}"#, 7_005),
         (
             "/api/chat",

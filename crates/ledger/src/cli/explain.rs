@@ -33,7 +33,7 @@ pub struct Explain {
     #[arg(long)]
     key: Option<String>,
     /// How Envoy's route meters it: openai_chat, openai_completions, openai_responses, embeddings, anthropic_messages,
-    /// gemini, items, transcription, speech, moderation, rerank, bedrock_converse, bedrock_invoke, cohere_chat,
+    /// gemini, gemini_embed, items, transcription, speech, moderation, rerank, bedrock_converse, bedrock_invoke, cohere_chat,
     /// cohere_embed, ollama_chat, ollama_embed or flat [default: as models with such prices usually are]
     #[arg(long, value_parser = operation, value_name = "OPERATION")]
     operation: Option<ExplainedOperation>,
@@ -116,7 +116,7 @@ fn read_body(path: &Path) -> Outcome<Map<String, Value>> {
     serde_json::from_str(&text).map_err(|error| input::wrong(path, &error))
 }
 
-const OPERATIONS: &str = "one of openai_chat, openai_completions, openai_responses, embeddings, anthropic_messages, gemini, items, transcription, speech, moderation, rerank, bedrock_converse, bedrock_invoke, cohere_chat, cohere_embed, ollama_chat, ollama_embed, flat";
+const OPERATIONS: &str = "one of openai_chat, openai_completions, openai_responses, embeddings, anthropic_messages, gemini, gemini_embed, items, transcription, speech, moderation, rerank, bedrock_converse, bedrock_invoke, cohere_chat, cohere_embed, ollama_chat, ollama_embed, flat";
 
 fn operation(text: &str) -> Result<ExplainedOperation, String> {
     serde_json::from_value(text.into()).map_err(|_| OPERATIONS.to_owned())

@@ -57,6 +57,8 @@ pub enum ExplainedOperation {
     AnthropicMessages,
     /// Gemini's `generateContent`.
     Gemini,
+    /// Gemini's embeddings.
+    GeminiEmbed,
     /// Items and processed units.
     Items,
     /// Transcripts and translations of speech.

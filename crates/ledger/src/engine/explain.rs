@@ -146,6 +146,7 @@ fn imagined(catalog: &EdgeCatalog, request: &dto::ExplainRequest) -> Result<(Ope
         dto::ExplainedOperation::Embeddings => Operation::Meter(Dialect::Embeddings),
         dto::ExplainedOperation::AnthropicMessages => Operation::Meter(Dialect::AnthropicMessages),
         dto::ExplainedOperation::Gemini => Operation::Meter(Dialect::Gemini),
+        dto::ExplainedOperation::GeminiEmbed => Operation::Meter(Dialect::GeminiEmbed),
         dto::ExplainedOperation::Items => Operation::Meter(Dialect::Items),
         dto::ExplainedOperation::Transcription => Operation::Meter(Dialect::Transcription),
         dto::ExplainedOperation::Speech => Operation::Meter(Dialect::Speech),

@@ -139,6 +139,7 @@ fn dialect(meter: &str) -> Dialect {
         "cohere_chat" => Dialect::CohereChat,
         "cohere_embed" => Dialect::CohereEmbed,
         "ollama_chat" => Dialect::OllamaChat,
+        "gemini_embed" => Dialect::Gemini,
         "ollama_embed" => Dialect::OllamaEmbed,
         _ => panic!("no meter {meter}"),
     }
