@@ -178,7 +178,7 @@ fn reported(
             with_stated(without_unsold_seconds(said, sale), hold).with(Meter::Requests, 1)
         }
     };
-    let unsold = leave_searches_out(sale, &mut usage);
+    let unsold = leave_tools_out(sale, &mut usage);
     let stated = usage.clone();
     let mut left_out = fill_in(request, reading, hold, &mut usage);
     let facts = request.body.facts.as_ref();
@@ -220,13 +220,17 @@ fn without_unsold_seconds(said: &Usage, sale: &Sale) -> Usage {
     sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count))
 }
 
-/// Leaves searches out that a model without a price for them has made beside tokens that have theirs: the tokens are
-/// charged for what they are, and the usage is marked (decision 44). Whether there were any.
-fn leave_searches_out(sale: &Sale, usage: &mut Usage) -> bool {
+/// Leaves calls of tools out that a model without a price for them has made beside tokens that have theirs, and images
+/// that were made on the way and of which no tokens are told: the tokens are charged for what they are, and the usage is
+/// marked (decision 44). Whether there were any.
+fn leave_tools_out(sale: &Sale, usage: &mut Usage) -> bool {
     let has_tokens = usage.iter().any(|(meter, count)| count > 0 && meter.is_of_tokens());
-    let unsold = has_tokens && usage.get(Meter::Searches) > 0 && !sale.model.has(Meter::Searches);
-    if unsold {
-        usage.set(Meter::Searches, 0);
+    let mut unsold = false;
+    for meter in [Meter::Searches, Meter::FileSearches, Meter::CodeRuns, Meter::Images] {
+        if has_tokens && usage.get(meter) > 0 && !sale.model.has(meter) {
+            usage.set(meter, 0);
+            unsold = true;
+        }
     }
     unsold
 }
@@ -383,7 +387,9 @@ fn estimated(
     let mut usage = if is_items {
         units(&delivered, reading, (hold, sale), is_cut).unwrap_or_default()
     } else {
-        with_stated(delivered, hold)
+        let calls = reading.into_iter().flat_map(|reading| reading.delivered.calls.metered());
+        let calls = calls.filter(|(meter, count)| *count > 0 && sale.model.has(*meter));
+        with_stated(calls.fold(delivered, |all, (meter, count)| all.with(meter, count)), hold)
     };
     usage.set(Meter::Requests, 1);
     one_of_each(&sale.model, &request.operation, request.body.facts.as_ref(), &mut usage);

@@ -52,6 +52,10 @@ meters! {
     Images = "images",
     /// Searches that the provider made for the answer.
     Searches = "searches",
+    /// Searches of the customer's own files that the provider made for the answer.
+    FileSearches = "file_searches",
+    /// Runs of code by the provider for the answer: containers, where it says which, else calls.
+    CodeRuns = "code_runs",
     /// Pages processed.
     Pages = "pages",
     /// Seconds of media.
@@ -86,6 +90,8 @@ impl Meter {
             | Self::OutputTokens
             | Self::Images
             | Self::Searches
+            | Self::FileSearches
+            | Self::CodeRuns
             | Self::Pages
             | Self::Seconds
             | Self::Characters

@@ -3,6 +3,7 @@
 use tariff::Usage;
 
 use super::Status;
+use super::calls::Calls;
 use super::counts::{Counts, Native};
 use super::gemini;
 use super::normalise::Normalised;
@@ -12,7 +13,7 @@ use super::rounds::Rounds;
 use super::word::Word;
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
-use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX, TIER_BYTES_MAX};
+use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX};
 
 /// Gathers the fields of one answer, be it one document or many.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,7 @@ pub(super) struct Answer {
     unbilled: bool,
     rounds: Option<Box<Rounds>>,
     part: Part,
+    pub(super) calls: Calls,
     /// The beginning of a word that is compared with some.
     word: Word,
     /// Said to be over, by an event or a member that stands nowhere else.
@@ -74,6 +76,7 @@ impl Answer {
         if let Some(rounds) = &mut self.rounds {
             rounds.end_document(&self.counts);
         }
+        self.calls.end_event();
         self.counted_bytes = self.content_bytes.saturating_sub(self.uncounted_bytes());
         self.counts_output = false;
         self.reports_usage = false;
@@ -97,7 +100,7 @@ impl Answer {
     pub(super) fn serve_beside(&mut self, text: &[u8]) {
         let mut word = Word::default();
         word.push(text);
-        if is_tier(word) {
+        if word.is_tier() {
             (self.service_tier, self.tier_stands) = (word, true);
         }
     }
@@ -173,6 +176,7 @@ impl Answer {
             let searches = gemini::searches(self.queries, self.model());
             counts.state(Native::Searches, Number::Integer(searches));
         }
+        self.calls.state_in(&mut counts);
         let Some(Normalised { usage, consistent, total_mismatch }) = (profile.normalise)(&counts) else {
             return (None, Status::Failed, false);
         };
@@ -235,13 +239,8 @@ impl Answer {
     }
 }
 
-/// Whether a word names a tier that an answer was served in. What was asked for, as the first events of a stream repeat
-/// it, is not yet an answer.
-fn is_tier(word: Word) -> bool {
-    let part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    let is_name = |word: &[u8]| (1..=TIER_BYTES_MAX).contains(&word.len()) && word.iter().all(part);
-    word.text().is_some_and(|text| is_name(text) && !text.eq_ignore_ascii_case(b"auto"))
-}
+/// The event of OpenAI's responses that brings an item as it will stay.
+const ITEM_DONE: &str = "response.output_item.done";
 
 /// The name of a model; none where it is empty or too long.
 fn name(text: &[u8]) -> Option<&str> {
@@ -266,6 +265,8 @@ impl Sink<Field> for Answer {
             (Field::Iteration, Container::Object) => {
                 self.rounds.iter_mut().for_each(|rounds| rounds.begin_round());
             }
+            (Field::Calls, _) => self.calls.begin_list(),
+            (Field::Call(_), _) => self.calls.begin(),
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),
             (Field::Error, _) => self.is_error = true,
@@ -282,6 +283,7 @@ impl Sink<Field> for Answer {
             Field::Part(side) => return self.end_part(side),
             Field::Iteration => return self.rounds.iter_mut().for_each(|rounds| rounds.end_round()),
             Field::Iterations => return self.rounds.iter_mut().for_each(|rounds| rounds.end()),
+            Field::Call(place) => return self.calls.end(place),
             _ => return,
         }
         let index = self.choice.index.unwrap_or(self.position).min(CHOICES_MAX.saturating_sub(1));
@@ -306,9 +308,16 @@ impl Sink<Field> for Answer {
             | Field::IterationKind
             | Field::Query
             | Field::PartKind
+            | Field::CallKind
+            | Field::CallStatus
+            | Field::CallAction
             | Field::ServiceTier
             | Field::Speed => {
                 self.word = Word::default();
+                true
+            }
+            Field::CallContainer => {
+                self.calls.begin_container();
                 true
             }
             Field::Model => {
@@ -334,10 +343,14 @@ impl Sink<Field> for Answer {
             | Field::IterationKind
             | Field::Query
             | Field::PartKind
+            | Field::CallKind
+            | Field::CallStatus
+            | Field::CallAction
             | Field::ServiceTier
             | Field::Speed => {
                 self.word.push(piece);
             }
+            Field::CallContainer => self.calls.container(piece),
             Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
             Field::Model | Field::IterationModel => {
                 // One byte more than is kept shows that it is too long.
@@ -357,14 +370,22 @@ impl Sink<Field> for Answer {
             Field::Item => self.item(),
             Field::Ended => self.over = true,
             Field::Wrapped if !self.base64.is_sound() => self.broken_frame(),
-            Field::EventType(last) => self.over |= self.word.is_one(last),
+            Field::EventType(last) => {
+                self.over |= self.word.is_one(last);
+                if self.word.is_one(&[ITEM_DONE]) {
+                    self.calls.done();
+                }
+            }
+            Field::CallKind => self.calls.kind(self.word),
+            Field::CallStatus => self.calls.status(self.word),
+            Field::CallAction => self.calls.action(self.word),
             Field::ItemEvent(last) if self.word.is_one(last) => {
                 self.over = true;
                 self.item();
             }
             Field::ItemEvent(_) => {}
             Field::PartKind => self.part.kind = Kind::of(&self.word),
-            Field::ServiceTier if !self.tier_stands && is_tier(self.word) => self.service_tier = self.word,
+            Field::ServiceTier if !self.tier_stands && self.word.is_tier() => self.service_tier = self.word,
             Field::ServiceTier => {}
             Field::Speed if self.word.is_one(&["fast"]) => {
                 self.service_tier = self.word;
@@ -405,6 +426,7 @@ impl Sink<Field> for Answer {
                 self.number(Field::Count(source, native), number.rounded_up());
             }
             (Field::PartCount, _) => self.part.count = Some(number),
+            (Field::CallIndex, Number::Integer(index)) => self.calls.index(index),
             (Field::ChoiceIndex, Number::Integer(index)) => self.choice.index = u32::try_from(index).ok(),
             _ => self.misplaced(field),
         }

@@ -24,7 +24,7 @@ pub(super) enum Native {
     CacheWriteShort,
     /// Of that, for an hour (Anthropic).
     CacheWriteHour,
-    /// What the results of tools added to the input (Gemini).
+    /// What the results of tools added to the input (Gemini, Mistral's conversations).
     ToolPrompt,
     /// Audio in the input.
     AudioInput,
@@ -46,6 +46,36 @@ pub(super) enum Native {
     ImageOutput,
     /// Searches of the provider's own.
     Searches,
+    /// Others of them, which count beside (X's posts with xAI).
+    OtherSearches,
+    /// The same under another name; counts where neither of those is stated (Alibaba's chat).
+    SearchesElsewhere,
+    /// What searches came to, as one is billed for them where they are not counted (xAI's older ones).
+    Sources,
+    /// Searches of the customer's own files.
+    FileSearches,
+    /// Others of them, which count beside (xAI's attachments).
+    OtherFileSearches,
+    /// Runs of code.
+    CodeRuns,
+    /// Calls of whichever tools the provider runs (xAI).
+    ToolCalls,
+    /// What the items of the answer tell of the same: see [`super::calls`].
+    FoundSearches,
+    /// See [`Self::FoundSearches`].
+    FoundFileSearches,
+    /// See [`Self::FoundSearches`].
+    FoundCodeRuns,
+    /// See [`Self::FoundSearches`].
+    FoundImages,
+    /// Calls among them of tools that nobody bills.
+    FoundOthers,
+    /// Input of the model that made images for the answer, whose tokens are of no other count (OpenAI).
+    ImageToolPrompt,
+    /// Images of that, in tokens.
+    ImageToolInput,
+    /// Its output, in tokens.
+    ImageToolOutput,
     /// The same as one kind of model alone is billed for them (Perplexity).
     Queries,
     /// Images.
@@ -61,11 +91,11 @@ pub(super) enum Native {
 }
 
 /// The native counts of one answer from one source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     values: [u64; Native::COUNT],
     /// Which of them were stated, one bit each.
-    stated: u32,
+    stated: u64,
     /// A field was malformed.
     pub(super) doubtful: bool,
     /// A field went from a positive value to zero, which is not taken.
@@ -75,13 +105,19 @@ pub(super) struct Counts {
 impl Native {
     const COUNT: usize = Self::Characters as usize + 1;
 
-    // A set of them is one u32.
-    const FITS: () = assert!(Self::COUNT <= 32);
+    // A set of them is one u64.
+    const FITS: () = assert!(Self::COUNT <= 64);
 
     /// Its bit in a set.
-    const fn bit(self) -> u32 {
+    const fn bit(self) -> u64 {
         let () = Self::FITS;
-        1 << self as u32
+        1 << self as u64
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self { values: [0; Native::COUNT], stated: 0, doubtful: false, zeroed: false }
     }
 }
 
@@ -120,6 +156,14 @@ impl Counts {
             }
         }
         true
+    }
+
+    /// Takes a count that is found, not stated: none of nothing.
+    pub(super) fn find(&mut self, native: Native, count: u64) {
+        if let Some(value) = self.values.get_mut(native as usize).filter(|_| count > 0) {
+            *value = count;
+            self.stated |= native.bit();
+        }
     }
 
     /// Takes a count over as it was stated elsewhere.

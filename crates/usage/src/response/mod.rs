@@ -8,6 +8,7 @@ mod answer;
 mod anthropic;
 mod audio;
 mod bedrock;
+mod calls;
 mod cohere;
 mod counts;
 mod embeddings;
@@ -24,9 +25,10 @@ mod reader;
 mod rerank;
 mod responses;
 mod rounds;
+mod tools;
 mod word;
 
-use tariff::Usage;
+use tariff::{Meter, Usage};
 
 pub use estimate::{estimate_output_tokens, estimate_uncounted_tokens};
 pub use pointers::{PointerError, Pointers};
@@ -130,6 +132,29 @@ pub struct Reading {
     pub is_blank: bool,
 }
 
+/// Calls of tools that a provider runs by itself for an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolCalls {
+    /// Searches.
+    pub searches: u64,
+    /// Searches of the customer's own files.
+    pub file_searches: u64,
+    /// Runs of code.
+    pub code_runs: u64,
+}
+
+impl ToolCalls {
+    /// The calls by their meters.
+    #[must_use]
+    pub const fn metered(&self) -> [(Meter, u64); 3] {
+        [
+            (Meter::Searches, self.searches),
+            (Meter::FileSearches, self.file_searches),
+            (Meter::CodeRuns, self.code_runs),
+        ]
+    }
+}
+
 /// What has been delivered of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
@@ -149,4 +174,7 @@ pub struct Delivered {
     pub choices: u32,
     /// Items of the answer's list; none where it had no list, and for chat completions.
     pub items: Option<u64>,
+    /// Calls of tools that the provider ran by itself, as its items tell them: in [`Reading::usage`] too, unless the
+    /// usage states others.
+    pub calls: ToolCalls,
 }

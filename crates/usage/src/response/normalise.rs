@@ -6,6 +6,7 @@
 use tariff::{Meter, Usage};
 
 use super::counts::{Counts, Native};
+use super::tools;
 use crate::limits::COUNT_MAX;
 
 /// Counts ready for the price.
@@ -68,7 +69,6 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
         (Meter::ReasoningTokens, reasoning),
         (Meter::AudioOutputTokens, audio_output),
         (Meter::ImageOutputTokens, image_output),
-        (Meter::Searches, counts.value(Native::Searches).unwrap_or(queries)),
     ];
     for (meter, count) in parts {
         if count > 0 {
@@ -77,6 +77,7 @@ pub(super) fn inclusive(counts: &Counts) -> Option<Normalised> {
     }
     // None heard is as much of a count as any: it is not guessed then.
     counts.value(Native::Seconds).into_iter().for_each(|seconds| usage.set(Meter::Seconds, seconds));
+    tools::add(counts, queries, &mut usage);
     let stated = [Native::Prompt, Native::Completion].into_iter().all(|whole| counts.value(whole).is_some());
     let consistent = stated && input_fits && output_fits;
     Some(Normalised { usage, consistent, total_mismatch: beside.mismatch })
@@ -100,6 +101,7 @@ impl Beside {
     ///
     /// - As much as the reasoning: xAI's chat completions, Vertex AI's compatible ones.
     /// - As much as was read from the cache and written to it: gateways that leave it out of Anthropic's prompt.
+    /// - As much as the results of tools added to the input: Mistral's conversations.
     /// - As much as the audio, or anything where seconds of audio were read: Mistral.
     /// - Anything else where no reasoning is stated: Gemini's compatible endpoint, which names its thoughts nowhere.
     fn told(counts: &Counts, prompt: u64, completion: u64, cache: u64) -> Self {
@@ -118,6 +120,7 @@ impl Beside {
             Some(0) => Self::default(),
             Some(more) if more == reasoning => Self { reasoning, ..Self::default() },
             Some(more) if more == cache => Self { input: more, ..Self::default() },
+            Some(more) if more == counts.count(Native::ToolPrompt) => Self { input: more, ..Self::default() },
             Some(more) if more == audio => Self { input: more, audio, ..Self::default() },
             Some(more) if counts.count(Native::Seconds) > 0 => {
                 Self { input: more, audio: audio.max(more), reasoning: 0, mismatch: true }

@@ -6,9 +6,11 @@
 //! DeepSeek), in every chunk (Perplexity, vLLM), in the first choice (Moonshot) or in `x_groq` (Groq): all are
 //! taken, the last value counts.
 
+use super::calls::Place;
 use super::counts::Native;
 use super::normalise;
 use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
+use super::tools::{alibaba_tools, tool_calls, tool_counts, xai_tools};
 use crate::json::{Node, Step};
 
 /// Searches that a provider made for the model.
@@ -39,6 +41,24 @@ macro_rules! usage {
             leaf("num_search_queries", Field::Count($source, Native::Queries)),
             // Of the sound that was read, which is in tokens too; it says what the total has more (Mistral).
             leaf("prompt_audio_seconds", Field::Measure($source, Native::Seconds)),
+            // Mistral's conversations.
+            leaf("connector_tokens", Field::Count($source, Native::ToolPrompt)),
+            tool_calls!(
+                $source,
+                "connectors",
+                "web_search" => Searches,
+                "web_search_premium" => OtherSearches,
+                "document_library" => FileSearches,
+                "code_interpreter" => CodeRuns,
+                "image_generation" => Images
+            ),
+            // xAI.
+            leaf("num_sources_used", Field::Count($source, Native::Sources)),
+            leaf("num_server_side_tools_used", Field::Count($source, Native::ToolCalls)),
+            xai_tools!($source),
+            // Alibaba.
+            alibaba_tools!($source),
+            tool_counts!($source, "plugins", "search" => SearchesElsewhere),
             // OpenRouter, in its present and its older place.
             branch("server_tool_use_details", Some(Field::Details($source)), searches!($source)),
             branch("server_tool_use", Some(Field::Details($source)), searches!($source)),
@@ -48,6 +68,9 @@ macro_rules! usage {
                 &[
                     leaf("cached_tokens", Field::Count($source, Native::Cached)),
                     leaf("cache_write_tokens", Field::Count($source, Native::CacheWrite)),
+                    // Alibaba, gateways to Anthropic.
+                    leaf("cache_creation_input_tokens", Field::Count($source, Native::CacheWriteElsewhere)),
+                    leaf("cache_creation_tokens", Field::Count($source, Native::CacheWriteElsewhere)),
                     leaf("audio_tokens", Field::Count($source, Native::AudioInput)),
                     leaf("image_tokens", Field::Count($source, Native::ImageInput)),
                 ],
@@ -104,7 +127,11 @@ const MESSAGE: &[Node<Field>] = &[
     branch("tool_calls", None, &[element(None, &[branch("function", None, FUNCTION)])]),
     branch("function_call", None, FUNCTION),
     branch("audio", None, &[leaf("transcript", Field::Content)]),
+    // Groq.
+    branch("executed_tools", None, &[element(Some(Field::Call(Place::Run)), RUN)]),
 ];
+
+const RUN: &[Node<Field>] = &[leaf("index", Field::CallIndex), leaf("type", Field::CallKind)];
 
 const FUNCTION: &[Node<Field>] = &[leaf("name", Field::Content), leaf("arguments", Field::Content)];
 

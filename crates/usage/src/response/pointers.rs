@@ -117,6 +117,8 @@ pub(super) const fn native(meter: Meter) -> Option<Native> {
         Meter::ImageOutputTokens => Native::ImageOutput,
         Meter::Images => Native::Images,
         Meter::Searches => Native::Searches,
+        Meter::FileSearches => Native::FileSearches,
+        Meter::CodeRuns => Native::CodeRuns,
         Meter::Pages => Native::Pages,
         Meter::Seconds => Native::Seconds,
         Meter::Characters => Native::Characters,

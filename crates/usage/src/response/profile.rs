@@ -3,6 +3,7 @@
 //! A further dialect is a further [`Profile`]: a tree of names that ends in the same [`Field`]s, and the rule
 //! that turns native counts into disjoint meters. The reader itself knows no names.
 
+use super::calls::Place;
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;
 use crate::json::{Node, Step};
@@ -82,6 +83,20 @@ pub(super) enum Field {
     IterationKind,
     /// A search that the provider made, by its words.
     Query,
+    /// The list of an answer's output, in which calls of tools stand.
+    Calls,
+    /// What may be such a call.
+    Call(Place),
+    /// Its kind.
+    CallKind,
+    /// How far it has come.
+    CallStatus,
+    /// What a search does.
+    CallAction,
+    /// The container that code runs in.
+    CallContainer,
+    /// The place of the call among them.
+    CallIndex,
     /// The list of what was delivered.
     Items,
     /// An element of it.

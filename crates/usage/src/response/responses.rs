@@ -4,9 +4,11 @@
 //! one repeats the whole output, so generated text is taken from the document's `output` and from the events' `delta`
 //! alone.
 
+use super::calls::Place;
 use super::counts::Native;
 use super::normalise;
 use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
+use super::tools::{alibaba_tools, xai_tools};
 use crate::json::{Node, Step};
 
 pub(super) static RESPONSES: Profile =
@@ -24,8 +26,10 @@ static TREE: Node<Field> = Node {
         leaf("service_tier", Field::ServiceTier),
         leaf("error", Field::Error),
         leaf("delta", Field::Content),
-        branch("output", None, &[element(None, OUTPUT)]),
+        branch("output", Some(Field::Calls), &[element(Some(Field::Call(Place::List)), OUTPUT)]),
+        branch("item", Some(Field::Call(Place::Event)), CALL),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+        TOOL_USAGE,
         branch(
             "response",
             None,
@@ -33,7 +37,9 @@ static TREE: Node<Field> = Node {
                 leaf("model", Field::Model),
                 leaf("service_tier", Field::ServiceTier),
                 leaf("error", Field::Error),
+                branch("output", Some(Field::Calls), &[element(Some(Field::Call(Place::List)), CALL)]),
                 branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+                TOOL_USAGE,
             ],
         ),
     ],
@@ -45,7 +51,52 @@ const OUTPUT: &[Node<Field>] = &[
     branch("summary", None, PARTS),
     leaf("name", Field::Content),
     leaf("arguments", Field::Content),
+    leaf("type", Field::CallKind),
+    leaf("status", Field::CallStatus),
+    ACTION,
+    leaf("container_id", Field::CallContainer),
+    ENVIRONMENT,
 ];
+
+/// The same where its text is of no matter: a call of a tool that the provider runs by itself.
+const CALL: &[Node<Field>] = &[
+    leaf("type", Field::CallKind),
+    leaf("status", Field::CallStatus),
+    ACTION,
+    leaf("container_id", Field::CallContainer),
+    ENVIRONMENT,
+];
+
+const ACTION: Node<Field> = branch("action", None, &[leaf("type", Field::CallAction)]);
+
+/// Of a shell, which may be the client's own.
+const ENVIRONMENT: Node<Field> = branch("environment", None, &[leaf("container_id", Field::CallContainer)]);
+
+/// What tools used beside the answer's own tokens.
+const TOOL_USAGE: Node<Field> = branch(
+    "tool_usage",
+    Some(Field::Details(Source::Answer)),
+    &[
+        branch(
+            "web_search",
+            Some(Field::Details(Source::Answer)),
+            &[leaf("num_requests", Field::Count(Source::Answer, Native::Searches))],
+        ),
+        branch(
+            "image_gen",
+            Some(Field::Details(Source::Answer)),
+            &[
+                leaf("input_tokens", Field::Count(Source::Answer, Native::ImageToolPrompt)),
+                leaf("output_tokens", Field::Count(Source::Answer, Native::ImageToolOutput)),
+                branch(
+                    "input_tokens_details",
+                    Some(Field::Details(Source::Answer)),
+                    &[leaf("image_tokens", Field::Count(Source::Answer, Native::ImageToolInput))],
+                ),
+            ],
+        ),
+    ],
+);
 
 const PARTS: &[Node<Field>] =
     &[element(None, &[leaf("text", Field::Content), leaf("refusal", Field::Content)])];
@@ -56,6 +107,10 @@ const USAGE: &[Node<Field>] = &[
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
+    leaf("num_sources_used", Field::Count(Source::Answer, Native::Sources)),
+    leaf("num_server_side_tools_used", Field::Count(Source::Answer, Native::ToolCalls)),
+    xai_tools!(Source::Answer),
+    alibaba_tools!(Source::Answer),
     branch(
         "input_tokens_details",
         Some(Field::Details(Source::Answer)),
