@@ -91,9 +91,8 @@ impl Calls {
     /// The kind of the call that is read.
     pub(super) fn kind(&mut self, word: Word) {
         self.call.tool = match word.text().unwrap_or_default() {
-            b"web_search_call" | b"search" | b"web_search" | b"browser_search" | b"browser.search" => {
-                Some(Tool::Search)
-            }
+            b"web_search_call" | b"x_search_call" | b"search" | b"web_search" | b"browser_search"
+            | b"browser.search" => Some(Tool::Search),
             b"file_search_call" => Some(Tool::FileSearch),
             b"code_interpreter_call" | b"code_interpreter" | b"python" => Some(Tool::Code),
             b"shell_call" => Some(Tool::Shell),

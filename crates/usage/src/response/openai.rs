@@ -13,10 +13,13 @@ use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, 
 use super::tools::{alibaba_tools, tool_calls, tool_counts, xai_tools};
 use crate::json::{Node, Step};
 
-/// Searches that a provider made for the model.
+/// Searches that a provider made for the model, and calls of its tools in all.
 macro_rules! searches {
     ($source:expr) => {
-        &[leaf("web_search_requests", Field::Count($source, Native::Searches))]
+        &[
+            leaf("web_search_requests", Field::Count($source, Native::Searches)),
+            leaf("tool_calls_executed", Field::Count($source, Native::ToolCalls)),
+        ]
     };
 }
 
@@ -100,6 +103,10 @@ static TREE: Node<Field> = Node {
         leaf("error", Field::Error),
         branch("choices", None, &[CHOICE]),
         branch("usage", Some(Field::Usage(Source::Answer)), ANSWER_USAGE),
+        // Mistral's conversations.
+        leaf("type", Field::EventType(&["conversation.response.done"])),
+        branch("content", Some(Field::Content), &[leaf("text", Field::Content)]),
+        branch("outputs", None, &[element(None, &[leaf("model", Field::Model)])]),
         branch("x_groq", None, &[branch("usage", Some(Field::Usage(Source::Aside)), ASIDE_USAGE)]),
     ],
 };
