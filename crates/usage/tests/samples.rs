@@ -6,7 +6,7 @@ mod corpus;
 
 use std::sync::LazyLock;
 
-use corpus::{Sample, samples};
+use corpus::{Sample, recordings, samples};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -20,7 +20,7 @@ const CUT_EVERYWHERE: usize = 6000;
 
 #[test]
 fn every_sample_comes_to_what_its_provider_says() {
-    assert!(SAMPLES.len() > 80, "{} samples", SAMPLES.len());
+    assert!(recordings().is_some() || SAMPLES.len() > 80, "{} samples", SAMPLES.len());
     for sample in SAMPLES.iter() {
         sample.assert_expected(&sample.read(&sample.body, &[]));
     }
