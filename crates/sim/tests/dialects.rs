@@ -438,3 +438,22 @@ fn searches_without_a_price_are_marked_and_the_tokens_charged_for_what_they_are(
     assert_eq!((&claude["charge"], &claude["status"]), (&json!("12005.000000"), &json!("complete")));
     assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
 }
+
+#[test]
+fn calls_of_tools_are_charged_where_they_have_a_price_and_marked_where_not() {
+    let mut world = world("free");
+    let call = |kind: &str| json!({"type": kind, "status": "completed"});
+    let usage = json!({"input_tokens": 5, "output_tokens": 2, "total_tokens": 7});
+    let answer = |calls: &[Value]| json!({"object": "response", "output": calls, "usage": usage}).to_string();
+    let mut ask = |calls: &[Value]| {
+        let answer = answer(calls);
+        let line = line(&mut world, "/v1/responses", r#"{"model":"claude","input":"x"}"#, (JSON, &answer));
+        (line["charge"].clone(), line["status"].clone())
+    };
+    let search = call("web_search_call");
+    assert_eq!(ask(std::slice::from_ref(&search)), (json!("12005.000000"), json!("complete")));
+    let all =
+        [search, call("file_search_call"), call("code_interpreter_call"), call("image_generation_call")];
+    assert_eq!(ask(&all), (json!("12005.000000"), json!("partial")));
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+}
