@@ -191,7 +191,8 @@ impl Dialect {
     /// Where a request bounds its answer's tokens; nothing where answers are not text.
     pub(crate) const fn output_bound(self) -> Option<OutputBound> {
         match self {
-            Self::OpenaiChat | Self::OpenaiCompletions | Self::AnthropicMessages | Self::CohereChat => {
+            Self::OpenaiChat => Some(OutputBound::Chat),
+            Self::OpenaiCompletions | Self::AnthropicMessages | Self::CohereChat => {
                 Some(OutputBound::MaxTokens)
             }
             Self::OpenaiResponses => Some(OutputBound::MaxOutputTokens),

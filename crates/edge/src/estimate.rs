@@ -198,17 +198,21 @@ fn seconds_sent(operation: &Operation, facts: Option<&RequestFacts>) -> u64 {
 }
 
 fn output_bound(dialect: Option<Dialect>, facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
-    let is_sent = dialect.and_then(Dialect::output_bound) != Some(OutputBound::Named);
-    let asked = facts.output_bound().unwrap_or(model.max_output_default);
-    let capped = account.policy.policy.max_tokens.map_or(asked, |cap| {
-        // Where the request names no bound, the cap itself is sent upstream.
-        match facts.output_bound() {
-            Some(asked) => asked.min(cap),
-            None if is_sent => cap,
-            None => asked,
-        }
-    });
-    capped.saturating_mul(facts.answers()).min(tariff::meter::COUNT_MAX)
+    let bound = dialect.and_then(Dialect::output_bound);
+    // None at all is what some servers take 0 for.
+    let own = facts.own_bound(bound).filter(|asked| *asked > 0);
+    // Names that the API does not know bound nothing, but what obeys them may be there.
+    let asked = own.unwrap_or(model.max_output_default).max(facts.output_bound().unwrap_or(0));
+    // Where the request names no bound, the cap itself is sent upstream, if it is known where.
+    let is_sent = bound.is_some_and(|bound| own.is_some() || bound != OutputBound::Named);
+    let cap = account.policy.policy.max_tokens.filter(|_| is_sent);
+    let each = match (own, cap) {
+        (None, Some(cap)) => cap,
+        (Some(_), Some(cap)) => asked.min(cap),
+        (_, None) => asked,
+    };
+    let texts = if dialect == Some(Dialect::OpenaiCompletions) { facts.texts("prompt") } else { 1 };
+    each.saturating_mul(facts.answers()).saturating_mul(texts).min(tariff::meter::COUNT_MAX)
 }
 
 pub(crate) fn millionths(count: u64) -> i64 {

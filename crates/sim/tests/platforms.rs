@@ -456,3 +456,73 @@ fn a_refusal_has_the_shape_that_the_client_shows() {
     }
     world.check_at_rest();
 }
+
+/// A bound under a name that an API does not know bounds nothing there, and 0 is none to servers that take it; of several
+/// prompts each is answered.
+#[test]
+fn no_bound_of_a_client_s_gets_around_the_plan_s() {
+    let mut world = world("bound");
+    for (path, body, sent, held) in [
+        (
+            "/v1/chat/completions",
+            r#"{"model":"llama","max_output_tokens":1}"#,
+            r#"{"max_tokens":7,"model":"llama","max_output_tokens":1}"#,
+            7_010,
+        ),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"llama","max_tokens":0}"#,
+            r#"{"model":"llama","max_tokens":7}"#,
+            7_008,
+        ),
+        (
+            "/v1/chat/completions",
+            r#"{"model":"llama","max_completion_tokens":9}"#,
+            r#"{"model":"llama","max_completion_tokens":7}"#,
+            7_011,
+        ),
+        (
+            "/v1/responses",
+            r#"{"model":"llama","max_tokens":1}"#,
+            r#"{"max_output_tokens":7,"model":"llama","max_tokens":1}"#,
+            7_008,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"llama","max_completion_tokens":1}"#,
+            r#"{"max_tokens":7,"model":"llama","max_completion_tokens":1}"#,
+            7_011,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"llama","prompt":["a","b","c"],"n":2,"max_tokens":5}"#,
+            r#"{"model":"llama","prompt":["a","b","c"],"n":2,"max_tokens":5}"#,
+            30_016,
+        ),
+        (
+            "/v1/completions",
+            r#"{"model":"llama","prompt":[1,2,3],"max_tokens":5}"#,
+            r#"{"model":"llama","prompt":[1,2,3],"max_tokens":5}"#,
+            5_013,
+        ),
+        (
+            "/api/chat",
+            r#"{"model":"llama","options":{"num_predict":0}}"#,
+            r#"{"model":"llama","options":{"num_predict":7}}"#,
+            7_012,
+        ),
+    ] {
+        let stream = post(&mut world, path, body);
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{path} {body}");
+        assert_eq!(String::from_utf8_lossy(&world.streams[stream].upstream), sent, "{path}");
+        let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
+        assert_eq!(line["takes"][0]["held"], json!(held * 1_000_000_i64), "{path} {body} {line}");
+        // The client has left before anything came.
+        assert_eq!(
+            (&line["charge"], &line["outcome"]),
+            (&json!("0.000000"), &json!("no_upstream")),
+            "{line}"
+        );
+    }
+    world.check_at_rest();
+}

@@ -10,6 +10,10 @@ const INVOKE: (RequestDialect, OutputBound) = (RequestDialect::BedrockInvoke, Ou
 const OLLAMA: (RequestDialect, OutputBound) =
     (RequestDialect::Ollama, OutputBound::Within("options", "num_predict"));
 
+const CHAT: (RequestDialect, OutputBound) = (RequestDialect::OpenAi, OutputBound::Chat);
+const TEXT: (RequestDialect, OutputBound) = (RequestDialect::OpenAi, OutputBound::MaxTokens);
+const RESPONSES: (RequestDialect, OutputBound) = (RequestDialect::OpenAi, OutputBound::MaxOutputTokens);
+
 /// What a body says, cut at every byte.
 fn scan(dialect: RequestDialect, body: &str) -> Result<RequestFacts, RequestError> {
     let read = |pieces: &[&[u8]]| {
@@ -42,6 +46,7 @@ fn the_bound_is_found_where_each_api_has_it() {
         (INVOKE, r#"{"inputText":"max_tokens","x":{"max_tokens":7}}"#, None, 1),
         (OLLAMA, r#"{"options":{"num_predict":5,"num_ctx":4096}}"#, Some(5), 1),
         (OLLAMA, r#"{"options":{"num_predict":-1}}"#, None, 1),
+        (OLLAMA, r#"{"options":{"num_predict":0}}"#, None, 1),
         (OLLAMA, r#"{"options":{"num_predict":null},"num_predict":3,"max_tokens":9}"#, None, 1),
         (OLLAMA, r#"{"options":null}"#, None, 1),
     ] {
@@ -107,11 +112,37 @@ fn a_cap_is_put_where_the_api_has_it_and_nothing_else_changes() {
         (INVOKE, r#"{"inputText":"x"}"#, r#"{"inputText":"x"}"#),
         (INVOKE, r#"{"max_tokens":null}"#, r#"{"max_tokens":null}"#),
         (OLLAMA, r#"{"options":{"num_predict":-2}}"#, r#"{"options":{"num_predict":9}}"#),
+        (OLLAMA, r#"{"options":{"num_predict":0}}"#, r#"{"options":{"num_predict":9}}"#),
+        (CHAT, r#"{"max_completion_tokens":10}"#, r#"{"max_completion_tokens":9}"#),
+        (CHAT, r#"{"max_completion_tokens":0}"#, r#"{"max_completion_tokens":9}"#),
+        // A name of another API's bounds nothing here.
+        (CHAT, r#"{"max_output_tokens":1}"#, r#"{"max_tokens":9,"max_output_tokens":1}"#),
+        (CHAT, r#"{"max_output_tokens":10}"#, r#"{"max_tokens":9,"max_output_tokens":9}"#),
+        (TEXT, r#"{"max_completion_tokens":1}"#, r#"{"max_tokens":9,"max_completion_tokens":1}"#),
+        (TEXT, r#"{"max_tokens":0,"echo":true}"#, r#"{"max_tokens":0,"echo":true}"#),
+        (RESPONSES, r#"{"max_tokens":1}"#, r#"{"max_output_tokens":9,"max_tokens":1}"#),
         (OLLAMA, r#"{"model":"m"}"#, r#"{"options":{"num_predict":9},"model":"m"}"#),
     ] {
         let edits = max_tokens(&scan(dialect, body).unwrap(), 9, bound);
         let (prefix, rest) = body.as_bytes().split_at(usize::try_from(prefix_len(&edits)).unwrap());
         let edited = [apply(prefix, &edits), rest.to_vec()].concat();
         assert_eq!(String::from_utf8(edited).unwrap(), expected, "{body}");
+    }
+}
+
+#[test]
+fn each_text_of_a_list_of_prompts_is_counted_and_tokens_are_one() {
+    for (prompt, texts) in [
+        (r#""one""#, 1),
+        (r#"["one"]"#, 1),
+        (r#"["one","two","three"]"#, 3),
+        ("[1,2,3]", 1),
+        ("[[1,2],[3],[4,5]]", 3),
+        ("[]", 1),
+        ("null", 1),
+    ] {
+        let facts =
+            scan(RequestDialect::OpenAi, &format!(r#"{{"prompt":{prompt},"stop":["a","b"]}}"#)).unwrap();
+        assert_eq!((facts.texts("prompt"), facts.texts("suffix")), (texts, 1), "{prompt}");
     }
 }

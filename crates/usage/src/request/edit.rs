@@ -39,8 +39,10 @@ pub fn include_usage(facts: &RequestFacts) -> Option<Edit> {
 /// Where a dialect has the bound on the answer's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputBound {
-    /// `max_tokens`: chat completions, completions, Anthropic's messages, Cohere's chat.
+    /// `max_tokens`: completions, Anthropic's messages, Cohere's chat.
     MaxTokens,
+    /// `max_tokens`, or `max_completion_tokens` in its place: chat completions.
+    Chat,
     /// `max_output_tokens`: responses.
     MaxOutputTokens,
     /// A member of an object: Gemini, Converse, Ollama.
@@ -50,22 +52,23 @@ pub enum OutputBound {
 }
 
 /// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the
-/// client gave none, the dialect's is inserted.
+/// client gave none that the dialect knows, its own is inserted.
 ///
 /// A bound of `null` counts as none, and the insertion would then be a duplicate: it is replaced instead.
 #[must_use]
 pub fn max_tokens(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Vec<Edit> {
-    if facts.bounds().next().is_none() {
-        return inserted_bound(facts, cap, dialect).into_iter().collect();
-    }
-    let larger = facts.bounds().filter(|bound| bound.value > cap);
-    larger.map(|bound| replaced(bound.span, cap.to_string())).collect()
+    let has_own = facts.own_bound(Some(dialect)).is_some();
+    let inserted = if has_own { None } else { inserted_bound(facts, cap, dialect) };
+    // Ollama's chat completions take 0 for none; others refuse it.
+    let is_none = |value: u64| value == 0 && dialect == OutputBound::Chat;
+    let larger = facts.bounds().filter(|bound| bound.value > cap || is_none(bound.value));
+    inserted.into_iter().chain(larger.map(|bound| replaced(bound.span, cap.to_string()))).collect()
 }
 
 /// The edit that bounds an answer that no bound was given for.
 fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Option<Edit> {
     let null = match dialect {
-        OutputBound::MaxTokens => facts.max_tokens_null,
+        OutputBound::MaxTokens | OutputBound::Chat => facts.max_tokens_null,
         OutputBound::MaxOutputTokens | OutputBound::Within(..) => facts.max_output_tokens_null,
         OutputBound::Named => return None,
     };
@@ -74,7 +77,7 @@ fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Optio
     }
     let at_top = |member: &str| insertion(facts.object_start, member, facts.is_empty_object);
     Some(match dialect {
-        OutputBound::MaxTokens => at_top(&format!("\"max_tokens\":{cap}")),
+        OutputBound::MaxTokens | OutputBound::Chat => at_top(&format!("\"max_tokens\":{cap}")),
         OutputBound::MaxOutputTokens => at_top(&format!("\"max_output_tokens\":{cap}")),
         OutputBound::Within(object, name) => {
             let member = format!("\"{name}\":{cap}");

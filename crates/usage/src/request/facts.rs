@@ -1,5 +1,6 @@
 //! The facts of one request body, with the places where it may be edited.
 
+use super::edit::OutputBound;
 use super::media::Found;
 use super::noted::{Member, Noted, Unclear};
 
@@ -82,9 +83,29 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
-    /// The bounds on output tokens that the client gave.
+    /// The bounds on output tokens that the client gave, under whichever name.
     pub fn bounds(&self) -> impl Iterator<Item = Bounded> + '_ {
         [self.max_tokens, self.max_completion_tokens, self.max_output_tokens].into_iter().flatten()
+    }
+
+    /// The largest bound under a name that an API has for it: its servers do not look at others. Without such an API the
+    /// largest of all.
+    #[must_use]
+    pub fn own_bound(&self, of: Option<OutputBound>) -> Option<u64> {
+        let own = match of {
+            Some(OutputBound::MaxTokens) => [self.max_tokens, None],
+            Some(OutputBound::Chat) => [self.max_tokens, self.max_completion_tokens],
+            Some(OutputBound::MaxOutputTokens | OutputBound::Within(..)) => [self.max_output_tokens, None],
+            Some(OutputBound::Named) | None => return self.output_bound(),
+        };
+        own.into_iter().flatten().map(|bound| bound.value).max()
+    }
+
+    /// How many texts stand in the list of a member of the top level, each of which is answered apart; numbers in it are
+    /// tokens of one. 1 where there is no list.
+    #[must_use]
+    pub fn texts(&self, member: &str) -> u64 {
+        self.noted.texts(member)
     }
 
     /// How many answers are generated.

@@ -369,7 +369,8 @@ impl Visitor for Members {
         let Some(member) = self.scalar()? else {
             return Ok(());
         };
-        if (self.dialect, number) == (RequestDialect::Ollama, Number::Negative) {
+        let is_none = matches!(number, Number::Negative | Number::Integer(0));
+        if self.dialect == RequestDialect::Ollama && is_none {
             // As much as there is room for, or without end: no bound.
             self.facts.max_output_tokens_null = Some(span).filter(|_| member == Member::ConfigMaxTokens);
             return Ok(());

@@ -79,7 +79,8 @@ pub(super) enum Value {
     Whole(u64),
     OtherNumber,
     Flag(bool),
-    List(u64),
+    /// Items, and how many of them are numbers and the like.
+    List(u64, u64),
     Object,
 }
 
@@ -113,13 +114,14 @@ impl Noted {
 
     /// A value begins that may be an item of the list at hand.
     #[inline]
-    fn count(&mut self, depth: u32) {
+    fn count(&mut self, depth: u32, is_scalar: bool) {
         if depth != self.followed.saturating_add(1) {
             return;
         }
         let list = self.list.and_then(|list| self.entries.get_mut(list));
-        if let Some(Entry { value: Value::List(items), .. }) = list {
+        if let Some(Entry { value: Value::List(items, scalars), .. }) = list {
             *items = items.saturating_add(1);
+            *scalars = scalars.saturating_add(u64::from(is_scalar));
         }
     }
 
@@ -129,7 +131,7 @@ impl Noted {
         if self.follows(depth) {
             self.enter(value);
         } else {
-            self.count(depth);
+            self.count(depth, true);
         }
     }
 
@@ -137,7 +139,7 @@ impl Noted {
     #[inline]
     pub(super) fn begin_text(&mut self, depth: u32) -> bool {
         if !self.follows(depth) {
-            self.count(depth);
+            self.count(depth, false);
             return false;
         }
         self.text = self.enter(Value::Null);
@@ -182,10 +184,10 @@ impl Noted {
             return;
         }
         if !self.follows(depth) {
-            self.count(depth);
+            self.count(depth, false);
             return;
         }
-        let entry = self.enter(if is_object { Value::Object } else { Value::List(0) });
+        let entry = self.enter(if is_object { Value::Object } else { Value::List(0, 0) });
         if !is_object {
             self.list = entry;
             return;
@@ -261,9 +263,18 @@ impl Noted {
             Value::Whole(number) => Member::Whole(number),
             Value::OtherNumber => Member::OtherNumber,
             Value::Flag(flag) => Member::Flag(flag),
-            Value::List(items) => Member::List(items),
+            Value::List(items, _) => Member::List(items),
             Value::Object => Member::Object,
         })
+    }
+
+    /// Texts, lists and objects in the list under a path, at least one; 1 where there is no list.
+    pub(super) fn texts(&self, path: &str) -> u64 {
+        let lists = self.matching(path).map(|entry| match entry.value {
+            Value::List(items, scalars) => items.saturating_sub(scalars),
+            _ => 1,
+        });
+        lists.max().unwrap_or(1).max(1)
     }
 
     /// The entries that an upstream might take for that path.
