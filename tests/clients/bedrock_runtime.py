@@ -4,13 +4,12 @@ The key is AWS_BEARER_TOKEN_BEDROCK, which botocore sends over HTTPS alone; it t
 """
 
 import json
-import time
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from common import check, os, script
+from common import check, os, retried, script
 
 MODEL = "claude-sonnet-4.5"
 CONVERSE = {"modelId": MODEL, "messages": [{"role": "user", "content": [{"text": "Say something."}]}]}
@@ -102,10 +101,4 @@ refused(key, "ValidationException", 400, "ValidationException")
 CONVERSE["modelId"] = MODEL
 
 brisk, sent = client_of(os.environ["KEY_BRISK"], attempts=4)
-for answered in range(1, 51):
-    begin = time.monotonic()
-    converse(brisk)
-    if len(sent) > answered:
-        break
-check("a 429 is retried once and answered", len(sent) == answered + 1, (len(sent), answered))
-check("after its time", time.monotonic() - begin >= 1, time.monotonic() - begin)
+retried(lambda: converse(brisk), sent)

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import sys
+import time
 
 MODEL = os.environ.get("MODEL", "gpt-5-mini")
 MESSAGES = [{"role": "user", "content": "Say something."}]
@@ -57,3 +58,18 @@ def raises(what, kind, status, call):
     except Exception as error:
         check(f"{what} raises {kind.__name__}", False, repr(error))
     check(f"{what} raises", False)
+
+
+def retried(call, sent, seconds=1):
+    """Calls until a 429 comes, which the client must wait for as long as it is told and then be answered.
+
+    The key's plan must allow less than a handful of requests at once and refill within seconds.
+    """
+    for answered in range(1, 51):
+        begin = time.monotonic()
+        call()
+        if len(sent) > answered:
+            break
+    check("a request was refused, and answered after a retry", len(sent) == answered + 1, (len(sent), answered))
+    waited = time.monotonic() - begin
+    check("the client waited", waited >= seconds, waited)
