@@ -46,6 +46,21 @@ fn the_tier_is_where_each_provider_says_it() {
     let fast = r#"{"type":"message","usage":{"input_tokens":1,"output_tokens":2,"service_tier":"standard","speed":"fast"}}"#;
     assert_eq!(tier(Dialect::Anthropic, json, fast).as_deref(), Some("fast"));
     assert_eq!(tier(Dialect::BedrockInvoke, json, fast).as_deref(), Some("fast"));
+    // Inference in one region alone has a price of its own; anywhere has not.
+    let placed = |more: &str| {
+        format!(r#"{{"usage":{{"input_tokens":1,"inference_geo":"us","output_tokens":2{more}}}}}"#)
+    };
+    for (more, expected) in [
+        ("", Some("us")),
+        (r#","service_tier":"standard""#, Some("us")),
+        (r#","service_tier":"priority""#, Some("priority")),
+        (r#","speed":"fast""#, Some("fast")),
+        (r#","inference_geo":"global""#, Some("us")),
+    ] {
+        assert_eq!(tier(Dialect::Anthropic, json, &placed(more)).as_deref(), expected, "{more}");
+    }
+    let anywhere = placed("").replace(r#""us""#, r#""global""#);
+    assert_eq!(tier(Dialect::Anthropic, json, &anywhere), None);
     let usual = fast.replace(r#""fast""#, r#""standard""#);
     assert_eq!(tier(Dialect::Anthropic, json, &usual).as_deref(), Some("standard"));
     let started = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"speed\":\"fast\"}}}\n\n\

@@ -36,6 +36,8 @@ pub(super) struct Answer {
     service_tier: Word,
     /// What is said of it further does not matter.
     tier_stands: bool,
+    /// Where it was served, where that matters; empty where it does not.
+    region: Word,
     /// In millionths of millionths of a US dollar.
     pub(super) cost: Option<u64>,
     /// It counts output, more than none.
@@ -147,7 +149,9 @@ impl Answer {
 
     /// The name of the tier that it was served in, in small letters.
     pub(super) fn service_tier(&self) -> Option<Box<str>> {
-        let name = str::from_utf8(self.service_tier.text()?).ok()?;
+        let is_usual = matches!(self.service_tier.text(), Some(b"" | b"standard"));
+        let word = if is_usual && self.region.text() != Some(b"") { self.region } else { self.service_tier };
+        let name = str::from_utf8(word.text()?).ok()?;
         (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
     }
 
@@ -199,11 +203,10 @@ impl Answer {
 
     /// A search is named; one without words was not made.
     fn query(&mut self) {
-        if self.word.text() == Some(b"") {
-            return;
+        if self.word.text() != Some(b"") {
+            let before = if self.names_queries { self.queries } else { 0 };
+            (self.names_queries, self.queries) = (true, before.saturating_add(1));
         }
-        let before = if self.names_queries { self.queries } else { 0 };
-        (self.names_queries, self.queries) = (true, before.saturating_add(1));
     }
 
     fn item(&mut self) {
@@ -312,6 +315,7 @@ impl Sink<Field> for Answer {
             | Field::CallStatus
             | Field::CallAction
             | Field::ServiceTier
+            | Field::Region
             | Field::Speed => {
                 self.word = Word::default();
                 true
@@ -347,6 +351,7 @@ impl Sink<Field> for Answer {
             | Field::CallStatus
             | Field::CallAction
             | Field::ServiceTier
+            | Field::Region
             | Field::Speed => {
                 self.word.push(piece);
             }
@@ -386,12 +391,14 @@ impl Sink<Field> for Answer {
             Field::ItemEvent(_) => {}
             Field::PartKind => self.part.kind = Kind::of(&self.word),
             Field::ServiceTier if !self.tier_stands && self.word.is_tier() => self.service_tier = self.word,
-            Field::ServiceTier => {}
+            Field::Region if self.word.is_tier() && !self.word.is_one(&["global", "not_available"]) => {
+                self.region = self.word;
+            }
             Field::Speed if self.word.is_one(&["fast"]) => {
                 self.service_tier = self.word;
                 self.tier_stands = true;
             }
-            Field::Speed => {}
+            Field::ServiceTier | Field::Region | Field::Speed => {}
             Field::IterationModel => {
                 let name = name(&self.model_text);
                 self.rounds.iter_mut().for_each(|rounds| rounds.name(name));

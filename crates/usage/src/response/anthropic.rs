@@ -81,6 +81,7 @@ const ANSWER_USAGE: &[Node<Field>] = anthropic_usage!(
     Source::Answer,
     leaf("service_tier", Field::ServiceTier),
     leaf("speed", Field::Speed),
+    leaf("inference_geo", Field::Region),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), ITERATION)])
 );
 pub(super) const ITERATION: &[Node<Field>] = anthropic_usage!(

@@ -148,6 +148,7 @@ const INVOKE_USAGE: &[Node<Field>] = anthropic_usage!(
     Source::Answer,
     leaf("service_tier", Field::ServiceTier),
     leaf("speed", Field::Speed),
+    leaf("inference_geo", Field::Region),
     branch("iterations", Some(Field::Iterations), &[element(Some(Field::Iteration), anthropic::ITERATION)]),
     leaf("inputTokens", Field::Whole(Source::Answer, Native::Prompt)),
     leaf("outputTokens", Field::Whole(Source::Answer, Native::Completion)),

@@ -148,7 +148,9 @@ fn either(counts: &Counts, name: Native, other: Native) -> Option<u64> {
 /// Prompt and completion, where they were stated or the total tells; none where nothing was stated at all.
 fn wholes(counts: &Counts, total: Option<u64>) -> Option<[Option<u64>; 2]> {
     let rest = |whole: u64| total.map(|total| total.saturating_sub(whole));
-    match (counts.value(Native::Prompt), counts.value(Native::Completion)) {
+    let tools = counts.count(Native::ToolPrompt);
+    let prompt = counts.value(Native::Prompt).map(|prompt| prompt.saturating_add(tools));
+    match (prompt, counts.value(Native::Completion)) {
         // What is input of it and what output is not known: the cheaper kind.
         (None, None) => total.map(|total| [Some(total), Some(0)]),
         (prompt, completion) => {

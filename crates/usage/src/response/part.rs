@@ -46,8 +46,8 @@ impl Kind {
     /// What a word calls it.
     pub(super) fn of(word: &Word) -> Self {
         match word.text() {
-            Some(b"AUDIO") => Self::Audio,
-            Some(b"IMAGE") => Self::Image,
+            Some(b"AUDIO" | b"audio") => Self::Audio,
+            Some(b"IMAGE" | b"image") => Self::Image,
             Some(b"5m") => Self::Short,
             Some(b"1h") => Self::Hour,
             _ => Self::Other,

@@ -30,6 +30,8 @@ pub(super) enum Field {
     ServiceTier,
     /// How fast it was served; `fast` is a tier of service of that name, whichever else it was served in.
     Speed,
+    /// Where it was served: a tier of service of that name where it is in the usual one, unless that is anywhere.
+    Region,
     /// What the provider says that the answer costs, in US dollars times ten to the power of so many less than
     /// millionths of millionths.
     Cost(i16),

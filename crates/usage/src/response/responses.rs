@@ -1,4 +1,4 @@
-//! OpenAI's responses API (usage-formats.md §2).
+//! OpenAI's responses API (usage-formats.md §2), and Gemini's interactions, whose requests are worded like it.
 //!
 //! A document is the response itself; a stream's events wrap it in `response`, with usage in the last of them. That
 //! one repeats the whole output, so generated text is taken from the document's `output` and from the events' `delta`
@@ -7,7 +7,7 @@
 use super::calls::Place;
 use super::counts::Native;
 use super::normalise;
-use super::profile::{COST, COST_TICKS, Field, Profile, Source, branch, element, leaf};
+use super::profile::{COST, COST_TICKS, Field, Profile, Side, Source, branch, element, leaf};
 use super::tools::{alibaba_tools, xai_tools};
 use crate::json::{Node, Step};
 
@@ -17,15 +17,20 @@ pub(super) static RESPONSES: Profile =
 /// The events after which nothing comes, whether all was generated, some, or it failed.
 const LAST: &[&str] = &["response.completed", "response.incomplete", "response.failed"];
 
+/// The same of Gemini's interactions.
+const LAST_OF_INTERACTIONS: &[&str] =
+    &["interaction.completed", "interaction.complete", "interaction.failed"];
+
 static TREE: Node<Field> = Node {
     step: Step::Element,
     field: None,
     below: &[
         leaf("type", Field::EventType(LAST)),
+        leaf("event_type", Field::EventType(LAST_OF_INTERACTIONS)),
         leaf("model", Field::Model),
         leaf("service_tier", Field::ServiceTier),
         leaf("error", Field::Error),
-        leaf("delta", Field::Content),
+        branch("delta", Some(Field::Content), &[leaf("text", Field::Content)]),
         branch("output", Some(Field::Calls), &[element(Some(Field::Call(Place::List)), OUTPUT)]),
         branch("item", Some(Field::Call(Place::Event)), CALL),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
@@ -42,8 +47,17 @@ static TREE: Node<Field> = Node {
                 TOOL_USAGE,
             ],
         ),
+        branch("interaction", None, INTERACTION),
     ],
 };
+
+/// What events of interactions wrap.
+const INTERACTION: &[Node<Field>] = &[
+    leaf("model", Field::Model),
+    leaf("service_tier", Field::ServiceTier),
+    leaf("error", Field::Error),
+    branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+];
 
 /// A message in parts, a tool call, or reasoning with its summary in parts.
 const OUTPUT: &[Node<Field>] = &[
@@ -104,6 +118,19 @@ const PARTS: &[Node<Field>] =
 const USAGE: &[Node<Field>] = &[
     COST,
     COST_TICKS,
+    // Gemini's: what tools added to the input stands beside it, thoughts beside the output.
+    leaf("total_input_tokens", Field::Count(Source::Answer, Native::Prompt)),
+    leaf("total_output_tokens", Field::Count(Source::Answer, Native::Completion)),
+    leaf("total_cached_tokens", Field::Count(Source::Answer, Native::Cached)),
+    leaf("total_thought_tokens", Field::Count(Source::Answer, Native::Reasoning)),
+    leaf("total_tool_use_tokens", Field::Count(Source::Answer, Native::ToolPrompt)),
+    branch("input_tokens_by_modality", None, &[element(Some(Field::Part(Side::Input)), MODALITY)]),
+    branch("output_tokens_by_modality", None, &[element(Some(Field::Part(Side::Output)), MODALITY)]),
+    branch(
+        "grounding_tool_count",
+        None,
+        &[element(None, &[leaf("search_query_count", Field::Added(Native::Searches))])],
+    ),
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
@@ -131,3 +158,5 @@ const USAGE: &[Node<Field>] = &[
         ],
     ),
 ];
+
+const MODALITY: &[Node<Field>] = &[leaf("modality", Field::PartKind), leaf("tokens", Field::PartCount)];
