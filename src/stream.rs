@@ -49,7 +49,7 @@ impl Stream {
         #[cfg(feature = "trap-for-tests")]
         crate::trap::reach(self.context, crate::trap::Phase::Body);
         let read = |start, length| abi::buffer(Buffer::Request, start, length).unwrap_or_default();
-        let now = vm.now();
+        let now = || vm.now();
         let verdict =
             vm.edge.borrow_mut().request_body(shared(), self.context, size, end_of_stream, &read, now);
         vm.after_stream();

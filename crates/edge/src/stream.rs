@@ -147,7 +147,8 @@ impl Edge {
         None
     }
 
-    /// A piece of the request's body has come: `size` bytes are in the host's buffer.
+    /// A piece of the request's body has come: `size` bytes are in the host's buffer. The time is asked for where
+    /// something is decided.
     pub fn request_body(
         &mut self,
         shared: &dyn SharedData,
@@ -155,7 +156,7 @@ impl Edge {
         size: usize,
         end_of_stream: bool,
         read: ReadBody<'_>,
-        now: Now,
+        now: impl FnOnce() -> Now,
     ) -> Verdict {
         let Some(mut request) = self.requests.remove(&context) else {
             return Verdict::go();
@@ -180,6 +181,7 @@ impl Edge {
                 }
             }
             Stage::Head | Stage::Body | Stage::Admission => {
+                let now = now();
                 let progress = match self.scan(&mut request, size, read, &mut verdict) {
                     Err(refusal) => Progress::Refuse(refusal),
                     Ok(()) if request.wait.is_some() => Progress::Wait,

@@ -164,7 +164,7 @@ impl Node {
                     body.len(),
                     end,
                     &read,
-                    now,
+                    || now,
                 );
                 self.act(stream, verdict);
             }

@@ -109,7 +109,7 @@ fn call(world: &World, edge: &mut Edge, callback: &Callback, last_call: CallKind
         }
         Callback::Body(context, bytes, end) => {
             let read = |start: usize, length: usize| bytes.iter().skip(start).take(length).copied().collect();
-            drop(edge.request_body(&shared, *context, bytes.len(), *end, &read, now));
+            drop(edge.request_body(&shared, *context, bytes.len(), *end, &read, || now));
         }
         Callback::Trailers(context) => drop(edge.request_trailers(&shared, *context, now)),
         Callback::AnswerHeaders(context, status, content_type, content_encoding) => {
