@@ -24,6 +24,12 @@ static TREE: Node<Field> = Node {
         branch("images", Some(Field::Items), ITEM),
         branch("predictions", Some(Field::Items), ITEM),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
+        // Mistral's reading of documents.
+        branch(
+            "usage_info",
+            Some(Field::Usage(Source::Answer)),
+            &[leaf("pages_processed", Field::Count(Source::Answer, Native::Pages))],
+        ),
     ],
 };
 
