@@ -67,28 +67,30 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method == b"GET" {
         let is_models = [&b"/v1"[..], b"/v1beta"].into_iter().any(|version| {
             let rest = path.strip_prefix(version).and_then(|rest| rest.strip_prefix(b"/models"));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(b"/") && stays_below(rest)))
         });
         return is_models.then_some(Operation::Exempt);
     }
     if method != b"POST" {
         return None;
     }
-    // Without a key only what no hop behind can take for another path passes: a model's name in plain text.
-    if let Some(Place { model, action }) = gemini(path) {
+    // Without a key only what no hop behind can take for another path passes: one in plain text.
+    if let Some(Place { model, action, .. }) = gemini(path) {
         return match action {
             b"generateContent" | b"streamGenerateContent" => Some(Operation::Meter(Dialect::Gemini)),
             b"embedContent" | b"batchEmbedContents" => Some(Operation::Meter(Dialect::GeminiEmbed)),
-            b"countTokens" if in_plain_text(model).is_some() => Some(Operation::Exempt),
+            b"countTokens" if is_plain_path(path) && in_plain_text(model).is_some() => {
+                Some(Operation::Exempt)
+            }
             b"predict" => predicted(model),
             b"rawPredict" | b"streamRawPredict" if is_anthropics(path) => Some(match model {
-                b"count-tokens" => Operation::Exempt,
+                b"count-tokens" if is_plain_path(path) => Operation::Exempt,
                 _ => Operation::Meter(Dialect::AnthropicMessages),
             }),
             _ => None,
         };
     }
-    if let Some(Place { model, action }) = bedrock(path).filter(|_| path.starts_with(b"/model/")) {
+    if let Some(Place { before: b"", model, action }) = bedrock(path) {
         return match action {
             b"converse" | b"converse-stream" => Some(Operation::Meter(Dialect::BedrockConverse)),
             b"invoke" | b"invoke-with-response-stream" => Some(Operation::Meter(Dialect::BedrockInvoke)),
@@ -181,6 +183,8 @@ const WHOLE: &[(&[u8], Dialect)] = &[
 
 /// A path that names a model.
 struct Place<'a> {
+    /// What stands before the list of models.
+    before: &'a [u8],
     model: &'a [u8],
     /// What is asked of it.
     action: &'a [u8],
@@ -190,8 +194,9 @@ struct Place<'a> {
 fn gemini(path: &[u8]) -> Option<Place<'_>> {
     let (before, last) = split_last(path, b'/')?;
     let (model, action) = split_last(last, b':')?;
-    let is_model = [&b"/models"[..], b"/tunedModels"].into_iter().any(|list| before.ends_with(list));
-    (is_model && before.starts_with(b"/v1")).then_some(Place { model, action })
+    let lists = [&b"/models"[..], b"/tunedModels"];
+    let before = lists.into_iter().find_map(|list| before.strip_suffix(list))?;
+    before.starts_with(b"/v1").then_some(Place { before, model, action })
 }
 
 /// What is asked of a model of Vertex AI's own that is sold neither by text nor by messages.
@@ -222,7 +227,7 @@ fn deployment(path: &[u8]) -> Option<Place<'_>> {
     let rest = path.strip_prefix(b"/openai/deployments/")?;
     let slash = rest.iter().position(|byte| *byte == b'/')?;
     let (model, action) = rest.split_at_checked(slash)?;
-    Some(Place { model, action: action.get(1..)? })
+    Some(Place { before: b"/openai", model, action: action.get(1..)? })
 }
 
 /// `…/model/MODEL/ACTION` (Amazon Bedrock), under whichever prefix a gateway has for it.
@@ -231,18 +236,37 @@ fn bedrock(path: &[u8]) -> Option<Place<'_>> {
     let (before, model) = split_last(before, b'/')?;
     let known =
         [&b"converse"[..], b"converse-stream", b"invoke", b"invoke-with-response-stream", b"count-tokens"];
-    (before.ends_with(b"/model") && known.contains(&action)).then_some(Place { model, action })
+    let before = before.strip_suffix(b"/model").filter(|_| known.contains(&action))?;
+    Some(Place { before, model, action })
 }
 
 /// The model that a path names, where it does: then that counts, whatever the body says. Nothing in place of a name
 /// that is not written so that all read it the same.
 #[must_use]
 pub fn path_model(path: &[u8]) -> Option<Option<Box<str>>> {
-    let bare = path.split(|b| *b == b'?').next().unwrap_or_default();
+    let bare = without_query(path);
+    // What stands before it could hide another model's path, `%3F` behind that.
+    let alone = |place: &Place<'_>| is_plain_path(place.before);
     if let Some(place) = bedrock(bare) {
-        return Some(decoded(place.model));
+        return Some(alone(&place).then(|| decoded(place.model)).flatten());
     }
-    gemini(bare).or_else(|| deployment(bare)).map(|place| in_plain_text(place.model).map(Into::into))
+    let place = gemini(bare).or_else(|| deployment(bare))?;
+    Some(in_plain_text(place.model).filter(|_| alone(&place)).map(Into::into))
+}
+
+/// Whether all read a path the same: there is nothing in it to decode, to cut off or to step back over.
+fn is_plain_path(path: &[u8]) -> bool {
+    path.iter().all(|byte| is_plain(*byte) || *byte == b'/')
+        && path.split(|byte| *byte == b'/').all(|step| !steps_out(step))
+}
+
+/// Whether a path's rest names what is below its beginning, decoded or not.
+fn stays_below(rest: &[u8]) -> bool {
+    unescaped(rest).is_some_and(|rest| is_plain_path(rest.as_bytes()))
+}
+
+fn steps_out(step: &[u8]) -> bool {
+    matches!(step, b"." | b"..")
 }
 
 /// A model's name as it stands in a path. One that is encoded could mean another model upstream than here.
@@ -258,8 +282,16 @@ fn is_plain(byte: u8) -> bool {
 /// A model's name that Amazon's clients encode and its servers decode: once, to what needs no encoding, or to an ARN
 /// with its slashes (decision 37).
 fn decoded(model: &[u8]) -> Option<Box<str>> {
-    let mut name = String::with_capacity(model.len());
-    let mut rest = model;
+    let name = unescaped(model)?;
+    let may_have_slashes = name.starts_with("arn:") || !name.contains('/');
+    let is_odd = name.split('/').any(|step| step.is_empty() || steps_out(step.as_bytes()));
+    (may_have_slashes && !is_odd && name.len() <= MODEL_BYTES_MAX).then(|| name.into())
+}
+
+/// What stands in a path, decoded once; nothing where that needs encoding.
+fn unescaped(text: &[u8]) -> Option<String> {
+    let mut name = String::with_capacity(text.len());
+    let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         let (byte, after) = match (byte, after) {
             (b'%', [high, low, after @ ..]) => {
@@ -274,9 +306,7 @@ fn decoded(model: &[u8]) -> Option<Box<str>> {
         name.push(char::from(byte));
         rest = after;
     }
-    let may_have_slashes = name.starts_with("arn:") || !name.contains('/');
-    let steps_out = name.split('/').any(|step| matches!(step, "" | "." | ".."));
-    (may_have_slashes && !steps_out && name.len() <= MODEL_BYTES_MAX).then(|| name.into())
+    Some(name)
 }
 
 impl Route {
@@ -357,6 +387,17 @@ mod tests {
             ("POST", "/v1beta/models/m%3AgenerateContent%3F:countTokens", Operation::Deny),
             ("POST", "/model/claude%2Finvoke%3F/count-tokens", Operation::Deny),
             ("POST", "/model/claude-v2%3A1/count-tokens", Operation::Exempt),
+            ("POST", "/model/claude/converse%3F/model/m/count-tokens", Operation::Deny),
+            ("POST", "/model/claude/converse;/model/m/count-tokens", Operation::Deny),
+            ("POST", "/aws/model/m/count-tokens", Operation::Deny),
+            ("POST", "/v1beta/models/dear:generateContent%3F/models/m:countTokens", Operation::Deny),
+            ("POST", "/v1beta/models/dear:generateContent;/models/m:countTokens", Operation::Deny),
+            ("POST", "/v1beta/x/../models/m:countTokens", Operation::Deny),
+            (
+                "POST",
+                "/v1/projects/a.b:p/locations/l/publishers/google/models/m:countTokens",
+                Operation::Exempt,
+            ),
             ("POST", "/v1beta/models/m:embedContent", Operation::Meter(Dialect::GeminiEmbed)),
             ("POST", "/v1beta/models/m:batchEmbedContents", Operation::Meter(Dialect::GeminiEmbed)),
             ("POST", "/v1beta/models/m:asyncBatchEmbedContent", Operation::Deny),
@@ -379,6 +420,12 @@ mod tests {
                 Operation::Meter(Dialect::AnthropicMessages),
             ),
             ("POST", "/v1/a/publishers/anthropic/models/count-tokens:rawPredict", Operation::Exempt),
+            // Refused, as its path names no model (below).
+            (
+                "POST",
+                "/v1/a/publishers/anthropic/models/c:rawPredict%3F/publishers/anthropic/models/count-tokens:rawPredict",
+                Operation::Meter(Dialect::AnthropicMessages),
+            ),
             ("POST", "/v1/a/publishers/mistralai/models/c:rawPredict", Operation::Deny),
             ("POST", "/v1/generate", Operation::Meter(Dialect::CohereChat)),
             ("POST", "/v1beta/models/cheap:generateContent/../dear:generateContent", Operation::Deny),
@@ -408,6 +455,15 @@ mod tests {
             ("GET", "/v1/modelsx", Operation::Deny),
             ("GET", "/v1/models", Operation::Exempt),
             ("GET", "/v1/models/gpt-5", Operation::Exempt),
+            ("GET", "/v1/models/", Operation::Exempt),
+            ("GET", "/v1/models/a/b/endpoints?x=%2e%2e", Operation::Exempt),
+            ("GET", "/v1/models/a%2Fb%3A1", Operation::Exempt),
+            ("GET", "/v1/models/../responses/resp_1", Operation::Deny),
+            ("GET", "/v1/models/%2e%2e/responses/resp_1", Operation::Deny),
+            ("GET", "/v1/models/..%2Fresponses%2Fresp_1", Operation::Deny),
+            ("GET", "/v1/models/%252e%252e/responses", Operation::Deny),
+            ("GET", "/v1/models/a;/../../responses", Operation::Deny),
+            ("GET", "/v1/models/a\\..\\..\\responses", Operation::Deny),
             ("DELETE", "/v1/models/gpt-5", Operation::Deny),
             ("GET", "/v1/chat/completions", Operation::Deny),
             ("POST", "/v1/chat/completions/", Operation::Deny),
@@ -472,7 +528,14 @@ mod tests {
 
     #[test]
     fn a_model_that_is_not_in_plain_text_is_none_but_for_amazon() {
-        for path in ["/v1beta/models/a%2Db:generateContent", "/openai/deployments/a b/embeddings"] {
+        for path in [
+            "/v1beta/models/a%2Db:generateContent",
+            "/openai/deployments/a b/embeddings",
+            "/v1beta/models/dear:generateContent%3F/models/cheap:generateContent",
+            "/v1/a/publishers/anthropic/models/c:rawPredict%3F/publishers/anthropic/models/count-tokens:rawPredict",
+            "/model/dear/converse%3F/model/cheap/converse",
+            "/aws;/model/cheap/converse",
+        ] {
             assert_eq!(path_model(path.as_bytes()), Some(None), "{path}");
         }
         let profile = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-lite-v1:0";
