@@ -65,11 +65,12 @@ fn without_query(path: &[u8]) -> &[u8] {
 /// Anthropic's, Gemini's, Bedrock's, Cohere's, Ollama's.
 fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method == b"GET" {
-        let is_models = [&b"/v1"[..], b"/v1beta"].into_iter().any(|version| {
-            let rest = path.strip_prefix(version).and_then(|rest| rest.strip_prefix(b"/models"));
+        let is_models = |version: &[u8]| {
+            let rest = path.strip_prefix(version).and_then(|rest| rest.strip_prefix(b"models"));
             rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(b"/") && stays_below(rest)))
-        });
-        return is_models.then_some(Operation::Exempt);
+        };
+        let is_list = OPENAI_BASES.iter().any(|base| is_models(base)) || is_models(b"/v1beta/");
+        return is_list.then_some(Operation::Exempt);
     }
     if method != b"POST" {
         return None;
@@ -101,9 +102,9 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if let Some((_, dialect)) = WHOLE.iter().find(|(own, _)| *own == path) {
         return Some(Operation::Meter(*dialect));
     }
-    let versions = [&b"/v1/"[..], b"/openai/v1/"];
-    let bare = || versions.into_iter().find_map(|version| path.strip_prefix(version));
-    let api = deployment(path).map(|place| place.action).or_else(bare)?;
+    let bare = || OPENAI_BASES.iter().find_map(|base| path.strip_prefix(*base));
+    let deployed = deployment(path).map(|place| place.action);
+    let api = deployed.or_else(|| vertex_openai(path)).or_else(bare)?;
     Some(match api {
         b"chat/completions" => Operation::Meter(Dialect::OpenaiChat),
         b"completions" => Operation::Meter(Dialect::OpenaiCompletions),
@@ -145,6 +146,7 @@ pub(crate) fn error_shape(operation: &Operation, path: &[u8]) -> ErrorShape {
 const FAMILIES: &[(&[u8], ErrorShape)] = &[
     (b"/v1/chat/completions", ErrorShape::OpenAi),
     (b"/v1/messages", ErrorShape::Anthropic),
+    (b"/v1beta/openai", ErrorShape::OpenAi),
     (b"/v1beta", ErrorShape::Google),
     (b"/v1beta1", ErrorShape::Google),
     (b"/v1alpha", ErrorShape::Google),
@@ -164,7 +166,20 @@ const FAMILIES: &[(&[u8], ErrorShape)] = &[
     (b"/v1/detokenize", ErrorShape::Cohere),
     (b"/v1/datasets", ErrorShape::Cohere),
     (b"/v1/connectors", ErrorShape::Cohere),
+    (b"/api/v1", ErrorShape::OpenAi),
+    (b"/api/paas", ErrorShape::OpenAi),
     (b"/api/", ErrorShape::Ollama),
+];
+
+/// What stands before the paths of OpenAI's API: with itself, Azure and Groq, OpenRouter, Fireworks, Alibaba, Z.ai, Gemini.
+const OPENAI_BASES: &[&[u8]] = &[
+    b"/v1/",
+    b"/openai/v1/",
+    b"/api/v1/",
+    b"/inference/v1/",
+    b"/compatible-mode/v1/",
+    b"/api/paas/v4/",
+    b"/v1beta/openai/",
 ];
 
 /// Paths of APIs that have no version of their own, or another one.
@@ -179,6 +194,8 @@ const WHOLE: &[(&[u8], Dialect)] = &[
     (b"/api/generate", Dialect::OllamaChat),
     (b"/api/embed", Dialect::OllamaEmbed),
     (b"/api/embeddings", Dialect::OllamaEmbed),
+    // DeepSeek's and Perplexity's.
+    (b"/chat/completions", Dialect::OpenaiChat),
 ];
 
 /// A path that names a model.
@@ -197,6 +214,15 @@ fn gemini(path: &[u8]) -> Option<Place<'_>> {
     let lists = [&b"/models"[..], b"/tunedModels"];
     let before = lists.into_iter().find_map(|list| before.strip_suffix(list))?;
     before.starts_with(b"/v1").then_some(Place { before, model, action })
+}
+
+/// `/v1…/projects/…/endpoints/openapi/chat/completions`: what Vertex AI has of OpenAI's API.
+fn vertex_openai(path: &[u8]) -> Option<&[u8]> {
+    const PLACE: &[u8] = b"/endpoints/openapi/";
+    let project = path.strip_prefix(b"/v1/projects/").or_else(|| path.strip_prefix(b"/v1beta1/projects/"))?;
+    let at = project.windows(PLACE.len()).position(|window| window == PLACE)?;
+    let (project, api) = project.split_at_checked(at)?;
+    api.strip_prefix(PLACE).filter(|api| is_plain_path(project) && *api == b"chat/completions")
 }
 
 /// What is asked of a model of Vertex AI's own that is sold neither by text nor by messages.
@@ -363,6 +389,24 @@ mod tests {
             ("GET", "/v1/responses/resp_1", Operation::Deny),
             ("POST", "/v1/responses/resp_1/cancel", Operation::Deny),
             ("POST", "/openai/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/api/v1/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/inference/v1/embeddings", Operation::Meter(Dialect::Embeddings)),
+            ("POST", "/compatible-mode/v1/responses", Operation::Meter(Dialect::OpenaiResponses)),
+            ("POST", "/api/paas/v4/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/v1beta/openai/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/chat/completions", Operation::Meter(Dialect::OpenaiChat)),
+            ("POST", "/x/chat/completions", Operation::Deny),
+            (
+                "POST",
+                "/v1/projects/p/locations/l/endpoints/openapi/chat/completions",
+                Operation::Meter(Dialect::OpenaiChat),
+            ),
+            ("POST", "/v1/locations/l/endpoints/openapi/chat/completions", Operation::Deny),
+            ("POST", "/v1/projects/p%2F../endpoints/openapi/chat/completions", Operation::Deny),
+            ("POST", "/v1/projects/p/endpoints/openapi/responses/input_tokens", Operation::Deny),
+            ("GET", "/openai/v1/models", Operation::Exempt),
+            ("GET", "/api/v1/models/m", Operation::Exempt),
+            ("GET", "/api/v1/key", Operation::Deny),
             ("POST", "/v1/completions", Operation::Meter(Dialect::OpenaiCompletions)),
             ("POST", "/v1/responses", Operation::Meter(Dialect::OpenaiResponses)),
             ("POST", "/v1/embeddings", Operation::Meter(Dialect::Embeddings)),
