@@ -19,6 +19,7 @@ use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
 use crate::settle::Origin;
 use crate::shared::SharedData;
+use crate::unsold::{take_tools_out, without_seconds};
 
 /// Names of the tier of service that everything is served in that asks for no other.
 const USUAL_TIERS: [&str; 3] = ["default", "standard", "on_demand"];
@@ -158,6 +159,7 @@ impl Bill {
             answered_model: None,
             used: Micros::ZERO,
             sale: None,
+            unpriced: Vec::new(),
         }
     }
 }
@@ -175,14 +177,14 @@ fn reported(
             units(said, Some(reading), (hold, sale), &is_cut)?
         }
         Operation::Meter(_) | Operation::Flat(_) | Operation::Exempt | Operation::Deny => {
-            with_stated(without_unsold_seconds(said, sale), hold).with(Meter::Requests, 1)
+            with_stated(without_seconds(said, sale), hold).with(Meter::Requests, 1)
         }
     };
-    let unsold = leave_tools_out(sale, &mut usage);
+    let unpriced = take_tools_out(sale, &mut usage);
     let stated = usage.clone();
     let mut left_out = fill_in(request, reading, hold, &mut usage);
     let facts = request.body.facts.as_ref();
-    let guessed = one_of_each(&sale.model, &request.operation, facts, &mut usage) || unsold;
+    let guessed = one_of_each(&sale.model, &request.operation, facts, &mut usage) || !unpriced.is_empty();
     // Nobody knows what ends the answers of an API that is not known.
     let is_generic = matches!(request.operation, Operation::Meter(Dialect::Generic(_)));
     let is_broken_off = || is_generic && is_cut();
@@ -208,31 +210,9 @@ fn reported(
         (usage, used, source) = (more, price, Some(UsageSource::Estimated));
     }
     let answered_model = answered_model(reading);
-    let bill =
-        Bill { source, status: Some(status), usage, answered_model, used, ..Bill::nothing(Outcome::Settled) };
+    let nothing = Bill::nothing(Outcome::Settled);
+    let bill = Bill { source, status: Some(status), usage, answered_model, used, unpriced, ..nothing };
     Some((bill, guessed))
-}
-
-/// The counts without seconds of sound that came with tokens, where tokens alone are what the model is sold by: the sound
-/// is among them.
-fn without_unsold_seconds(said: &Usage, sale: &Sale) -> Usage {
-    let sold = said.iter().filter(|(meter, _)| *meter != Meter::Seconds || sale.model.has(*meter));
-    sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count))
-}
-
-/// Leaves calls of tools out that a model without a price for them has made beside tokens that have theirs, and images
-/// that were made on the way and of which no tokens are told: the tokens are charged for what they are, and the usage is
-/// marked (decision 44). Whether there were any.
-fn leave_tools_out(sale: &Sale, usage: &mut Usage) -> bool {
-    let has_tokens = usage.iter().any(|(meter, count)| count > 0 && meter.is_of_tokens());
-    let mut unsold = false;
-    for meter in [Meter::Searches, Meter::FileSearches, Meter::CodeRuns, Meter::Images] {
-        if has_tokens && usage.get(meter) > 0 && !sale.model.has(meter) {
-            usage.set(meter, 0);
-            unsold = true;
-        }
-    }
-    unsold
 }
 
 /// Puts in what the provider left out of its counts: its input as it was estimated for the hold, its output by what was
@@ -316,12 +296,14 @@ fn units(
         let nothing_yet = || !reading.ended && !reading.streamed && is_cut();
         reading.delivered.items.or_else(|| nothing_yet().then_some(0))
     });
+    // What the model sells but in this tier makes the usage one without a price.
+    let is_sold = |meter: Meter| sale.model.has(meter) || sale.sells(meter);
     let is_said = said.iter().any(|(meter, _)| meter == Meter::Images);
-    if let Some(items) = delivered.filter(|_| !is_said && sale.model.has(Meter::Images)) {
+    if let Some(items) = delivered.filter(|_| !is_said && is_sold(Meter::Images)) {
         known.set(Meter::Images, items.min(COUNT_MAX));
     }
-    let sold = known.iter().filter(|(meter, _)| *meter != Meter::Requests && sale.model.has(*meter));
-    let sold = sold.fold(Usage::new(), |sold, (meter, count)| sold.with(meter, count));
+    let sold: Usage =
+        known.iter().filter(|(meter, _)| *meter != Meter::Requests && is_sold(*meter)).collect();
     let flat = sale.model.is_flat();
     (flat || !sold.is_empty()).then(|| sold.with(Meter::Requests, 1))
 }
@@ -388,7 +370,7 @@ fn estimated(
         units(&delivered, reading, (hold, sale), is_cut).unwrap_or_default()
     } else {
         let calls = reading.into_iter().flat_map(|reading| reading.delivered.calls.metered());
-        let calls = calls.filter(|(meter, count)| *count > 0 && sale.model.has(*meter));
+        let calls = calls.filter(|(meter, count)| *count > 0 && sale.sells(*meter));
         with_stated(calls.fold(delivered, |all, (meter, count)| all.with(meter, count)), hold)
     };
     usage.set(Meter::Requests, 1);

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use tariff::{Micros, Usage};
+use tariff::{Meter, Micros, Usage};
 use wire::{NodeId, Outcome, UsageSource, UsageStatus};
 
 use crate::json::Writer;
@@ -23,6 +23,8 @@ pub(crate) struct Bill {
     pub used: Micros,
     /// What it is charged by; absent where nothing is charged.
     pub sale: Option<Sale>,
+    /// What was counted and has no price: told in the access log alone.
+    pub unpriced: Vec<(Meter, u64)>,
 }
 
 /// By which prices an answer is charged, and what its provider says that it cost.
@@ -106,6 +108,7 @@ pub(crate) fn line(
         if bill.sale.as_ref().is_some_and(|sale| sale.total_mismatch) {
             json.raw(r#","total_mismatch":true"#);
         }
+        counts(&mut json, r#","unpriced":{""#, bill.unpriced.iter().copied());
     }
     if let Some(account) = &request.account {
         json.raw(r#","term":"#).number(account.term);
@@ -149,12 +152,17 @@ fn how(json: &mut Writer<'_>, bill: &Bill) {
             json.raw(r#","provider_cost":"#).number(cost);
         }
     }
-    let mut before = r#","usage":{""#;
-    for (meter, count) in bill.usage.iter() {
+    counts(json, r#","usage":{""#, bill.usage.iter());
+}
+
+/// A member with counts by meter, where there are any: `open` is its name with what opens it.
+fn counts(json: &mut Writer<'_>, open: &'static str, counts: impl Iterator<Item = (Meter, u64)>) {
+    let mut before = open;
+    for (meter, count) in counts {
         json.raw(before).raw(meter.as_str()).raw(r#"":"#).number(count);
         before = r#",""#;
     }
-    if !bill.usage.is_empty() {
+    if before != open {
         json.raw("}");
     }
 }
@@ -191,7 +199,7 @@ fn outcome_member(outcome: Outcome) -> &'static str {
 mod tests {
     use super::*;
     use crate::pricing::Catalog;
-    use tariff::{EdgeCatalog, EdgeModel, Meter, Prices, Ratio};
+    use tariff::{EdgeCatalog, EdgeModel, Prices, Ratio};
 
     /// The wire's own reader is the oracle for the members that are spelled out here.
     #[test]
@@ -211,8 +219,7 @@ mod tests {
             .flat_map(|first| statuses.map(|status| (first, status)))
             .flat_map(|(first, status)| usages.clone().map(|usage| (first, (status, usage))))
         {
-            let bill =
-                Bill { outcome, source, status, usage, answered_model: None, used: Micros(1), sale: None };
+            let bill = Bill { source, status, usage, used: Micros(1), ..Bill::nothing(outcome) };
             let mut bytes =
                 br#"{"request":"r","account":"a","key":"k","term":1,"model":"m","operation":"chat""#.to_vec();
             let mut json = Writer::new(&mut bytes);

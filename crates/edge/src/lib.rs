@@ -59,6 +59,7 @@ pub mod testing;
 pub mod time;
 pub mod tokens;
 pub mod trial;
+mod unsold;
 
 pub use answer::AnswerHead;
 pub use config::Config;

@@ -258,6 +258,12 @@ impl Priced {
         self.rates.prices.has(meter)
     }
 
+    /// Whether a meter has a price in a tier of service.
+    #[must_use]
+    pub fn has_in(&self, tier: Option<&str>, meter: Meter) -> bool {
+        self.rates(tier).prices.has(meter)
+    }
+
     /// Whether a meter costs anything.
     #[must_use]
     pub fn is_paid(&self, meter: Meter) -> bool {

@@ -455,5 +455,38 @@ fn calls_of_tools_are_charged_where_they_have_a_price_and_marked_where_not() {
     let all =
         [search, call("file_search_call"), call("code_interpreter_call"), call("image_generation_call")];
     assert_eq!(ask(&all), (json!("12005.000000"), json!("partial")));
-    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+    // What was left out is absent from the usage, and named in the log.
+    let body = r#"{"model":"claude","input":"x"}"#;
+    let line = line(&mut world, "/v1/responses", body, (JSON, &answer(&all)));
+    assert_eq!(line["unpriced"], json!({"file_searches": 1, "code_runs": 1, "images": 1}));
+    assert_eq!(line["usage"], json!({"requests": 1, "input_tokens": 5, "output_tokens": 2, "searches": 1}));
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&2));
+}
+
+#[test]
+fn calls_of_tools_are_charged_by_the_prices_of_the_tier_that_served_them() {
+    let priced =
+        |searches: &str| format!("{{ per_unit: {{ input_tokens: 2, output_tokens: 2000{searches} }} }}");
+    let tiers = format!(
+        "tiered: {{ price: {}, service_tiers: {{ priority: {{ price: {} }}, flex: {{ price: {} }} }} }}\n  vectors:",
+        priced(", file_searches: 3"),
+        priced(", searches: 7"),
+        priced(""),
+    );
+    let catalog = CATALOG.replace("vectors:", &tiers).replace("[text, ", "[tiered, text, ");
+    let mut world = World::with(1, &config("hold", ""), &catalog);
+    world.account("a", "free");
+    let call = |kind: &str| json!({"type": kind, "status": "completed"});
+    let calls = [call("web_search_call"), call("file_search_call")];
+    for (tier, charge, unpriced) in [
+        ("priority", "17.000000", json!({"file_searches": 1})),
+        ("flex", "10.000000", json!({"searches": 1, "file_searches": 1})),
+        ("default", "13.000000", json!({"searches": 1})),
+    ] {
+        let usage = json!({"input_tokens": 5, "output_tokens": 0, "total_tokens": 5});
+        let answer = json!({"object": "response", "output": calls, "service_tier": tier, "usage": usage});
+        let body = r#"{"model":"tiered","input":"x","max_output_tokens":9}"#;
+        let line = line(&mut world, "/v1/responses", body, (JSON, &answer.to_string()));
+        assert_eq!((&line["charge"], &line["unpriced"]), (&json!(charge), &unpriced), "{line}");
+    }
 }

@@ -188,6 +188,14 @@ impl Usage {
     }
 }
 
+impl FromIterator<(Meter, u64)> for Usage {
+    fn from_iter<I: IntoIterator<Item = (Meter, u64)>>(counts: I) -> Self {
+        let mut usage = Self::new();
+        counts.into_iter().for_each(|(meter, count)| usage.set(meter, count));
+        usage
+    }
+}
+
 impl Serialize for Usage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
