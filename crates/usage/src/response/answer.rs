@@ -10,6 +10,7 @@ use super::normalise::Normalised;
 use super::part::{Kind, Part};
 use super::profile::{Field, Profile, Side, Source};
 use super::rounds::Rounds;
+use super::tier::Tier;
 use super::word::Word;
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
@@ -25,6 +26,8 @@ pub(super) struct Answer {
     unbilled: bool,
     rounds: Option<Box<Rounds>>,
     part: Part,
+    /// Of the elements of the list that is read.
+    sum: Option<u64>,
     pub(super) calls: Calls,
     /// The beginning of a word that is compared with some.
     word: Word,
@@ -32,12 +35,7 @@ pub(super) struct Answer {
     over: bool,
     /// The document that is read has usage in it.
     reports_usage: bool,
-    /// Empty where none was named.
-    service_tier: Word,
-    /// What is said of it further does not matter.
-    tier_stands: bool,
-    /// Where it was served, where that matters; empty where it does not.
-    region: Word,
+    pub(super) tier: Tier,
     /// In millionths of millionths of a US dollar.
     pub(super) cost: Option<u64>,
     /// It counts output, more than none.
@@ -98,15 +96,6 @@ impl Answer {
         self.malformed = self.malformed.saturating_add(u32::from(!stated));
     }
 
-    /// Takes the tier of service that stands beside the answer: the platform's own, whatever the model says inside.
-    pub(super) fn serve_beside(&mut self, text: &[u8]) {
-        let mut word = Word::default();
-        word.push(text);
-        if word.is_tier() {
-            (self.service_tier, self.tier_stands) = (word, true);
-        }
-    }
-
     /// A frame cannot be believed, and what it said was not taken.
     pub(super) fn broken_frame(&mut self) {
         self.malformed = self.malformed.saturating_add(1);
@@ -145,14 +134,6 @@ impl Answer {
 
     pub(super) fn choices(&self) -> u32 {
         self.seen.count_ones()
-    }
-
-    /// The name of the tier that it was served in, in small letters.
-    pub(super) fn service_tier(&self) -> Option<Box<str>> {
-        let is_usual = matches!(self.service_tier.text(), Some(b"" | b"standard"));
-        let word = if is_usual && self.region.text() != Some(b"") { self.region } else { self.service_tier };
-        let name = str::from_utf8(word.text()?).ok()?;
-        (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
     }
 
     pub(super) fn model(&self) -> Option<&str> {
@@ -222,6 +203,24 @@ impl Answer {
         }
     }
 
+    /// One of several counts that add up has ended.
+    fn add(&mut self, native: Native) {
+        let number = match self.part.count.map(Number::whole) {
+            None => return,
+            Some(Number::Integer(more)) => {
+                let sum = self.sum.unwrap_or(0).saturating_add(more);
+                self.sum = Some(sum);
+                // None so far is stated at the end of the list: it is no zero after a count.
+                if sum == 0 {
+                    return;
+                }
+                Number::Integer(sum)
+            }
+            Some(none) => none,
+        };
+        self.number(Field::Count(Source::Answer, native), number);
+    }
+
     /// Something stands where an object, a count or nothing should.
     fn misplaced(&mut self, field: Field) {
         let source = match field {
@@ -230,9 +229,12 @@ impl Answer {
             | Field::Count(source, _)
             | Field::Whole(source, _)
             | Field::Measure(source, _) => source,
-            Field::Added(_) | Field::Part(_) | Field::PartCount | Field::Iterations | Field::Iteration => {
-                Source::Answer
-            }
+            Field::Sum(_)
+            | Field::Summand(_)
+            | Field::Part(_)
+            | Field::PartCount
+            | Field::Iterations
+            | Field::Iteration => Source::Answer,
             _ => return,
         };
         if let Some(counts) = self.counts_of(source) {
@@ -251,6 +253,25 @@ fn name(text: &[u8]) -> Option<&str> {
     (1..=MODEL_BYTES_MAX).contains(&text.len()).then_some(text)
 }
 
+/// Whether its text is compared with some words.
+#[inline]
+const fn is_word(field: Field) -> bool {
+    matches!(
+        field,
+        Field::EventType(_)
+            | Field::ItemEvent(_)
+            | Field::IterationKind
+            | Field::Query
+            | Field::PartKind
+            | Field::CallKind
+            | Field::CallStatus
+            | Field::CallAction
+            | Field::ServiceTier
+            | Field::Region
+            | Field::Speed
+    )
+}
+
 impl Sink<Field> for Answer {
     fn open(&mut self, field: Field, container: Container) {
         match (field, container) {
@@ -261,7 +282,8 @@ impl Sink<Field> for Answer {
             (Field::Details(_), Container::Object) => {}
             (Field::Choice, _) => self.choice = Choice::default(),
             (Field::Document, _) => self.next_document(),
-            (Field::Part(_), Container::Object) => self.part = Part::default(),
+            (Field::Part(_) | Field::Summand(_), Container::Object) => self.part = Part::default(),
+            (Field::Sum(_), Container::Array) => self.sum = None,
             (Field::Iterations, Container::Array) => {
                 self.rounds.get_or_insert_default().begin();
             }
@@ -284,6 +306,10 @@ impl Sink<Field> for Answer {
         match field {
             Field::Choice => {}
             Field::Part(side) => return self.end_part(side),
+            Field::Summand(native) => return self.add(native),
+            Field::Sum(native) if self.sum == Some(0) => {
+                return self.number(Field::Count(Source::Answer, native), Number::Integer(0));
+            }
             Field::Iteration => return self.rounds.iter_mut().for_each(|rounds| rounds.end_round()),
             Field::Iterations => return self.rounds.iter_mut().for_each(|rounds| rounds.end()),
             Field::Call(place) => return self.calls.end(place),
@@ -306,17 +332,7 @@ impl Sink<Field> for Answer {
                 self.base64 = Base64::default();
                 true
             }
-            Field::EventType(_)
-            | Field::ItemEvent(_)
-            | Field::IterationKind
-            | Field::Query
-            | Field::PartKind
-            | Field::CallKind
-            | Field::CallStatus
-            | Field::CallAction
-            | Field::ServiceTier
-            | Field::Region
-            | Field::Speed => {
+            _ if is_word(field) => {
                 self.word = Word::default();
                 true
             }
@@ -342,19 +358,7 @@ impl Sink<Field> for Answer {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
             Field::FinishReason => self.choice.finished = true,
-            Field::EventType(_)
-            | Field::ItemEvent(_)
-            | Field::IterationKind
-            | Field::Query
-            | Field::PartKind
-            | Field::CallKind
-            | Field::CallStatus
-            | Field::CallAction
-            | Field::ServiceTier
-            | Field::Region
-            | Field::Speed => {
-                self.word.push(piece);
-            }
+            _ if is_word(field) => self.word.push(piece),
             Field::CallContainer => self.calls.container(piece),
             Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
             Field::Model | Field::IterationModel => {
@@ -390,15 +394,9 @@ impl Sink<Field> for Answer {
             }
             Field::ItemEvent(_) => {}
             Field::PartKind => self.part.kind = Kind::of(&self.word),
-            Field::ServiceTier if !self.tier_stands && self.word.is_tier() => self.service_tier = self.word,
-            Field::Region if self.word.is_tier() && !self.word.is_one(&["global", "not_available"]) => {
-                self.region = self.word;
-            }
-            Field::Speed if self.word.is_one(&["fast"]) => {
-                self.service_tier = self.word;
-                self.tier_stands = true;
-            }
-            Field::ServiceTier | Field::Region | Field::Speed => {}
+            Field::ServiceTier => self.tier.serve(self.word),
+            Field::Region => self.tier.place(self.word),
+            Field::Speed => self.tier.speed(self.word),
             Field::IterationModel => {
                 let name = name(&self.model_text);
                 self.rounds.iter_mut().for_each(|rounds| rounds.name(name));
@@ -422,13 +420,6 @@ impl Sink<Field> for Answer {
                 self.malformed = self.malformed.saturating_add(u32::from(!stated));
             }
             (Field::Whole(source, native), _) => self.number(Field::Count(source, native), number.whole()),
-            (Field::Added(native), _) => match number.whole() {
-                Number::Integer(more) => {
-                    let sum = self.counts.count(native).saturating_add(more);
-                    self.number(Field::Count(Source::Answer, native), Number::Integer(sum));
-                }
-                none => self.number(Field::Count(Source::Answer, native), none),
-            },
             (Field::Measure(source, native), _) => {
                 self.number(Field::Count(source, native), number.rounded_up());
             }

@@ -18,8 +18,8 @@ static TREE: Node<Field> = Node {
         // Vertex AI counts each text by itself.
         branch(
             "predictions",
-            None,
-            &[element(None, &[branch("embeddings", None, &[branch("statistics", None, STATISTICS)])])],
+            Some(Field::Sum(Native::Prompt)),
+            &[element(None, &[branch("embeddings", None, &[STATISTICS])])],
         ),
     ],
 };
@@ -31,7 +31,8 @@ const USAGE: &[Node<Field>] = &[
     leaf("total_tokens", Field::Count(Source::Answer, Native::Total)),
 ];
 
-const STATISTICS: &[Node<Field>] = &[leaf("token_count", Field::Added(Native::Prompt))];
+const STATISTICS: Node<Field> =
+    branch("statistics", Some(Field::Summand(Native::Prompt)), &[leaf("token_count", Field::PartCount)]);
 
 /// The prompt, which is the total too; none where neither was stated. Some state the total alone (Voyage).
 fn normalise(counts: &Counts) -> Option<Normalised> {

@@ -25,6 +25,7 @@ mod reader;
 mod rerank;
 mod responses;
 mod rounds;
+mod tier;
 mod tools;
 mod word;
 

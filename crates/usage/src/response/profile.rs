@@ -65,8 +65,10 @@ pub(super) enum Field {
     Count(Source, Native),
     /// A count that may be written with a point and zeros behind it.
     Whole(Source, Native),
-    /// One of several counts that add up.
-    Added(Native),
+    /// A list of counts that add up; of several such lists the last one counts.
+    Sum(Native),
+    /// What in one of its elements has the count.
+    Summand(Native),
     /// A count that may have a fraction and is rounded up to the next whole one, as seconds are.
     Measure(Source, Native),
     /// A part of a count by kind of content, an element of a list of such.

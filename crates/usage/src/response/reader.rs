@@ -132,7 +132,7 @@ impl ResponseReader {
         if name == bedrock::TIER_HEADER {
             // Not of any frame, and believed before the first.
             let answers = std::iter::once(&mut self.answer).chain(self.before.as_deref_mut());
-            answers.for_each(|answer| answer.serve_beside(value));
+            answers.for_each(|answer| answer.tier.beside(value));
             return false;
         }
         let count = bedrock::HEADERS.iter().find(|(own, _)| *own == name);
@@ -188,7 +188,7 @@ impl ResponseReader {
             usage,
             status,
             answered_model: answer.model().map(Box::from),
-            service_tier: answer.service_tier(),
+            service_tier: answer.tier.name(),
             provider_cost: answer.cost,
             total_mismatch,
             malformed: answer.malformed,

@@ -128,8 +128,8 @@ const USAGE: &[Node<Field>] = &[
     branch("output_tokens_by_modality", None, &[element(Some(Field::Part(Side::Output)), MODALITY)]),
     branch(
         "grounding_tool_count",
-        None,
-        &[element(None, &[leaf("search_query_count", Field::Added(Native::Searches))])],
+        Some(Field::Sum(Native::Searches)),
+        &[element(Some(Field::Summand(Native::Searches)), &[leaf("search_query_count", Field::PartCount)])],
     ),
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),

@@ -1,0 +1,53 @@
+//! Which tier of service an answer says that it was served in.
+
+use super::word::Word;
+
+/// What an answer has said of it so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tier {
+    /// Empty where none was named.
+    name: Word,
+    /// What is said of it further does not matter.
+    stands: bool,
+    /// Where it was served, where that matters; empty where it does not.
+    region: Word,
+}
+
+impl Tier {
+    /// The platform's own, which stands beside the answer, whatever the model says inside.
+    pub(super) fn beside(&mut self, text: &[u8]) {
+        let mut word = Word::default();
+        word.push(text);
+        if word.is_tier() {
+            (self.name, self.stands) = (word, true);
+        }
+    }
+
+    pub(super) fn serve(&mut self, word: Word) {
+        if !self.stands && word.is_tier() {
+            self.name = word;
+        }
+    }
+
+    /// How fast it was served; only `fast` is a tier.
+    pub(super) fn speed(&mut self, word: Word) {
+        if word.is_one(&["fast"]) {
+            (self.name, self.stands) = (word, true);
+        }
+    }
+
+    /// Where it was served, be it anywhere.
+    pub(super) fn place(&mut self, word: Word) {
+        if word.is_tier() && !word.is_one(&["global", "not_available"]) {
+            self.region = word;
+        }
+    }
+
+    /// The name of the tier, in small letters.
+    pub(super) fn name(&self) -> Option<Box<str>> {
+        let is_usual = matches!(self.name.text(), Some(b"" | b"standard"));
+        let word = if is_usual && self.region.text() != Some(b"") { self.region } else { self.name };
+        let name = str::from_utf8(word.text()?).ok()?;
+        (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
+    }
+}
