@@ -24,8 +24,10 @@ pub(super) enum Native {
     CacheWriteShort,
     /// Of that, for an hour (Anthropic).
     CacheWriteHour,
-    /// What the results of tools added to the input (Gemini, Mistral's conversations).
+    /// What the results of tools added to the input (Gemini).
     ToolPrompt,
+    /// The same where only the total tells whether it is in the input's own count (Mistral's conversations).
+    ConnectorPrompt,
     /// Audio in the input.
     AudioInput,
     /// Images in the input, in tokens.

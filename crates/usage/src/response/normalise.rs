@@ -120,7 +120,9 @@ impl Beside {
             Some(0) => Self::default(),
             Some(more) if more == reasoning => Self { reasoning, ..Self::default() },
             Some(more) if more == cache => Self { input: more, ..Self::default() },
-            Some(more) if more == counts.count(Native::ToolPrompt) => Self { input: more, ..Self::default() },
+            Some(more) if more == counts.count(Native::ConnectorPrompt) => {
+                Self { input: more, ..Self::default() }
+            }
             Some(more) if more == audio => Self { input: more, audio, ..Self::default() },
             Some(more) if counts.count(Native::Seconds) > 0 => {
                 Self { input: more, audio: audio.max(more), reasoning: 0, mismatch: true }
@@ -148,6 +150,7 @@ fn either(counts: &Counts, name: Native, other: Native) -> Option<u64> {
 /// Prompt and completion, where they were stated or the total tells; none where nothing was stated at all.
 fn wholes(counts: &Counts, total: Option<u64>) -> Option<[Option<u64>; 2]> {
     let rest = |whole: u64| total.map(|total| total.saturating_sub(whole));
+    // Gemini's stand beside the prompt in any case.
     let tools = counts.count(Native::ToolPrompt);
     let prompt = counts.value(Native::Prompt).map(|prompt| prompt.saturating_add(tools));
     match (prompt, counts.value(Native::Completion)) {

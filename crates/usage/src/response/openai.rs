@@ -45,7 +45,7 @@ macro_rules! usage {
             // Of the sound that was read, which is in tokens too; it says what the total has more (Mistral).
             leaf("prompt_audio_seconds", Field::Measure($source, Native::Seconds)),
             // Mistral's conversations.
-            leaf("connector_tokens", Field::Count($source, Native::ToolPrompt)),
+            leaf("connector_tokens", Field::Count($source, Native::ConnectorPrompt)),
             tool_calls!(
                 $source,
                 "connectors",
