@@ -388,6 +388,7 @@ impl Sink<Field> for Answer {
             Field::CallKind => self.calls.kind(self.word),
             Field::CallStatus => self.calls.status(self.word),
             Field::CallAction => self.calls.action(self.word),
+            Field::CallResult => self.calls.result(),
             Field::ItemEvent(last) if self.word.is_one(last) => {
                 self.over = true;
                 self.item();

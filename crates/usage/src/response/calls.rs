@@ -53,13 +53,26 @@ struct Tally {
 #[derive(Clone, Copy, Debug, Default)]
 struct Call {
     tool: Option<Tool>,
-    /// It is said to be anything but completed.
-    is_open: bool,
+    stage: Stage,
+    /// What it made is there.
+    has_result: bool,
     /// It searches nothing, but reads what was found.
     is_visit: bool,
     /// A digest of its container's name.
     container: Option<u64>,
     index: Option<u64>,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// To its end, or nothing is said of it.
+    #[default]
+    Done,
+    /// It makes an image, as OpenAI's calls say of themselves in their last word too.
+    Generating,
+    /// It has begun, or it failed.
+    Open,
 }
 
 /// What is called.
@@ -104,7 +117,16 @@ impl Calls {
 
     /// How far the call that is read has come.
     pub(super) fn status(&mut self, word: Word) {
-        self.call.is_open = !word.is_one(&["completed"]);
+        self.call.stage = match word.text().unwrap_or_default() {
+            b"completed" => Stage::Done,
+            b"generating" => Stage::Generating,
+            _ => Stage::Open,
+        };
+    }
+
+    /// The call that is read has something to show.
+    pub(super) fn result(&mut self) {
+        self.call.has_result = true;
     }
 
     /// What the search that is read does.
@@ -132,7 +154,8 @@ impl Calls {
     /// The call that is read ends.
     pub(super) fn end(&mut self, place: Place) {
         match place {
-            Place::Event => self.item = Some(self.call),
+            // It counts where the event says that it is done.
+            Place::Event => self.item = Some(Call { has_result: true, ..self.call }),
             Place::List => self.list.add(self.call),
             Place::Run => {
                 let bit = self.call.index.and_then(|index| 1_u64.checked_shl(u32::try_from(index).ok()?));
@@ -190,11 +213,22 @@ impl Calls {
     }
 }
 
+impl Call {
+    /// Whether it has come to its end: an image has once it is there, whatever is said of it.
+    fn is_over(&self) -> bool {
+        match self.stage {
+            Stage::Done => true,
+            Stage::Generating => self.tool == Some(Tool::Image) && self.has_result,
+            Stage::Open => false,
+        }
+    }
+}
+
 impl Tally {
     fn add(&mut self, call: Call) {
         let is_again = call.container.is_some() && call.container == self.container;
         let count = match call.tool {
-            _ if call.is_open => return,
+            _ if !call.is_over() => return,
             Some(Tool::Search) if !call.is_visit => &mut self.searches,
             Some(Tool::FileSearch) => &mut self.file_searches,
             Some(Tool::Shell) if call.container.is_none() => return,

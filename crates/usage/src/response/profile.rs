@@ -97,6 +97,8 @@ pub(super) enum Field {
     CallStatus,
     /// What a search does.
     CallAction,
+    /// What a call made, where it is a text.
+    CallResult,
     /// The container that code runs in.
     CallContainer,
     /// The place of the call among them.

@@ -67,6 +67,7 @@ const OUTPUT: &[Node<Field>] = &[
     leaf("arguments", Field::Content),
     leaf("type", Field::CallKind),
     leaf("status", Field::CallStatus),
+    leaf("result", Field::CallResult),
     ACTION,
     leaf("container_id", Field::CallContainer),
     ENVIRONMENT,
@@ -76,6 +77,7 @@ const OUTPUT: &[Node<Field>] = &[
 const CALL: &[Node<Field>] = &[
     leaf("type", Field::CallKind),
     leaf("status", Field::CallStatus),
+    leaf("result", Field::CallResult),
     ACTION,
     leaf("container_id", Field::CallContainer),
     ENVIRONMENT,
