@@ -11,6 +11,7 @@ use wire::{AccountStatus, KeyEntry, NODE_ADMITS_MS};
 
 use crate::account::{Account, KeyState};
 use crate::config::HeaderMode;
+use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::limits::RING_SPARE;
 use crate::parameter::{Parameters, Sold};
@@ -206,10 +207,20 @@ pub(crate) fn weigh(
     if let Some(refusal) = closed_to(key, account, asked, &model.base.model) {
         return Err(Unfit::ForAccount(refusal));
     }
+    // Another model must not answer at this one's price. What members of an API mean that only the configuration knows is
+    // not known.
+    let is_known = matches!(operation, Operation::Meter(dialect) if !matches!(dialect, Dialect::Generic(_)));
+    let others = facts.filter(|_| is_known && !model.base.by_answered).and_then(RequestFacts::other_models);
+    if let Some(member) = others {
+        return Err(Unfit::Itself(refuse::parameter(member, NO_OTHERS)));
+    }
     let parameters = Parameters::new(catalog, facts);
     parameters.within(account).map_err(Unfit::ForAccount)?;
     parameters.sold(model, account.policy.policy.card.as_deref()).map_err(Unfit::Itself)
 }
+
+const NO_OTHERS: &str =
+    "is not offered with this model, which is not charged by the one that answers: leave it out";
 
 /// Gates of the key and of the plan.
 fn closed_to(key: &KeyEntry, account: &Account, asked: &str, model: &str) -> Option<Refusal> {

@@ -298,6 +298,58 @@ fn a_router_is_charged_by_the_model_that_answered() {
     world.check_at_rest();
 }
 
+/// No client has another model answer at the price of the one that it names.
+#[test]
+fn other_models_are_named_where_the_one_that_answers_is_charged() {
+    let mut world = world("own");
+    let ask = |model: &str, (name, value): (&str, Value)| {
+        let mut body = json!({"model": model});
+        body[name] = value;
+        body.to_string()
+    };
+    let nested = json!({"gateway": {"models": ["plain"]}});
+    let members = [
+        ("models", json!(["plain"])),
+        ("fallbacks", json!([{"model": "plain"}])),
+        ("Fallbacks", json!("plain")),
+        ("context_window_fallbacks", json!([{"chat": ["plain"]}])),
+        ("content_policy_fallbacks", json!({"chat": ["plain"]})),
+        ("providerOptions", nested),
+    ];
+    for member in members {
+        let body = ask("chat", member.clone());
+        let stream = world.chat(0, "a", &body);
+        world.body(stream);
+        let Some(Seen::Reply(400, reply)) = &world.streams[stream].seen else {
+            panic!("{body}: {:?}", world.streams[stream].seen);
+        };
+        assert_eq!(reply["code"], "invalid_request", "{body} {reply}");
+        let body = serde_json::from_str(&ask("router", member)).expect("JSON");
+        let answer = json!({"model": "plain", "usage": used(10, 2)});
+        assert_eq!(charge(&mut world, &body, &answer), "210", "{body}");
+    }
+    // Twice, of which an upstream may take either.
+    let twice = r#"{"model":"chat","models":["plain"],"models":null}"#;
+    let stream = world.chat(0, "a", twice);
+    world.body(stream);
+    assert!(
+        matches!(world.streams[stream].seen, Some(Seen::Reply(400, _))),
+        "{:?}",
+        world.streams[stream].seen
+    );
+    for nothing in [
+        ("models", json!([])),
+        ("models", Value::Null),
+        ("fallbacks", json!(false)),
+        ("providerOptions", json!({"gateway": {"order": ["a"]}})),
+        ("metadata", json!({"models": ["plain"]})),
+    ] {
+        let body = serde_json::from_str(&ask("chat", nothing)).expect("JSON");
+        assert_eq!(charge(&mut world, &body, &json!({"usage": used(10, 2)})), "40", "{body}");
+    }
+    world.check_at_rest();
+}
+
 /// A price beyond all belief is one to both sides, and the largest that there is.
 #[test]
 fn what_cannot_be_reckoned_is_never_free() {

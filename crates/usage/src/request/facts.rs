@@ -108,6 +108,14 @@ impl RequestFacts {
         self.noted.texts(member)
     }
 
+    /// The member, if any, by which a request names other models to answer it instead of the one that it asks for.
+    #[must_use]
+    pub fn other_models(&self) -> Option<&'static str> {
+        let nested = || self.noted.has("provideroptions") && self.member(VERCEL_MODELS) != Ok(Member::Absent);
+        let named = OTHER_MODELS.into_iter().find(|name| self.noted.has(name));
+        named.or_else(|| nested().then_some(VERCEL_MODELS))
+    }
+
     /// How many answers are generated.
     #[must_use]
     pub fn answers(&self) -> u64 {
@@ -152,6 +160,14 @@ impl RequestFacts {
         self.bounds().map(|bound| bound.value).max()
     }
 }
+
+/// By which gateways let a client name them: OpenRouter's and Perplexity's, Anthropic's and `LiteLLM`'s, `LiteLLM`'s
+/// (<https://openrouter.ai/docs/guides/routing/model-fallbacks>,
+/// <https://docs.litellm.ai/docs/proxy/client_side_fallbacks>).
+const OTHER_MODELS: [&str; 4] =
+    ["models", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks"];
+/// Vercel's, in an object of its own.
+const VERCEL_MODELS: &str = "providerOptions.gateway.models";
 
 /// Tokens that a picture, sound, film or file of so many bytes is taken for.
 ///

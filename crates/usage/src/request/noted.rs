@@ -277,6 +277,14 @@ impl Noted {
         lists.max().unwrap_or(1).max(1)
     }
 
+    /// Whether something stands at the top level under a name in lower case, however it is written and how often; `null`,
+    /// `false` and an empty list are nothing.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_nothing = |value| matches!(value, Value::Null | Value::Flag(false) | Value::List(0, _));
+        let mut entries = self.entries.iter().filter(|entry| !is_nothing(entry.value));
+        entries.any(|entry| folded(self.path(entry)).eq(name.bytes()))
+    }
+
     /// The entries that an upstream might take for that path.
     fn matching<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| {
