@@ -166,7 +166,7 @@ pub(crate) fn estimate(
 }
 
 /// Of items and the like that have a price and that nobody has counted there is one, of seconds as many as sounds of
-/// that size have: what is sold is never for nothing. Whether there were such.
+/// that size have, of images beside text as [`images_made`]: what is sold is never for nothing. Whether there were such.
 pub(crate) fn one_of_each(
     model: &Priced,
     operation: &Operation,
@@ -175,7 +175,13 @@ pub(crate) fn one_of_each(
 ) -> bool {
     let mut guessed = false;
     for meter in model.items() {
-        let count = if meter == Meter::Seconds { seconds_sent(operation, facts) } else { 1 };
+        let count = if meter == Meter::Seconds {
+            seconds_sent(operation, facts)
+        } else if meter == Meter::Images {
+            images_made(model, operation, usage)
+        } else {
+            1
+        };
         if count > 0 && usage.iter().all(|(known, _)| known != meter) {
             usage.set(meter, count);
             guessed |= model.is_paid(meter);
@@ -184,9 +190,21 @@ pub(crate) fn one_of_each(
     guessed
 }
 
+/// Images that nobody tells of: one where they are what is sold. Where text is, none were made for it, unless it states
+/// tokens of images and these have no price of their own.
+fn images_made(model: &Priced, operation: &Operation, usage: &Usage) -> u64 {
+    let is_text = answers_text(operation) && model.is_paid(Meter::OutputTokens);
+    let is_told = || usage.get(Meter::ImageOutputTokens) > 0 && !model.names(Meter::ImageOutputTokens);
+    u64::from(!is_text || is_told())
+}
+
+fn answers_text(operation: &Operation) -> bool {
+    matches!(operation, Operation::Meter(dialect) if dialect.answers_text())
+}
+
 /// Seconds of what a request sends, by its size, at least one; none of messages in which there is text alone.
 fn seconds_sent(operation: &Operation, facts: Option<&RequestFacts>) -> u64 {
-    let is_text = matches!(operation, Operation::Meter(dialect) if dialect.answers_text());
+    let is_text = answers_text(operation);
     let sent = match facts {
         Some(facts) if is_text && facts.media_tokens == 0 => return 0,
         // Four letters of Base64 are three bytes.

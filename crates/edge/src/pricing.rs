@@ -264,6 +264,12 @@ impl Priced {
         self.rates(tier).prices.has(meter)
     }
 
+    /// Whether a meter has a price of its own, and not one that stands in for it.
+    #[must_use]
+    pub fn names(&self, meter: Meter) -> bool {
+        self.rates.prices.exact.iter().any(|(own, _)| own == meter)
+    }
+
     /// Whether a meter costs anything.
     #[must_use]
     pub fn is_paid(&self, meter: Meter) -> bool {

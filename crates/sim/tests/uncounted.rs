@@ -16,6 +16,8 @@ models:
   words: { price: { per_unit: { seconds: 3 }, per_1k: { input_tokens: 10 } } }
   drawn: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { images: 5 } }, max_output_default: 100 }
   seen: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { images: 5 } } }
+  inked: { price: { per_1k: { input_tokens: 10, output_tokens: 20, image_output_tokens: 100 }, per_unit: { images: 5 } } }
+  shown: { price: { per_1k: { input_tokens: 0, output_tokens: 0 }, per_unit: { images: 5 } } }
   mere: { price: { per_1k: { input_tokens: 10, output_tokens: 20 } } }
   spoken: { price: { per_1k: { input_tokens: 10, output_tokens: 20 }, per_unit: { seconds: 3 } } }
   film: { price: { per_unit: { seconds: 4 } }, quantity: { seconds: { parameter: clip, default: 5, max: 20 } } }
@@ -112,15 +114,33 @@ fn an_answer_that_counts_a_part_is_one_of_the_rest() {
     let charge = tariff::Micros::parse(drawn["charge"].as_str().expect("text")).expect("amount");
     // 9 input tokens, at most 100 of output, one image.
     assert!((5_090_000..=7_090_000).contains(&charge.get()), "{drawn}");
-    // A chat whose model is sold by images as well, which nobody counts there.
-    let body = r#"{"model":"seen","max_tokens":10,"messages":[]}"#;
-    let seen = line(&mut world, "/v1/chat/completions", body, (JSON, &sim::usage(1000, 0)));
-    assert_eq!(
-        (seen["charge"].as_str(), seen["status"].as_str()),
-        (Some("15.000000"), Some("partial")),
-        "{seen}"
-    );
-    assert_eq!(unmetered(&mut world), 3);
+    world.check_at_rest();
+}
+
+#[test]
+fn images_beside_text_are_charged_where_the_answer_tells_of_them() {
+    let mut world = world();
+    let image = r#","completion_tokens_details":{"image_tokens":500}"#;
+    let made =
+        chat(image).replace(r#""completion_tokens":0,"total_tokens":1000"#, r#""completion_tokens":500"#);
+    let text = sim::usage(1000, 0);
+    for (model, answer, charge, status) in [
+        ("seen", &text, "10.000000", "complete"),
+        // Of these somebody has made one, and its tokens have no price of their own.
+        ("seen", &made, "25.000000", "partial"),
+        ("inked", &made, "60.000000", "complete"),
+        // Nothing but images is sold.
+        ("shown", &text, "5.000000", "partial"),
+    ] {
+        let body = format!(r#"{{"model":"{model}","max_tokens":10,"messages":[]}}"#);
+        let line = line(&mut world, "/v1/chat/completions", &body, (JSON, answer));
+        assert_eq!(
+            (line["charge"].as_str(), line["status"].as_str()),
+            (Some(charge), Some(status)),
+            "{line}"
+        );
+    }
+    assert_eq!(unmetered(&mut world), 2);
     world.check_at_rest();
 }
 
