@@ -352,7 +352,8 @@ fn counted(
     })
 }
 
-/// Estimated from what was delivered, never above the hold.
+/// Estimated from what was delivered, never above the hold. Calls of tools that the answer tells of are counted, and not
+/// estimated: where they come to more than the hold, they alone are charged.
 fn estimated(
     request: &Request,
     reading: Option<&Reading>,
@@ -366,20 +367,29 @@ fn estimated(
     };
     let delivered =
         Usage::new().with(Meter::InputTokens, hold.input_estimate).with(Meter::OutputTokens, output);
+    let told = reading.filter(|_| !is_items).map(|reading| reading.delivered.calls.metered());
+    let told = told.into_iter().flatten().filter(|(_, count)| *count > 0);
+    let (calls, unpriced): (Vec<_>, Vec<_>) = told.partition(|(meter, _)| sale.sells(*meter));
     let mut usage = if is_items {
         units(&delivered, reading, (hold, sale), is_cut).unwrap_or_default()
     } else {
-        let calls = reading.into_iter().flat_map(|reading| reading.delivered.calls.metered());
-        let calls = calls.filter(|(meter, count)| *count > 0 && sale.sells(*meter));
-        with_stated(calls.fold(delivered, |all, (meter, count)| all.with(meter, count)), hold)
+        with_stated(delivered.iter().chain(calls.iter().copied()).collect(), hold)
     };
     usage.set(Meter::Requests, 1);
     one_of_each(&sale.model, &request.operation, request.body.facts.as_ref(), &mut usage);
     let held = Micros(hold.held_credits());
-    let used = sale.price(&usage).unwrap_or(held).min(held);
+    let mut used = sale.price(&usage).unwrap_or(held).min(held);
+    let (mut source, mut status) = (UsageSource::Estimated, UsageStatus::Failed);
+    if !calls.is_empty() {
+        let counted = with_stated(calls.into_iter().collect(), hold).with(Meter::Requests, 1);
+        if let Some(price) = sale.price(&counted).ok().filter(|price| *price > held) {
+            (usage, used) = (counted, price.min(Micros(AMOUNT_MAX)));
+            (source, status) = (UsageSource::Counted, UsageStatus::Partial);
+        }
+    }
     let answered_model = reading.and_then(answered_model);
-    let (source, status) = (Some(UsageSource::Estimated), Some(UsageStatus::Failed));
-    Bill { source, status, usage, answered_model, used, ..Bill::nothing(Outcome::Settled) }
+    let (source, status) = (Some(source), Some(status));
+    Bill { source, status, usage, answered_model, used, unpriced, ..Bill::nothing(Outcome::Settled) }
 }
 
 /// The model that the provider says has answered, where that is a name: the ledger refuses a settlement with

@@ -464,6 +464,35 @@ fn calls_of_tools_are_charged_where_they_have_a_price_and_marked_where_not() {
 }
 
 #[test]
+fn calls_of_tools_that_a_broken_stream_told_of_are_charged_above_its_hold() {
+    let drawn = "images: 20000, output_tokens";
+    let catalog = CATALOG.replace("output_tokens: 1000, searches", &format!("{drawn}: 1000, searches"));
+    let mut world = World::with(1, &config("hold", ""), &catalog);
+    world.account("a", "free");
+    let done = |kind: &str, n: usize| {
+        let item = json!({"id": n, "type": kind, "status": "completed"});
+        json!({"type": "response.output_item.done", "output_index": n, "item": item})
+    };
+    let text = json!({"type": "response.output_text.delta", "delta": "herons"});
+    // Input of 17 tokens and output of ten are held.
+    let body = r#"{"model":"claude","input":"x","stream":true,"max_output_tokens":10}"#;
+    for (kind, count, charge, source, unpriced) in [
+        ("web_search_call", 0, "2017.000000", "estimated", Value::Null),
+        // What was counted is within the hold: with the estimate, up to it.
+        ("web_search_call", 1, "10017.000000", "estimated", Value::Null),
+        ("web_search_call", 20, "200000.000000", "counted", Value::Null),
+        ("image_generation_call", 2, "40000.000000", "counted", Value::Null),
+        ("file_search_call", 2, "2017.000000", "estimated", json!({"file_searches": 2})),
+    ] {
+        let told: Vec<_> = (0..count).map(|n| done(kind, n)).chain([text.clone()]).collect();
+        let (line, posted) = broken_off(&mut world, "/v1/responses", body, (EVENTS, &events(&told)));
+        assert_eq!((line["charge"].as_str(), &*posted), (Some(charge), charge), "{kind} {count} {line}");
+        assert_eq!((line["source"].as_str(), &line["unpriced"]), (Some(source), &unpriced), "{line}");
+    }
+    world.check_at_rest();
+}
+
+#[test]
 fn calls_of_tools_are_charged_by_the_prices_of_the_tier_that_served_them() {
     let priced =
         |searches: &str| format!("{{ per_unit: {{ input_tokens: 2, output_tokens: 2000{searches} }} }}");

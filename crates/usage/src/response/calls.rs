@@ -183,8 +183,8 @@ impl Calls {
 
     /// What was found, the larger where the list and the events are at odds: either may be cut.
     pub(super) fn found(&self) -> ToolCalls {
-        let found = self.all();
-        ToolCalls { searches: found.searches, file_searches: found.file_searches, code_runs: found.code_runs }
+        let Tally { searches, file_searches, code_runs, images, .. } = self.all();
+        ToolCalls { searches, file_searches, code_runs, images }
     }
 
     /// States it.

@@ -142,16 +142,19 @@ pub struct ToolCalls {
     pub file_searches: u64,
     /// Runs of code.
     pub code_runs: u64,
+    /// Images made on the way.
+    pub images: u64,
 }
 
 impl ToolCalls {
     /// The calls by their meters.
     #[must_use]
-    pub const fn metered(&self) -> [(Meter, u64); 3] {
+    pub const fn metered(&self) -> [(Meter, u64); 4] {
         [
             (Meter::Searches, self.searches),
             (Meter::FileSearches, self.file_searches),
             (Meter::CodeRuns, self.code_runs),
+            (Meter::Images, self.images),
         ]
     }
 }
