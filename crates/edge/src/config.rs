@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
+use crate::dialect::Dialect;
 use crate::generic::{Generic, GenericRoute, Metering};
 use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX, ROUTES_MAX};
 use crate::reply::Code;
@@ -128,6 +129,9 @@ pub struct Route {
     /// Whether a stream that does not ask for its usage is made to; false for servers that refuse `stream_options`.
     #[serde(default = "yes")]
     pub include_usage: bool,
+    /// False for servers of chat completions that know no `max_completion_tokens`: it bounds nothing there.
+    #[serde(default = "yes")]
+    pub max_completion_tokens: bool,
     /// The tier of service that its answers are sold in, unless they name another: of a metered route.
     #[serde(default)]
     pub service_tier: Option<Box<str>>,
@@ -261,6 +265,11 @@ impl Config {
                 let text = "is for the meters openai_chat and openai_completions";
                 return Err(ConfigError::Value(format!("routes[{n}].include_usage: {text}")));
             }
+            let is_chat = matches!(route.action, RouteAction::Meter(Metering::Known(Dialect::OpenaiChat)));
+            if !route.max_completion_tokens && !is_chat {
+                let text = "is for the meter openai_chat";
+                return Err(ConfigError::Value(format!("routes[{n}].max_completion_tokens: {text}")));
+            }
             let is_name = |tier: &str| {
                 let is_part = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
                 (1..=TIER_BYTES_MAX).contains(&tier.len()) && tier.bytes().all(is_part)
@@ -350,6 +359,10 @@ mod tests {
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":"deny","include_usage":false}]}"#,
                 "routes[0].include_usage",
+            ),
+            (
+                r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":{"meter":"openai_responses"},"max_completion_tokens":false}]}"#,
+                "routes[0].max_completion_tokens",
             ),
             (
                 r#"{"ledger":{"cluster":"l"},"headers":"hold","routes":[{"path":"/a","action":{"flat":"x"},"service_tier":"batch"}]}"#,

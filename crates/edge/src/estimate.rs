@@ -216,7 +216,7 @@ fn seconds_sent(operation: &Operation, facts: Option<&RequestFacts>) -> u64 {
 }
 
 fn output_bound(dialect: Option<Dialect>, facts: &RequestFacts, account: &Account, model: &Priced) -> u64 {
-    let bound = dialect.and_then(Dialect::output_bound);
+    let bound = dialect.and_then(Dialect::output_bound).map(|bound| bound.of_server(facts.is_old_chat));
     // None at all is what some servers take 0 for.
     let own = facts.own_bound(bound).filter(|asked| *asked > 0);
     // Names that the API does not know bound nothing, but what obeys them may be there.

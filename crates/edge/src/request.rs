@@ -102,6 +102,8 @@ pub struct RequestBody {
     pub usage_injected: bool,
     /// The upstream refuses to be asked for it.
     pub usage_not_asked: bool,
+    /// The upstream knows no `max_completion_tokens`.
+    pub is_old_chat: bool,
 }
 
 /// Why a request waits.

@@ -56,6 +56,7 @@ impl Edge {
                 ended: end_of_stream,
                 closed: end_of_stream,
                 usage_not_asked: route.is_some_and(|own| !own.include_usage),
+                is_old_chat: route.is_some_and(|own| !own.max_completion_tokens),
                 sold_tier: route.and_then(|own| own.service_tier.clone()),
                 ..RequestBody::default()
             },
@@ -371,6 +372,7 @@ fn finish_scan(request: &mut Request) -> Result<(), Refusal> {
     }
     facts.service_tier = request.body.tier.take();
     facts.sold_tier = request.body.sold_tier.take();
+    facts.is_old_chat = request.body.is_old_chat;
     if let Operation::Meter(dialect) = request.operation {
         if facts.model.is_none() {
             facts.model = dialect.usual_model().map(Into::into);
@@ -420,7 +422,7 @@ fn edit_body(request: &mut Request, verdict: &mut Verdict) {
     body.usage_injected = usage.is_some();
     let policy = request.account.as_ref().map(|account| &account.policy.policy);
     let cap = policy.and_then(|policy| policy.max_tokens).zip(dialect.output_bound());
-    let cap = cap.map(|(cap, bound)| edit::max_tokens(facts, cap, bound));
+    let cap = cap.map(|(cap, bound)| edit::max_tokens(facts, cap, bound.of_server(body.is_old_chat)));
     let edits: Vec<_> = usage.into_iter().chain(cap.into_iter().flatten()).collect();
     if edits.is_empty() {
         return;

@@ -457,6 +457,50 @@ fn a_refusal_has_the_shape_that_the_client_shows() {
     world.check_at_rest();
 }
 
+/// A server that does not know `max_completion_tokens` generates what it likes: all of that is held, and charged where the
+/// client leaves before the counts.
+#[test]
+fn a_bound_that_a_server_does_not_know_bounds_nothing() {
+    let route = r#"{"path":"/old","action":{"meter":"openai_chat"},"max_completion_tokens":false}"#;
+    let config = config("hold", "").replace(r#""routes":["#, &format!(r#""routes":[{route},"#));
+    let text = "x".repeat(32);
+    let delta = json!({"choices": [{"index": 0, "delta": {"content": text}}]});
+    let chat = "/v1/chat/completions";
+    let new = r#"{"max_completion_tokens":1,"#;
+    let none = r#"{"max_tokens":0,"#;
+    let both = r#"{"max_tokens":2,"max_completion_tokens":12,"#;
+    let none_or_one = r#"{"max_tokens":0,"max_completion_tokens":1,"#;
+    // In tokens of output: of the text that was delivered there are 8.
+    for (plan, path, body, sent, held, charged) in [
+        ("free", "/old", new, new, 10, 8),
+        ("free", "/old", r#"{"max_tokens":3,"#, r#"{"max_tokens":3,"#, 3, 3),
+        ("free", "/old", none, none, 10, 8),
+        ("free", "/old", both, both, 12, 8),
+        ("bound", "/old", new, r#"{"max_tokens":7,"max_completion_tokens":1,"#, 7, 7),
+        ("bound", "/old", none, r#"{"max_tokens":7,"#, 7, 7),
+        // A server that knows both may look at one of them alone.
+        ("free", chat, none_or_one, none_or_one, 10, 8),
+        ("bound", chat, none_or_one, r#"{"max_tokens":7,"max_completion_tokens":1,"#, 7, 7),
+        ("free", chat, new, new, 1, 1),
+    ] {
+        let mut world = World::with(1, &config, CATALOG);
+        world.account("a", plan);
+        let rest = r#""stream":true,"stream_options":{"include_usage":true},"model":"llama"}"#;
+        let (body, sent) = (format!("{body}{rest}"), format!("{sent}{rest}"));
+        let stream = post(&mut world, path, &body);
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{plan} {path} {body}");
+        assert_eq!(String::from_utf8_lossy(&world.streams[stream].upstream), sent);
+        world.answer_headers(stream, 200, EVENTS);
+        world.answer_piece(stream, events(std::slice::from_ref(&delta)).as_bytes(), false);
+        let line: Value = serde_json::from_str(&world.log(stream, Origin::Cut)).expect("a line");
+        let cost = |output: usize| output * 1000 + body.len().div_ceil(4);
+        assert_eq!(line["takes"][0]["held"], json!(cost(held) * 1_000_000), "{plan} {path} {body} {line}");
+        assert_eq!(line["charge"], format!("{}.000000", cost(charged)), "{plan} {path} {body} {line}");
+        world.pass(1_500);
+        world.check_at_rest();
+    }
+}
+
 /// A bound under a name that an API does not know bounds nothing there, and 0 is none to servers that take it; of several
 /// prompts each is answered.
 #[test]

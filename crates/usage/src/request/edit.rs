@@ -43,12 +43,22 @@ pub enum OutputBound {
     MaxTokens,
     /// `max_tokens`, or `max_completion_tokens` in its place: chat completions.
     Chat,
+    /// `max_tokens` alone: chat completions of servers that do not know its successor.
+    OldChat,
     /// `max_output_tokens`: responses.
     MaxOutputTokens,
     /// A member of an object: Gemini, Converse, Ollama.
     Within(&'static str, &'static str),
     /// Wherever the request has one: nobody knows what else its model would understand (`InvokeModel`).
     Named,
+}
+
+impl OutputBound {
+    /// The same, of a server that may know no `max_completion_tokens`.
+    #[must_use]
+    pub fn of_server(self, is_old_chat: bool) -> Self {
+        if is_old_chat && self == Self::Chat { Self::OldChat } else { self }
+    }
 }
 
 /// The edits that bound the answer to `cap` output tokens: every larger bound is lowered to it; where the
@@ -60,7 +70,7 @@ pub fn max_tokens(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Vec<E
     let has_own = facts.own_bound(Some(dialect)).is_some();
     let inserted = if has_own { None } else { inserted_bound(facts, cap, dialect) };
     // Ollama's chat completions take 0 for none; others refuse it.
-    let is_none = |value: u64| value == 0 && dialect == OutputBound::Chat;
+    let is_none = |value: u64| value == 0 && matches!(dialect, OutputBound::Chat | OutputBound::OldChat);
     let larger = facts.bounds().filter(|bound| bound.value > cap || is_none(bound.value));
     inserted.into_iter().chain(larger.map(|bound| replaced(bound.span, cap.to_string()))).collect()
 }
@@ -68,7 +78,7 @@ pub fn max_tokens(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Vec<E
 /// The edit that bounds an answer that no bound was given for.
 fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Option<Edit> {
     let null = match dialect {
-        OutputBound::MaxTokens | OutputBound::Chat => facts.max_tokens_null,
+        OutputBound::MaxTokens | OutputBound::Chat | OutputBound::OldChat => facts.max_tokens_null,
         OutputBound::MaxOutputTokens | OutputBound::Within(..) => facts.max_output_tokens_null,
         OutputBound::Named => return None,
     };
@@ -77,7 +87,9 @@ fn inserted_bound(facts: &RequestFacts, cap: u64, dialect: OutputBound) -> Optio
     }
     let at_top = |member: &str| insertion(facts.object_start, member, facts.is_empty_object);
     Some(match dialect {
-        OutputBound::MaxTokens | OutputBound::Chat => at_top(&format!("\"max_tokens\":{cap}")),
+        OutputBound::MaxTokens | OutputBound::Chat | OutputBound::OldChat => {
+            at_top(&format!("\"max_tokens\":{cap}"))
+        }
         OutputBound::MaxOutputTokens => at_top(&format!("\"max_output_tokens\":{cap}")),
         OutputBound::Within(object, name) => {
             let member = format!("\"{name}\":{cap}");

@@ -33,6 +33,8 @@ pub struct RequestFacts {
     pub service_tier: Option<Box<str>>,
     /// The tier of service that the answers of its route are sold in, unless they name another.
     pub sold_tier: Option<Box<str>>,
+    /// Whether the server of its route knows no `max_completion_tokens`.
+    pub is_old_chat: bool,
     /// Whether the answer shall be streamed; absent means what the dialect makes of it.
     pub stream: bool,
     /// What the client said in `stream_options.include_usage`.
@@ -89,16 +91,17 @@ impl RequestFacts {
     }
 
     /// The largest bound under a name that an API has for it: its servers do not look at others. Without such an API the
-    /// largest of all.
+    /// largest of all. 0 where one of two is that: the server may look at it alone.
     #[must_use]
     pub fn own_bound(&self, of: Option<OutputBound>) -> Option<u64> {
         let own = match of {
-            Some(OutputBound::MaxTokens) => [self.max_tokens, None],
+            Some(OutputBound::MaxTokens | OutputBound::OldChat) => [self.max_tokens, None],
             Some(OutputBound::Chat) => [self.max_tokens, self.max_completion_tokens],
             Some(OutputBound::MaxOutputTokens | OutputBound::Within(..)) => [self.max_output_tokens, None],
             Some(OutputBound::Named) | None => return self.output_bound(),
         };
-        own.into_iter().flatten().map(|bound| bound.value).max()
+        let own = own.into_iter().flatten().map(|bound| bound.value);
+        if own.clone().any(|value| value == 0) { Some(0) } else { own.max() }
     }
 
     /// How many texts stand in the list of a member of the top level, each of which is answered apart; numbers in it are
