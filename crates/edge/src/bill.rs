@@ -19,7 +19,7 @@ use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
 use crate::settle::Origin;
 use crate::shared::SharedData;
-use crate::unsold::{take_tools_out, without_seconds};
+use crate::unsold::{take_unpriced, without_seconds};
 
 /// Names of the tier of service that everything is served in that asks for no other.
 const USUAL_TIERS: [&str; 3] = ["default", "standard", "on_demand"];
@@ -180,7 +180,7 @@ fn reported(
             with_stated(without_seconds(said, sale), hold).with(Meter::Requests, 1)
         }
     };
-    let unpriced = take_tools_out(sale, &mut usage);
+    let unpriced = take_unpriced(&request.operation, (reading, said), sale, &mut usage);
     let stated = usage.clone();
     let mut left_out = fill_in(request, reading, hold, &mut usage);
     let facts = request.body.facts.as_ref();

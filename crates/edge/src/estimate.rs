@@ -194,7 +194,7 @@ pub(crate) fn one_of_each(
 /// tokens of images and these have no price of their own.
 fn images_made(model: &Priced, operation: &Operation, usage: &Usage) -> u64 {
     let is_text = answers_text(operation) && model.is_paid(Meter::OutputTokens);
-    let is_told = || usage.get(Meter::ImageOutputTokens) > 0 && !model.names(Meter::ImageOutputTokens);
+    let is_told = || usage.get(Meter::ImageOutputTokens) > 0 && !model.names(None, Meter::ImageOutputTokens);
     u64::from(!is_text || is_told())
 }
 

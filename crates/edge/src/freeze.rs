@@ -23,7 +23,7 @@ pub(crate) struct Bill {
     pub used: Micros,
     /// What it is charged by; absent where nothing is charged.
     pub sale: Option<Sale>,
-    /// What was counted and has no price: told in the access log alone.
+    /// What was counted and has no price of its own: told in the access log alone.
     pub unpriced: Vec<(Meter, u64)>,
 }
 

@@ -264,10 +264,10 @@ impl Priced {
         self.rates(tier).prices.has(meter)
     }
 
-    /// Whether a meter has a price of its own, and not one that stands in for it.
+    /// Whether a meter has a price of its own in a tier of service, and not one that stands in for it.
     #[must_use]
-    pub fn names(&self, meter: Meter) -> bool {
-        self.rates.prices.exact.iter().any(|(own, _)| own == meter)
+    pub fn names(&self, tier: Option<&str>, meter: Meter) -> bool {
+        self.rates(tier).prices.exact.iter().any(|(own, _)| own == meter)
     }
 
     /// Whether a meter costs anything.

@@ -464,6 +464,35 @@ fn calls_of_tools_are_charged_where_they_have_a_price_and_marked_where_not() {
 }
 
 #[test]
+fn tokens_of_images_that_another_model_made_are_marked_where_they_have_no_price_of_their_own() {
+    let catalog = CATALOG.replace(
+        "vectors:",
+        "inked: { price: { per_unit: { input_tokens: 1, output_tokens: 1000, image_output_tokens: 9000 } } }\n  vectors:",
+    );
+    let mut world = World::with(1, &config("hold", ""), &catalog.replace("[text, ", "[inked, text, "));
+    world.account("a", "free");
+    let made = json!({"image_gen": {"input_tokens": 3, "output_tokens": 40, "total_tokens": 43}});
+    let own = json!({"image_tokens": 40});
+    for (model, tool, details, charge, unpriced) in [
+        ("text", &made, Value::Null, "42008.000000", json!({"image_output_tokens": 40})),
+        ("inked", &made, Value::Null, "362008.000000", Value::Null),
+        // Those of the model itself are its own output.
+        ("text", &Value::Null, own, "42005.000000", Value::Null),
+    ] {
+        let output = if details.is_null() { 2 } else { 42 };
+        let usage = json!({"input_tokens": 5, "output_tokens": output, "output_tokens_details": details,
+            "total_tokens": 5 + output});
+        let answer = json!({"object": "response", "output": [], "usage": usage, "tool_usage": tool});
+        let body = format!(r#"{{"model":"{model}","input":"x","max_output_tokens":9}}"#);
+        let line = line(&mut world, "/v1/responses", &body, (JSON, &answer.to_string()));
+        let status = if unpriced.is_null() { "complete" } else { "partial" };
+        assert_eq!((&line["charge"], &line["status"]), (&json!(charge), &json!(status)), "{line}");
+        assert_eq!(line["unpriced"], unpriced, "{line}");
+    }
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+}
+
+#[test]
 fn calls_of_tools_that_a_broken_stream_told_of_are_charged_above_its_hold() {
     let drawn = "images: 20000, output_tokens";
     let catalog = CATALOG.replace("output_tokens: 1000, searches", &format!("{drawn}: 1000, searches"));

@@ -155,3 +155,20 @@ fn a_route_with_a_price_alone_is_sold_by_what_its_requests_state() {
     }
     world.check_at_rest();
 }
+
+#[test]
+fn what_is_pointed_at_and_has_no_price_marks_the_usage() {
+    let mut world = world("hold");
+    for (model, charge, status, unpriced) in [
+        ("ocr", "12.000000", "partial", json!({"input_tokens": 10})),
+        ("parse-2", "25.000000", "complete", Value::Null),
+    ] {
+        let stream = post(&mut world, "/ocr", &[], format!(r#"{{"model":"{model}"}}"#).as_bytes());
+        let answer = br#"{"usage":{"pages":4,"billed":[{"tokens":10}]}}"#;
+        let line = line(&mut world, stream, (JSON, answer), Origin::Upstream);
+        assert_eq!(charged(&line), (charge, "reported", status), "{line}");
+        assert_eq!(line["unpriced"], unpriced, "{line}");
+    }
+    world.pass(1_500);
+    assert_eq!(world.metrics.get("bursar.unmetered_responses"), Some(&1));
+}

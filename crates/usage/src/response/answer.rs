@@ -2,7 +2,6 @@
 
 use tariff::Usage;
 
-use super::Status;
 use super::calls::Calls;
 use super::counts::{Counts, Native};
 use super::gemini;
@@ -12,6 +11,7 @@ use super::profile::{Field, Profile, Side, Source};
 use super::rounds::Rounds;
 use super::tier::Tier;
 use super::word::Word;
+use super::{Status, ToolCalls};
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
 use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX};
@@ -170,6 +170,11 @@ impl Answer {
         let is_zeroed = counts.zeroed || self.elsewhere.zeroed;
         let complete = consistent && ended && !is_doubtful && !is_zeroed && !self.is_error;
         (Some(usage), if complete { Status::Complete } else { Status::Partial }, total_mismatch)
+    }
+
+    /// Calls of tools as its items tell them, and the tokens of those that made images.
+    pub(super) fn tool_calls(&self) -> ToolCalls {
+        ToolCalls { image_tokens: self.counts.count(Native::ImageToolOutput), ..self.calls.found() }
     }
 
     /// The counts of a source; none where it is a choice other than the first.

@@ -184,7 +184,7 @@ impl Calls {
     /// What was found, the larger where the list and the events are at odds: either may be cut.
     pub(super) fn found(&self) -> ToolCalls {
         let Tally { searches, file_searches, code_runs, images, .. } = self.all();
-        ToolCalls { searches, file_searches, code_runs, images }
+        ToolCalls { searches, file_searches, code_runs, images, image_tokens: 0 }
     }
 
     /// States it.

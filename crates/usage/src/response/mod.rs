@@ -144,6 +144,9 @@ pub struct ToolCalls {
     pub code_runs: u64,
     /// Images made on the way.
     pub images: u64,
+    /// Tokens of images that another model made, where they are stated: those are in [`Reading::usage`] with the
+    /// answer's own.
+    pub image_tokens: u64,
 }
 
 impl ToolCalls {

@@ -200,7 +200,7 @@ impl ResponseReader {
                 uncounted_events: self.uncounted_events(answer),
                 choices: answer.choices(),
                 items: answer.items,
-                calls: answer.calls.found(),
+                calls: answer.tool_calls(),
                 ..self.delivered
             },
             error_event: answer.is_error,
