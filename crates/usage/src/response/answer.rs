@@ -3,6 +3,7 @@
 use tariff::Usage;
 
 use super::calls::Calls;
+use super::choices::Choices;
 use super::counts::{Counts, Native};
 use super::gemini;
 use super::normalise::Normalised;
@@ -14,7 +15,7 @@ use super::word::Word;
 use super::{Status, ToolCalls};
 use crate::base64::Base64;
 use crate::json::{Container, Literal, Number, Sink};
-use crate::limits::{CHOICES_MAX, COST_MAX, MODEL_BYTES_MAX};
+use crate::limits::{COST_MAX, MODEL_BYTES_MAX};
 
 /// Gathers the fields of one answer, be it one document or many.
 #[derive(Clone, Debug, Default)]
@@ -44,14 +45,10 @@ pub(super) struct Answer {
     counted_bytes: u64,
     model: Option<Box<str>>,
     model_text: Vec<u8>,
-    /// Choices of the document that is read that came before the one at hand.
-    position: u32,
-    choice: Choice,
-    /// Choices by index, one bit each: those seen, and those that have ended.
-    seen: u128,
-    finished: u128,
+    pub(super) choices: Choices,
     pub(super) content_bytes: u64,
     pub(super) items: Option<u64>,
+    picture: Picture,
     /// Searches that the last document with any names.
     queries: u64,
     /// It is the one that is read.
@@ -63,11 +60,11 @@ pub(super) struct Answer {
     base64: Base64,
 }
 
-/// The choice that is read.
+/// The element that is read of a list with remarks in it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Choice {
-    index: Option<u32>,
-    finished: bool,
+struct Picture {
+    is_there: bool,
+    has_remark: bool,
 }
 
 impl Answer {
@@ -81,7 +78,7 @@ impl Answer {
         self.counts_output = false;
         self.reports_usage = false;
         self.names_queries = false;
-        self.position = 0;
+        self.choices.restart();
     }
 
     /// The document that is read is broken; what it said of usage stays, but in doubt.
@@ -125,15 +122,6 @@ impl Answer {
     /// Whether counts were stated beside the answer's own.
     pub(super) fn is_counted_elsewhere(&self) -> bool {
         !self.elsewhere.is_empty()
-    }
-
-    /// Whether every choice that was seen has ended.
-    pub(super) fn is_finished(&self) -> bool {
-        self.seen != 0 && self.seen == self.finished
-    }
-
-    pub(super) fn choices(&self) -> u32 {
-        self.seen.count_ones()
     }
 
     pub(super) fn model(&self) -> Option<&str> {
@@ -181,7 +169,7 @@ impl Answer {
     fn counts_of(&mut self, source: Source) -> Option<&mut Counts> {
         match source {
             Source::Answer => Some(&mut self.counts),
-            Source::FirstChoice => (self.position == 0).then_some(&mut self.elsewhere),
+            Source::FirstChoice => self.choices.is_first().then_some(&mut self.elsewhere),
             Source::Aside | Source::Unbilled => Some(&mut self.elsewhere),
             Source::Iteration => self.rounds.as_mut().map(|rounds| &mut rounds.current),
         }
@@ -285,7 +273,7 @@ impl Sink<Field> for Answer {
                 self.unbilled |= source == Source::Unbilled;
             }
             (Field::Details(_), Container::Object) => {}
-            (Field::Choice, _) => self.choice = Choice::default(),
+            (Field::Choice, _) => self.choices.begin(),
             (Field::Document, _) => self.next_document(),
             (Field::Part(_) | Field::Summand(_), Container::Object) => self.part = Part::default(),
             (Field::Sum(_), Container::Array) => self.sum = None,
@@ -299,6 +287,11 @@ impl Sink<Field> for Answer {
             (Field::Call(_), _) => self.calls.begin(),
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),
+            (Field::Picture, _) => {
+                self.picture = Picture::default();
+                self.item();
+            }
+            (Field::PictureRemark, _) => self.picture.has_remark = true,
             (Field::Error, _) => self.is_error = true,
             (Field::Vectors, _) => {
                 self.counts.state(Native::Completion, Number::Integer(0));
@@ -309,24 +302,20 @@ impl Sink<Field> for Answer {
 
     fn close(&mut self, field: Field) {
         match field {
-            Field::Choice => {}
-            Field::Part(side) => return self.end_part(side),
-            Field::Summand(native) => return self.add(native),
+            Field::Choice => self.choices.end(),
+            Field::Part(side) => self.end_part(side),
+            Field::Summand(native) => self.add(native),
             Field::Sum(native) if self.sum == Some(0) => {
-                return self.number(Field::Count(Source::Answer, native), Number::Integer(0));
+                self.number(Field::Count(Source::Answer, native), Number::Integer(0));
             }
-            Field::Iteration => return self.rounds.iter_mut().for_each(|rounds| rounds.end_round()),
-            Field::Iterations => return self.rounds.iter_mut().for_each(|rounds| rounds.end()),
-            Field::Call(place) => return self.calls.end(place),
-            _ => return,
+            Field::Iteration => self.rounds.iter_mut().for_each(|rounds| rounds.end_round()),
+            Field::Iterations => self.rounds.iter_mut().for_each(|rounds| rounds.end()),
+            Field::Call(place) => self.calls.end(place),
+            Field::Picture if self.picture.has_remark && !self.picture.is_there => {
+                self.items = self.items.map(|items| items.saturating_sub(1));
+            }
+            _ => {}
         }
-        let index = self.choice.index.unwrap_or(self.position).min(CHOICES_MAX.saturating_sub(1));
-        let bit = 1_u128.checked_shl(index).unwrap_or(0);
-        self.seen |= bit;
-        if self.choice.finished {
-            self.finished |= bit;
-        }
-        self.position = self.position.saturating_add(1);
     }
 
     #[inline]
@@ -362,7 +351,7 @@ impl Sink<Field> for Answer {
         match field {
             Field::Content => self.content_bytes = self.content_bytes.saturating_add(piece.len() as u64),
             // Some servers send an empty reason with every chunk.
-            Field::FinishReason => self.choice.finished = true,
+            Field::FinishReason => self.choices.finish(),
             _ if is_word(field) => self.word.push(piece),
             Field::CallContainer => self.calls.container(piece),
             Field::Wrapped => self.base64.feed(piece, &mut self.unwrapped),
@@ -381,7 +370,9 @@ impl Sink<Field> for Answer {
                 self.model = name(&self.model_text).map(Box::from);
             }
             Field::Error => self.is_error = true,
-            Field::Item => self.item(),
+            Field::Item | Field::Picture => self.item(),
+            Field::PictureData => self.picture.is_there = true,
+            Field::PictureRemark => self.picture.has_remark = true,
             Field::Ended => self.over = true,
             Field::Wrapped if !self.base64.is_sound() => self.broken_frame(),
             Field::EventType(last) => {
@@ -431,7 +422,7 @@ impl Sink<Field> for Answer {
             }
             (Field::PartCount, _) => self.part.count = Some(number),
             (Field::CallIndex, Number::Integer(index)) => self.calls.index(index),
-            (Field::ChoiceIndex, Number::Integer(index)) => self.choice.index = u32::try_from(index).ok(),
+            (Field::ChoiceIndex, Number::Integer(index)) => self.choices.index(index),
             _ => self.misplaced(field),
         }
     }

@@ -1,9 +1,9 @@
 //! Answers that deliver items or processed units, not text: images, pages, seconds of media.
 //!
-//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`, Vertex AI `predictions`. Streamed, each
-//! image has an event of its own beside those of its drafts. What
-//! else was used stands in `usage`: `pages` (document parsing), `seconds`, `characters`, and tokens where a
-//! model is sold by them.
+//! OpenAI's images API answers with a list `data`, one element for each image; others call it `images`, Vertex AI
+//! `predictions`, where an image that was withheld has an element too. Streamed, each image has an event of its own
+//! beside those of its drafts. What else was used stands in `usage`: `pages` (document parsing), `seconds`,
+//! `characters`, and tokens where a model is sold by them.
 
 use super::counts::{Counts, Native};
 use super::normalise::{Normalised, inclusive};
@@ -22,7 +22,7 @@ static TREE: Node<Field> = Node {
         leaf("type", Field::ItemEvent(LAST)),
         branch("data", Some(Field::Items), ITEM),
         branch("images", Some(Field::Items), ITEM),
-        branch("predictions", Some(Field::Items), ITEM),
+        branch("predictions", Some(Field::Items), PREDICTION),
         branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
         // Mistral's reading of documents.
         branch(
@@ -37,6 +37,17 @@ static TREE: Node<Field> = Node {
 const LAST: &[&str] = &["image_generation.completed", "image_edit.completed"];
 
 const ITEM: &[Node<Field>] = &[element(Some(Field::Item), &[])];
+
+/// What is said of an image stands in an element of its own too, with the reason where it was withheld.
+const PREDICTION: &[Node<Field>] = &[element(
+    Some(Field::Picture),
+    &[
+        leaf("bytesBase64Encoded", Field::PictureData),
+        leaf("gcsUri", Field::PictureData),
+        leaf("raiFilteredReason", Field::PictureRemark),
+        branch("safetyAttributes", Some(Field::PictureRemark), &[]),
+    ],
+)];
 
 pub(super) const USAGE: &[Node<Field>] = &[
     COST,

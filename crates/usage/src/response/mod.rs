@@ -9,6 +9,7 @@ mod anthropic;
 mod audio;
 mod bedrock;
 mod calls;
+mod choices;
 mod cohere;
 mod counts;
 mod embeddings;

@@ -107,6 +107,12 @@ pub(super) enum Field {
     Items,
     /// An element of it.
     Item,
+    /// An element of such a list in which what is said of an item may stand alone.
+    Picture,
+    /// The item in it.
+    PictureData,
+    /// What is said of it.
+    PictureRemark,
 }
 
 /// Which place usage comes from; one where the dialect has it wins, for two objects are not two answers.

@@ -174,12 +174,12 @@ impl ResponseReader {
                 let over = answer.is_over() && kind != Kind::Unfinished;
                 // Nobody knows what ends the streams of an API that is not known.
                 let stated = self.is_pointed && answer.has_counts() && kind != Kind::Unfinished;
-                self.marked || kind == Kind::Marker || answer.is_finished() || over || stated
+                self.marked || kind == Kind::Marker || answer.choices.are_finished() || over || stated
             }
             Framing::AwsEventStream(_) => {
                 // What is counted around an invocation comes last.
                 let counted = self.inner.is_some() && answer.is_counted_elsewhere();
-                answer.is_over() || answer.is_finished() || counted
+                answer.is_over() || answer.choices.are_finished() || counted
             }
             Framing::Opaque => true,
         };
@@ -198,7 +198,7 @@ impl ResponseReader {
                 content_bytes: answer.content_bytes,
                 uncounted_bytes: answer.uncounted_bytes(),
                 uncounted_events: self.uncounted_events(answer),
-                choices: answer.choices(),
+                choices: answer.choices.count(),
                 items: answer.items,
                 calls: answer.tool_calls(),
                 ..self.delivered
