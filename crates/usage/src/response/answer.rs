@@ -198,7 +198,7 @@ impl Answer {
 
     /// One of several counts that add up has ended.
     fn add(&mut self, native: Native) {
-        let number = match self.part.count.map(Number::whole) {
+        let number = match self.part.count.or(self.part.elsewhere).map(Number::whole) {
             None => return,
             Some(Number::Integer(more)) => {
                 let sum = self.sum.unwrap_or(0).saturating_add(more);
@@ -226,6 +226,7 @@ impl Answer {
             | Field::Summand(_)
             | Field::Part(_)
             | Field::PartCount
+            | Field::PartCountElsewhere
             | Field::Iterations
             | Field::Iteration => Source::Answer,
             _ => return,
@@ -421,6 +422,7 @@ impl Sink<Field> for Answer {
                 self.number(Field::Count(source, native), number.rounded_up());
             }
             (Field::PartCount, _) => self.part.count = Some(number),
+            (Field::PartCountElsewhere, _) => self.part.elsewhere = Some(number),
             (Field::CallIndex, Number::Integer(index)) => self.calls.index(index),
             (Field::ChoiceIndex, Number::Integer(index)) => self.choices.index(index),
             _ => self.misplaced(field),

@@ -10,6 +10,8 @@ use crate::json::Number;
 pub(super) struct Part {
     pub(super) kind: Kind,
     pub(super) count: Option<Number>,
+    /// The same under another name; counts where the former is absent.
+    pub(super) elsewhere: Option<Number>,
 }
 
 /// A kind of content.

@@ -77,6 +77,8 @@ pub(super) enum Field {
     PartKind,
     /// Its count.
     PartCount,
+    /// The same under another name.
+    PartCountElsewhere,
     /// The list of what was billed one by one; it stands for the answer's own counts.
     Iterations,
     /// An element of it.

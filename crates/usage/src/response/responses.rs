@@ -131,7 +131,10 @@ const USAGE: &[Node<Field>] = &[
     branch(
         "grounding_tool_count",
         Some(Field::Sum(Native::Searches)),
-        &[element(Some(Field::Summand(Native::Searches)), &[leaf("search_query_count", Field::PartCount)])],
+        &[element(
+            Some(Field::Summand(Native::Searches)),
+            &[leaf("search_query_count", Field::PartCount), leaf("count", Field::PartCountElsewhere)],
+        )],
     ),
     leaf("input_tokens", Field::Count(Source::Answer, Native::Prompt)),
     leaf("output_tokens", Field::Count(Source::Answer, Native::Completion)),
