@@ -44,7 +44,8 @@ impl Edge {
     }
 
     /// By which prices an answer is charged: those of the model that answered, where the requested one says so, in
-    /// the tier of service that the answer names, else in the one that was asked for, unless that costs less.
+    /// the tier of service that the answer names, else in the one that was asked for, unless that costs less, else in
+    /// that of where it was served.
     fn sale(
         &mut self,
         shared: &dyn SharedData,
@@ -70,7 +71,8 @@ impl Edge {
         let model = other.as_ref().unwrap_or(&hold.model);
         // The usual one is not told apart, unless the catalog does.
         let usual = |tier: &str| USUAL_TIERS.contains(&tier) && model.tiers().all(|own| own != tier);
-        let tier = answered.or_else(asked).filter(|tier| !usual(tier));
+        let region = || reading.and_then(|reading| reading.region_tier.clone());
+        let tier = answered.or_else(asked).filter(|tier| !usual(tier)).or_else(region);
         let provider_cost = reading.and_then(|reading| reading.provider_cost);
         let total_mismatch = reading.is_some_and(|reading| reading.total_mismatch);
         Sale { model: Rc::clone(model), tier, provider_cost, total_mismatch }

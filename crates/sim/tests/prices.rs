@@ -27,6 +27,7 @@ models:
       flex: { price: { per_unit: { input_tokens: 0.3, output_tokens: 30 } } }
       standard: { factor: 0.9 }
       fast: { factor: 1.5 }
+      us: { factor: 1.1 }
     max_output_default: 10
   plain: { price: { per_unit: { input_tokens: 1, output_tokens: 100 } }, max_output_default: 10 }
   router:
@@ -134,6 +135,38 @@ fn the_tier_that_was_served_is_charged_else_the_dearer_one_that_was_asked_for() 
     // Listed, the usual one is told apart; what is not listed costs the model's price and is told of.
     assert_eq!(cost(none.clone(), json!("standard")), of("189", Some("standard")));
     assert_eq!(cost(none, json!("scale")), of("210", Some("scale")));
+    world.check_at_rest();
+}
+
+/// Where an answer was served is a tier beside its usual one alone: no other that was asked for, or is sold, gives way.
+#[test]
+fn a_region_is_a_tier_where_no_other_is_known() {
+    let routes = r#"{"path":"/own","action":{"meter":"anthropic_messages"}},
+        {"path":"/batch","action":{"meter":"anthropic_messages"},"service_tier":"flex"}"#;
+    let config = config("hold", "").replace(r#""routes":["#, &format!(r#""routes":[{routes},"#));
+    let mut world = World::with(1, &config, CATALOG);
+    world.account("a", "free");
+    let mut cost = |path: &str, asked: Value, served: Value| {
+        let body = json!({"model": "chat", "service_tier": asked, "max_tokens": 100}).to_string();
+        let stream = world.post("a", path, &[], body.as_bytes());
+        assert_eq!(world.streams[stream].seen, Some(Seen::Forwarded), "{body}");
+        let usage =
+            json!({"input_tokens": 10, "output_tokens": 2, "inference_geo": "us", "service_tier": served});
+        let answer = json!({"type": "message", "model": "chat", "usage": usage}).to_string();
+        let line: Value = serde_json::from_str(&world.answer(stream, 200, &answer)).expect("a line");
+        world.pass(1_500);
+        assert_eq!(world.book.counters.price_mismatches, 0, "{line}");
+        let charge = line["charge"].as_str().expect("text").trim_end_matches(".000000").to_owned();
+        (charge, line["service_tier"].as_str().map(str::to_owned))
+    };
+    let of = |charge: &str, tier: &str| (charge.to_owned(), Some(tier.to_owned()));
+    let none = Value::Null;
+    assert_eq!(cost("/own", none.clone(), json!("standard")), of("231", "us"));
+    assert_eq!(cost("/own", none.clone(), none.clone()), of("231", "us"));
+    assert_eq!(cost("/own", json!("default"), none.clone()), of("231", "us"));
+    assert_eq!(cost("/own", none.clone(), json!("priority")), of("315", "priority"));
+    assert_eq!(cost("/own", json!("priority"), none.clone()), of("315", "priority"));
+    assert_eq!(cost("/batch", none.clone(), none), of("63", "flex"));
     world.check_at_rest();
 }
 

@@ -51,16 +51,20 @@ fn the_tier_is_where_each_provider_says_it() {
         format!(r#"{{"usage":{{"input_tokens":1,"inference_geo":"us","output_tokens":2{more}}}}}"#)
     };
     for (more, expected) in [
-        ("", Some("us")),
+        ("", None),
         (r#","service_tier":"standard""#, Some("us")),
         (r#","service_tier":"priority""#, Some("priority")),
         (r#","speed":"fast""#, Some("fast")),
-        (r#","inference_geo":"global""#, Some("us")),
+        (r#","service_tier":"standard","inference_geo":"global""#, Some("us")),
     ] {
         assert_eq!(tier(Dialect::Anthropic, json, &placed(more)).as_deref(), expected, "{more}");
     }
+    let region = |answer: &str| read(Dialect::Anthropic, json, answer).region_tier;
+    assert_eq!(region(&placed("")).as_deref(), Some("us"), "where no tier is named");
+    assert_eq!(region(&placed(r#","service_tier":"standard""#)), None);
+    assert_eq!(region(&placed(r#","inference_geo":"not_available""#)).as_deref(), Some("us"));
     let anywhere = placed("").replace(r#""us""#, r#""global""#);
-    assert_eq!(tier(Dialect::Anthropic, json, &anywhere), None);
+    assert_eq!((tier(Dialect::Anthropic, json, &anywhere), region(&anywhere)), (None, None));
     let usual = fast.replace(r#""fast""#, r#""standard""#);
     assert_eq!(tier(Dialect::Anthropic, json, &usual).as_deref(), Some("standard"));
     let started = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":1,\"speed\":\"fast\"}}}\n\n\

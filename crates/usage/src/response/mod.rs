@@ -114,6 +114,9 @@ pub struct Reading {
     /// The tier that the provider says it was served in, in small letters: at most
     /// [`crate::limits::TIER_BYTES_MAX`] letters, digits, `_` and `-`.
     pub service_tier: Option<Box<str>>,
+    /// The tier that it was served in by where it was served, where it says that alone: what was asked for, or is sold,
+    /// goes before it.
+    pub region_tier: Option<Box<str>>,
     /// What the provider says that it costs, in millionths of millionths of a US dollar, at most
     /// [`crate::limits::COST_MAX`].
     pub provider_cost: Option<u64>,

@@ -189,6 +189,7 @@ impl ResponseReader {
             status,
             answered_model: answer.model().map(Box::from),
             service_tier: answer.tier.name(),
+            region_tier: answer.tier.region(),
             provider_cost: answer.cost,
             total_mismatch,
             malformed: answer.malformed,

@@ -43,11 +43,19 @@ impl Tier {
         }
     }
 
-    /// The name of the tier, in small letters.
+    /// The name of the tier, in small letters: the region's where it was the usual one.
     pub(super) fn name(&self) -> Option<Box<str>> {
-        let is_usual = matches!(self.name.text(), Some(b"" | b"standard"));
-        let word = if is_usual && self.region.text() != Some(b"") { self.region } else { self.name };
-        let name = str::from_utf8(word.text()?).ok()?;
-        (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
+        let region = if self.name.is_one(&["standard"]) { name(&self.region) } else { None };
+        region.or_else(|| name(&self.name))
     }
+
+    /// The region's where no tier was named.
+    pub(super) fn region(&self) -> Option<Box<str>> {
+        if name(&self.name).is_none() { name(&self.region) } else { None }
+    }
+}
+
+fn name(word: &Word) -> Option<Box<str>> {
+    let name = str::from_utf8(word.text()?).ok()?;
+    (!name.is_empty()).then(|| name.to_ascii_lowercase().into())
 }
