@@ -42,6 +42,10 @@ pub const NOTED_BYTES_MAX: usize = 16 * 1024;
 /// Answers that one request may ask for (`n`), and choices of an answer that are told apart.
 pub const CHOICES_MAX: u32 = 128;
 
+/// Calls of a list that streams tell as far as it has come, told apart by their place: further ones are taken for the
+/// last of these.
+pub const RUNS_MAX: u32 = 128;
+
 /// The largest count or bound that is believed: JSON's exact integers.
 pub const COUNT_MAX: u64 = tariff::meter::COUNT_MAX;
 
@@ -63,5 +67,5 @@ pub const FRAME_PAYLOAD_MAX: u32 = 24 * 1024 * 1024;
 /// Bytes of an event that are read at once where another document is inside it, encoded.
 pub const WRAPPED_BYTES_MAX: usize = 1024;
 
-// The tokenizer's stack is one u128, and the set of choices is one u128.
-const _: () = assert!(DEPTH_MAX <= u128::BITS && CHOICES_MAX <= u128::BITS);
+// The tokenizer's stack is one u128, and so are the sets of choices and of calls.
+const _: () = assert!(DEPTH_MAX <= u128::BITS && CHOICES_MAX <= u128::BITS && RUNS_MAX <= u128::BITS);

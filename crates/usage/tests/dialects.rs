@@ -411,3 +411,13 @@ fn counts_that_are_none_are_not_coerced() {
         assert_partial(&json(Dialect::Anthropic, &message), &expected);
     }
 }
+
+/// For the estimate, where such an answer states no usage.
+#[test]
+fn the_text_of_a_conversation_is_generated_text() {
+    let answer = r#"{"outputs":[{"type":"tool.execution","name":"web_search","arguments":"{}"},
+        {"type":"message.output","model":"m","content":"word"},
+        {"type":"message.output","model":"m","content":[{"type":"text","text":"words"},{"type":"tool_file"}]}]}"#;
+    let reading = json(Dialect::OpenAiChat, answer);
+    assert_eq!((reading.status, reading.delivered.content_bytes), (Status::Failed, 9));
+}

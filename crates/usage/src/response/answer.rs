@@ -285,6 +285,7 @@ impl Sink<Field> for Answer {
                 self.rounds.iter_mut().for_each(|rounds| rounds.begin_round());
             }
             (Field::Calls, _) => self.calls.begin_list(),
+            (Field::Runs, _) => self.calls.begin_runs(),
             (Field::Call(_), _) => self.calls.begin(),
             (Field::Items, Container::Array) => self.items = Some(self.items.unwrap_or(0)),
             (Field::Item, _) => self.item(),

@@ -8,6 +8,7 @@
 use super::ToolCalls;
 use super::counts::{Counts, Native};
 use super::word::Word;
+use crate::limits::RUNS_MAX;
 
 /// Calls of an answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +24,9 @@ pub(super) struct Calls {
     /// That event says that its item is complete.
     is_done: bool,
     /// Those of a list that is told as far as it has come, by their place, one bit each.
-    told: u64,
+    told: u128,
+    /// Those of the list that is read that came before the one at hand.
+    position: u64,
 }
 
 /// Where a call stands.
@@ -97,6 +100,11 @@ impl Calls {
         self.list = Tally::default();
     }
 
+    /// A list of what was run begins, as far as it has come.
+    pub(super) fn begin_runs(&mut self) {
+        self.position = 0;
+    }
+
     pub(super) fn begin(&mut self) {
         self.call = Call::default();
     }
@@ -158,12 +166,14 @@ impl Calls {
             Place::Event => self.item = Some(Call { has_result: true, ..self.call }),
             Place::List => self.list.add(self.call),
             Place::Run => {
-                let bit = self.call.index.and_then(|index| 1_u64.checked_shl(u32::try_from(index).ok()?));
-                let bit = bit.unwrap_or(0);
-                if bit == 0 || self.told & bit == 0 {
+                let index = self.call.index.unwrap_or(self.position);
+                let index = u32::try_from(index).unwrap_or(u32::MAX).min(RUNS_MAX.saturating_sub(1));
+                let bit = 1_u128.checked_shl(index).unwrap_or(0);
+                if self.told & bit == 0 {
                     self.events.add(self.call);
                 }
                 self.told |= bit;
+                self.position = self.position.saturating_add(1);
             }
         }
     }

@@ -106,7 +106,11 @@ static TREE: Node<Field> = Node {
         // Mistral's conversations.
         leaf("type", Field::EventType(&["conversation.response.done"])),
         branch("content", Some(Field::Content), &[leaf("text", Field::Content)]),
-        branch("outputs", None, &[element(None, &[leaf("model", Field::Model)])]),
+        branch(
+            "outputs",
+            None,
+            &[element(None, &[leaf("model", Field::Model), branch("content", Some(Field::Content), PARTS)])],
+        ),
         branch("x_groq", None, &[branch("usage", Some(Field::Usage(Source::Aside)), ASIDE_USAGE)]),
     ],
 };
@@ -135,7 +139,7 @@ const MESSAGE: &[Node<Field>] = &[
     branch("function_call", None, FUNCTION),
     branch("audio", None, &[leaf("transcript", Field::Content)]),
     // Groq.
-    branch("executed_tools", None, &[element(Some(Field::Call(Place::Run)), RUN)]),
+    branch("executed_tools", Some(Field::Runs), &[element(Some(Field::Call(Place::Run)), RUN)]),
 ];
 
 const RUN: &[Node<Field>] = &[leaf("index", Field::CallIndex), leaf("type", Field::CallKind)];

@@ -91,6 +91,8 @@ pub(super) enum Field {
     Query,
     /// The list of an answer's output, in which calls of tools stand.
     Calls,
+    /// The list of what was run.
+    Runs,
     /// What may be such a call.
     Call(Place),
     /// Its kind.

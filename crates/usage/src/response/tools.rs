@@ -82,7 +82,7 @@ pub(super) fn add(counts: &Counts, queries: u64, usage: &mut Usage) {
     let found = [queries, counts.count(Native::Sources), counts.count(Native::FoundSearches), untold];
     let searches = searches.unwrap_or_else(|| found.into_iter().max().unwrap_or(0));
 
-    let is_counted = counts.value(Native::ImageToolOutput).is_some();
+    let is_counted = counts.count(Native::ImageToolOutput) > 0;
     let made = counts.value(Native::Images).unwrap_or_else(|| counts.count(Native::FoundImages));
     let made = if is_counted { 0 } else { made };
     let input = counts.count(Native::ImageToolPrompt);
