@@ -140,7 +140,8 @@ impl Vm {
         let Some(kind) = self.calls.borrow_mut().remove(&token) else {
             return;
         };
-        let status = abi::header(Map::Call, ":status").and_then(|status| edge::head::decimal(&status));
+        let status =
+            abi::header(Map::Call, ":status").and_then(|status| edge::request::head::decimal(&status));
         let marked = abi::header(Map::Call, "x-bursar-ledger").is_some();
         let body = match body_size {
             0 => Some(Vec::new()),

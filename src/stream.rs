@@ -78,8 +78,8 @@ impl Stream {
         let verdict = edge.response_headers(
             self.context,
             |with_type| {
-                let status =
-                    abi::header(Map::Response, ":status").and_then(|status| edge::head::decimal(&status));
+                let status = abi::header(Map::Response, ":status")
+                    .and_then(|status| edge::request::head::decimal(&status));
                 if with_type {
                     content_type = abi::header(Map::Response, "content-type").unwrap_or_default();
                 }

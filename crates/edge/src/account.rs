@@ -1,5 +1,7 @@
 //! What a VM knows of accounts and keys: snapshots, policies (shared between accounts), the key table.
 
+pub(crate) mod learn;
+
 use std::rc::Rc;
 use std::sync::Arc;
 

@@ -3,6 +3,14 @@
 //! [`Edge::advance`] moves a request as far as it can go and says what it waits for; it is called from the
 //! stream's own callbacks and again, from the root, whenever the ledger has answered.
 
+pub(crate) mod beyond;
+pub(crate) mod estimate;
+pub(crate) mod hold;
+pub(crate) mod opening;
+pub(crate) mod park;
+pub(crate) mod shadow;
+pub mod trial;
+
 use std::rc::Rc;
 
 use tariff::glob;
@@ -11,16 +19,16 @@ use wire::{AccountStatus, KeyEntry, NODE_ADMITS_MS};
 
 use crate::account::{Account, KeyState};
 use crate::config::HeaderMode;
-use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::limits::RING_SPARE;
-use crate::parameter::{Parameters, Sold};
 use crate::pricing::Catalog;
 use crate::record::Need;
-use crate::refuse;
 use crate::reply::Refusal;
+use crate::reply::refuse;
+use crate::request::parameter::{Parameters, Sold};
 use crate::request::{Reason, Request, Stage};
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
 use crate::shared::SharedData;
 use crate::time::Now;
 

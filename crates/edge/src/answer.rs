@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use usage::{Filtered, Format, ResponseReader, UsageChunkFilter};
 
-use crate::dialect::Dialect;
 use crate::edge::Edge;
 use crate::effect::{BodyEdit, HeaderEdit, Verdict};
-use crate::generic::GenericRoute;
-use crate::refuse;
 use crate::reply::credits;
+use crate::reply::refuse;
 use crate::request::{Request, Stage};
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
+use crate::route::generic::GenericRoute;
 use crate::stream::ReadBody;
 
 /// What the answer's headers say.

@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::dialect::Dialect;
-use crate::generic::{Generic, GenericRoute, Metering};
 use crate::limits::{ACCOUNTS_MAX, BODY_LIMIT_DEFAULT, KEYS_MAX, LABEL_BYTES_MAX, ROUTES_MAX};
 use crate::reply::Code;
-use crate::tables::Tables;
+use crate::route::dialect::Dialect;
+use crate::route::generic::{Generic, GenericRoute, Metering};
+use crate::shared::tables::Tables;
 use usage::limits::TIER_BYTES_MAX;
 
 /// How the plugin is configured.

@@ -10,21 +10,21 @@ use wire::id::tag;
 use wire::{Digest, RateReport, Return};
 
 use crate::account::{Accounts, KeyTable};
+use crate::admit::hold::Dry;
+use crate::admit::park::Parked;
 use crate::bounded::Bounded;
-use crate::directory::Directory;
 use crate::effect::Effect;
-use crate::hold::Dry;
 use crate::lane::{LaneQueue, Looks, claim};
 use crate::limits::{CATALOGS_MAX, DENIALS_MAX, LOOKUPS_PER_SECOND, LOOKUPS_QUEUED};
 use crate::metric::{Delta, Gauges, Metrics};
-use crate::node::Node;
-use crate::park::Parked;
 use crate::pricing::Catalog;
-use crate::records::Records;
+use crate::record::records::Records;
 use crate::request::Request;
+use crate::shared::directory::Directory;
+use crate::shared::node::Node;
+use crate::shared::tables::Tables;
 use crate::shared::{Keys, SharedData};
 use crate::sync::{CatalogFlight, Flight};
-use crate::tables::Tables;
 use crate::time::Now;
 
 /// One worker VM.

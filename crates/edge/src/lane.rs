@@ -12,11 +12,11 @@ use std::rc::Rc;
 use wire::{Gap, Lane, NodeId};
 
 pub use self::adopt::{Adopted, HalfSettled, Looks, Orphan, adopt};
-use crate::freeze::ROOM;
 use crate::limits::{EVENT_BYTES_MAX, RING, SLOTS};
 use crate::metric::Gauges;
-use crate::node::Node;
-use crate::open::{OpenPlace, OpenTable, Stamp};
+use crate::settle::freeze::ROOM;
+use crate::shared::node::Node;
+use crate::shared::open::{OpenPlace, OpenTable, Stamp};
 use crate::shared::{ABSENT, Keys, SharedData};
 
 /// What a slot's header says.

@@ -3,6 +3,8 @@
 //! [`Priced::price`] equals `tariff::Prices::charge` rounded (property-tested below); it only avoids reducing
 //! fractions for every request.
 
+pub(crate) mod narrow;
+
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -10,7 +12,7 @@ use tariff::catalog::{Parameter, ServiceTier, Stated};
 use tariff::meter::COUNT_MAX;
 use tariff::{EdgeCatalog, EdgeModel, Lost, Meter, Micros, Prices, Usage, glob};
 
-use crate::narrow::product;
+use crate::pricing::narrow::product;
 
 /// One version of the catalog.
 #[derive(Debug)]

@@ -4,10 +4,14 @@
 //! free = granted - returned - used - held. It is read and written whole, under compare-and-swap
 //! (`records.rs`); nothing here knows of shared data. Amounts are micro-units.
 
+pub mod rate;
+pub mod records;
+pub mod tokens;
+
 use wire::RateMode;
 
-use crate::narrow::product;
-use crate::tokens::Tokens;
+use crate::pricing::narrow::product;
+use crate::record::tokens::Tokens;
 
 /// The longest account id.
 pub const ACCOUNT_BYTES: usize = 64;

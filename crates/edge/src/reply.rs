@@ -2,13 +2,15 @@
 //!
 //! The status codes and codes are a documented contract (README, "What the client sees").
 
+pub(crate) mod refuse;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
 use tariff::Unlock;
 
 use crate::config::Config;
-use crate::dialect::{ErrorObject, ErrorShape, anthropic_type, aws_exception, google_status};
+use crate::route::dialect::{ErrorObject, ErrorShape, anthropic_type, aws_exception, google_status};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -306,7 +308,7 @@ const CREDITS_BYTES: usize = 21;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Dialect;
+    use crate::route::dialect::Dialect;
 
     fn config() -> Config {
         Config::parse(br#"{"ledger":{"cluster":"l"},"headers":"hold","statuses":{"rate_limited":503}}"#)

@@ -1,5 +1,9 @@
 //! One request as the edge knows it, from its headers to its settlement.
 
+pub mod credential;
+pub mod head;
+pub(crate) mod parameter;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,12 +13,12 @@ use wire::{Digest, KeyEntry, VerdictKind};
 
 use crate::account::Account;
 use crate::config::Config;
-use crate::dialect::ErrorShape;
-use crate::open::OpenPlace;
 use crate::pricing::Priced;
 use crate::record::Need;
 use crate::reply::{Code, Refusal};
 use crate::route::Operation;
+use crate::route::dialect::ErrorShape;
+use crate::shared::open::OpenPlace;
 use crate::time::Now;
 
 /// How far a request has come.

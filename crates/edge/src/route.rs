@@ -1,8 +1,11 @@
 //! Classification: from method and path to what the request is.
 
+pub mod dialect;
+pub mod generic;
+
 use crate::config::{Config, Route, RouteAction, Unmatched};
-use crate::dialect::{Dialect, ErrorShape};
-use crate::generic::{GenericRoute, Metering};
+use crate::route::dialect::{Dialect, ErrorShape};
+use crate::route::generic::{GenericRoute, Metering};
 use usage::limits::MODEL_BYTES_MAX;
 
 /// What a request is.

@@ -1,6 +1,11 @@
 //! Settlement: once per request, when its stream is logged. What was used replaces what was held, in the
 //! record, in the lane's ring, and in the access log.
 
+pub(crate) mod bill;
+pub(crate) mod freeze;
+pub(crate) mod lost;
+pub(crate) mod unsold;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -8,21 +13,21 @@ use codec::Write;
 use tariff::{Micros, Usage};
 use wire::{Event, EventBody, LeaseClosed, Outcome, Used};
 
-use crate::bill::used_of;
 use crate::edge::Edge;
 use crate::effect::Effect;
-use crate::freeze::{self, Bill, Place};
 use crate::lane::{LaneQueue, RingError};
 use crate::limits::{AMOUNT_MAX, EAGER_EVENTS, SWAP_TRIES_MUST};
 use crate::metric::Ended;
-use crate::open::OpenPlace;
 use crate::record::Record;
-use crate::records::{Fate, Records};
+use crate::record::records::{Fate, Records};
+use crate::record::tokens::is_counted_at_once;
 use crate::request::{Hold, Request, Stage};
+use crate::settle::bill::used_of;
+use crate::settle::freeze::{Bill, Place};
 use crate::shared::SharedData;
+use crate::shared::open::OpenPlace;
 use crate::sync::bucket_name;
 use crate::time::Now;
-use crate::tokens::is_counted_at_once;
 
 /// Where an answer came from, as the host knows it when the stream is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

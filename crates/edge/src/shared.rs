@@ -2,6 +2,11 @@
 //!
 //! Keys can never be deleted while the process lives, so every key here comes from a fixed set.
 
+pub mod directory;
+pub mod node;
+pub mod open;
+pub mod tables;
+
 /// Process-wide storage with compare-and-swap, and the clock-free rest of what the core asks of its host.
 pub trait SharedData {
     /// The value and its version; `(None, Some(_))` is an emptied key.

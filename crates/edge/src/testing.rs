@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::edge::Edge;
 use crate::lane::LaneQueue;
-use crate::node::Node;
 use crate::request::Request;
+use crate::shared::node::Node;
 use crate::shared::{ABSENT, SharedData, Stale};
 
 /// Shared data in memory.

@@ -149,7 +149,7 @@ impl Fleet {
             ..open::NewAccount::default()
         };
         open::open(&mut self.book, now, &new).expect("account");
-        let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
+        let digest = edge::request::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let (account, id) = (id.to_owned(), format!("k-{id}"));
         let key =
             key::NewKey { account, id, digest, name: None, auth_class: None, models: None, expires_at: None };

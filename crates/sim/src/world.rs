@@ -134,7 +134,7 @@ impl World {
         let new =
             open::NewAccount { id: id.to_owned(), plan: plan.to_owned(), ..open::NewAccount::default() };
         open::open(&mut self.book, now, &new).expect("account");
-        let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
+        let digest = edge::request::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let key = key::NewKey {
             account: id.to_owned(),
             id: format!("k-{id}"),

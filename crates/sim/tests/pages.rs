@@ -166,7 +166,7 @@ fn l11_traffic_of_the_product_s_own_keys_is_not_counted() {
     let new = key::NewKey {
         account: "a".to_owned(),
         id: "k-own".to_owned(),
-        digest: edge::credential::digest(b"key-own").expect("digest"),
+        digest: edge::request::credential::digest(b"key-own").expect("digest"),
         name: None,
         auth_class: Some("dashboard".to_owned()),
         models: None,

@@ -53,7 +53,7 @@ fn a_model_that_the_plan_closes_is_charged() {
 fn a_model_that_the_key_lacks_is_charged() {
     for_all(|world, mode| {
         let now = world.book_now();
-        let digest = edge::credential::digest(b"key-narrow").expect("digest");
+        let digest = edge::request::credential::digest(b"key-narrow").expect("digest");
         let narrow = key::NewKey {
             account: "a".to_owned(),
             id: "k-narrow".to_owned(),

@@ -11,7 +11,7 @@ use wire::{Event, EventBody, Settle};
 
 use super::{Frozen, Header, LaneQueue, PLACE_HEAD_BYTES, event_of, place_of};
 use crate::limits::{LANE_LOOKS, LANE_SILENT_US, OPEN, RING, SLOTS};
-use crate::open::{OpenEntry, OpenState, Stamp};
+use crate::shared::open::{OpenEntry, OpenState, Stamp};
 use crate::shared::{Keys, SharedData};
 
 /// What this VM has seen of the other slots.

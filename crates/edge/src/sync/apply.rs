@@ -10,10 +10,10 @@ use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
 use crate::lane::queue_of;
 use crate::limits::{PARK_FOR_REPORTS_US, SLOTS, SWAP_TRIES_MUST};
-use crate::node::Ended;
 use crate::record::Record;
-use crate::records::Fate;
+use crate::record::records::Fate;
 use crate::shared::SharedData;
+use crate::shared::node::Ended;
 use crate::time::Now;
 
 /// The ledger's answer to a call, as the host hands it over.

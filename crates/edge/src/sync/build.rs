@@ -12,15 +12,15 @@ use wire::{
 
 use super::Flight;
 use crate::account::Compiled;
+use crate::admit::hold::bring_up_to_date;
 use crate::edge::Edge;
 use crate::effect::{CallKind, Effect};
-use crate::hold::bring_up_to_date;
 use crate::lane::LaneQueue;
 use crate::limits::{AMOUNT_MAX, BATCH_BYTES_MAX, FLIGHT_SLACK_US, SWAP_TRIES};
-use crate::node::Node;
 use crate::record::Record;
-use crate::records::Fate;
+use crate::record::records::Fate;
 use crate::shared::SharedData;
+use crate::shared::node::Node;
 use crate::sync::rates::rate_state;
 use crate::time::Now;
 

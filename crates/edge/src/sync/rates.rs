@@ -8,7 +8,7 @@ use crate::account::Compiled;
 use crate::edge::Edge;
 use crate::limits::{PARK_FOR_TOKENS_US, RATES_WATCHED, SWAP_TRIES, SWAP_TRIES_MUST, TOKENS_IDLE_US};
 use crate::record::Record;
-use crate::records::{Fate, RecordError};
+use crate::record::records::{Fate, RecordError};
 use crate::shared::SharedData;
 use crate::time::Now;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use edge::config::Config;
-use edge::dialect::Dialect;
 use edge::route::Operation;
+use edge::route::dialect::Dialect;
 use edge::{CallAnswer, CallKind, Origin};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Scene {
         self.accounts += 1;
         let id = format!("a{}", self.accounts);
         self.server.account(&id, plan);
-        let digest = edge::credential::digest(format!("key-{id}").as_bytes()).unwrap();
+        let digest = edge::request::credential::digest(format!("key-{id}").as_bytes()).unwrap();
         let mut key = json!({"digest": digest.to_string()});
         if let Some(models) = models {
             key["models"] = json!([models]);

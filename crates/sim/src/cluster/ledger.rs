@@ -140,7 +140,7 @@ impl Ledger {
     /// Gives an account a key; the first one is named like the account.
     pub fn add_key(&mut self, now_us: u64, id: &str, number: u64) {
         let now = self.now(now_us);
-        let digest = edge::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
+        let digest = edge::request::credential::digest(format!("key-{id}").as_bytes()).expect("digest");
         let mut new = key::NewKey {
             account: id.to_owned(),
             id: format!("k{number}-{id}"),
@@ -152,7 +152,8 @@ impl Ledger {
         };
         // A digest is a key's for ever: later ones have another secret, which no client of ours uses.
         if number > 1 {
-            new.digest = edge::credential::digest(format!("key-{id}-{number}").as_bytes()).expect("digest");
+            new.digest =
+                edge::request::credential::digest(format!("key-{id}-{number}").as_bytes()).expect("digest");
         }
         let _ = key::create(&mut self.book, now, &new);
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use usage::request::RequestDialect;
 use usage::request::edit::OutputBound;
 
-use crate::generic::GenericRoute;
+use crate::route::generic::GenericRoute;
 
 /// The API dialect of a metered route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use tariff::Meter;
 use usage::response::Pointers;
 
-use crate::dialect::Dialect;
 use crate::limits::COUNT_HEADERS_MAX;
+use crate::route::dialect::Dialect;
 
 /// How a metered route is read.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 //! not.
 
 use crate::lane::LaneQueue;
-use crate::open::{Open, OpenPlace, OpenState, Stamp};
 use crate::record::Record;
 use crate::request::{Hold, Request};
+use crate::shared::open::{Open, OpenPlace, OpenState, Stamp};
 use crate::shared::{Keys, SharedData};
 
 /// An entry that is being made.

@@ -9,17 +9,17 @@ use usage::response::{estimate_output_tokens, estimate_uncounted_tokens};
 use usage::{Reading, Status};
 use wire::{Outcome, UsageSource, UsageStatus};
 
-use crate::dialect::Dialect;
+use crate::admit::estimate::{asked_tier, estimate, millionths, one_of_each};
 use crate::edge::Edge;
-use crate::estimate::{asked_tier, estimate, millionths, one_of_each};
-use crate::freeze::{Bill, Sale};
 use crate::limits::AMOUNT_MAX;
 use crate::pricing::Unpriced;
 use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
 use crate::settle::Origin;
+use crate::settle::freeze::{Bill, Sale};
+use crate::settle::unsold::{take_unpriced, without_seconds};
 use crate::shared::SharedData;
-use crate::unsold::{take_unpriced, without_seconds};
 
 /// Names of the tier of service that everything is served in that asks for no other.
 const USUAL_TIERS: [&str; 3] = ["default", "standard", "on_demand"];

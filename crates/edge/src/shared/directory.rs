@@ -10,8 +10,8 @@ use wire::id::tag;
 use wire::{Digest, KeyEntry, Snapshot};
 
 use crate::limits::{ENTRIES_PER_SHARD, SHARD_BYTES_MAX, SWAP_TRIES};
+use crate::shared::tables::Tables;
 use crate::shared::{ABSENT, Keys, SharedData};
-use crate::tables::Tables;
 
 /// Keys and snapshots that all workers of a node share.
 #[derive(Clone, Debug)]

@@ -10,8 +10,8 @@ use usage::request::Member;
 
 use crate::account::Account;
 use crate::pricing::{Catalog, Conditions, Model, Priced};
-use crate::refuse;
 use crate::reply::Refusal;
+use crate::reply::refuse;
 
 /// The value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

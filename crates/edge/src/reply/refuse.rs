@@ -4,12 +4,12 @@ use tariff::{Bucket, Gate, LimitHelp, RequestLimit, Unit, Unlock};
 use wire::AccountStatus;
 
 use crate::account::Account;
-use crate::credential::CredentialError;
 use crate::instant;
+use crate::record::records::RecordError;
 use crate::record::{Denied, Why};
-use crate::records::RecordError;
 use crate::reply::{Code, Refusal, credits};
 use crate::request::Hold;
+use crate::request::credential::CredentialError;
 use crate::time::Now;
 
 /// Seconds after which a request that met an unreachable ledger may be tried again.

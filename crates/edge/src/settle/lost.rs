@@ -16,9 +16,9 @@ use crate::effect::Effect;
 use crate::lane::{Adopted, HalfSettled, Orphan, adopt};
 use crate::limits::{AMOUNT_MAX, LANE_STALE_US, LOST_NAMED};
 use crate::metric::Gauges;
-use crate::open::{Open, OpenTake};
 use crate::settle::{SettledRecord, settle_record};
 use crate::shared::SharedData;
+use crate::shared::open::{Open, OpenTake};
 use crate::sync::bucket_name;
 use crate::time::Now;
 
@@ -289,7 +289,7 @@ impl Edge {
     /// What was open under a lane that another VM took is settled by that one.
     fn forget_open(&mut self, lane: wire::Lane) {
         for hold in self.requests.values_mut().filter_map(|request| request.hold.as_mut()) {
-            let of_lane = |place: &mut crate::open::OpenPlace| {
+            let of_lane = |place: &mut crate::shared::open::OpenPlace| {
                 (place.slot, place.incarnation) == (lane.slot, lane.incarnation)
             };
             hold.lost |= hold.open.take_if(of_lane).is_some();

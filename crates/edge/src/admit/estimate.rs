@@ -9,11 +9,11 @@ use usage::request::edit::OutputBound;
 use wire::KeyEntry;
 
 use crate::account::Account;
-use crate::dialect::Dialect;
 use crate::limits::AMOUNT_MAX;
 use crate::pricing::Priced;
 use crate::request::{Held, Hold, Request};
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
 
 /// The hold that a request needs; none where its model has no price for what it may use, or one that nobody counts
 /// by: an operation of a flat price has no tokens.

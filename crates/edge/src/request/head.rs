@@ -6,8 +6,8 @@ use usage::limits::TIER_BYTES_MAX;
 
 use usage::request::Boundary;
 
-use crate::refuse;
 use crate::reply::Refusal;
+use crate::reply::refuse;
 
 /// What the request's headers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,21 +10,21 @@ use wire::{Denial, DenialCode, KeyEntry, RATE_ALONE_MS, VerdictKind};
 
 use crate::account::{Account, Compiled, is_common};
 use crate::admit::Next;
-use crate::beyond::Beyond;
+use crate::admit::beyond::Beyond;
+use crate::admit::estimate::planned;
+use crate::admit::opening::Opening;
+use crate::admit::park::has_waited_to_hear;
 use crate::edge::Edge;
-use crate::estimate::planned;
 use crate::limits::{IN_FLIGHT_US, SWAP_TRIES};
-use crate::opening::Opening;
-use crate::parameter::Sold;
-use crate::park::has_waited_to_hear;
+use crate::record::records::Fate;
+use crate::record::tokens::{Contact, Refused, Stance};
 use crate::record::{Cell, Denied, Need, Record, Short, Why};
-use crate::records::Fate;
-use crate::refuse;
 use crate::reply::Refusal;
+use crate::reply::refuse;
+use crate::request::parameter::Sold;
 use crate::request::{Held, Hold, Reason, Request};
 use crate::shared::SharedData;
 use crate::time::Now;
-use crate::tokens::{Contact, Refused, Stance};
 
 /// A bucket that the ledger has said to be dry.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use tariff::{Meter, Rate};
 use wire::id::{names_bucket, tag, tagged};
 use wire::{RateGrant, RateLine, RateMode, RateState};
 
-use crate::rate;
 use crate::record::Record;
+use crate::record::rate;
 
 /// Tokens of one rate, leased under the record's turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use tariff::{Meter, Rate};
 
-use crate::narrow::product;
+use crate::pricing::narrow::product;
 
 /// What a rate says of one more request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

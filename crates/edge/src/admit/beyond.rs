@@ -7,12 +7,12 @@ use tariff::{Micros, Rate};
 
 use crate::account::Account;
 use crate::admit::Next;
+use crate::admit::hold::{Taken, take_rates};
+use crate::admit::opening::Opening;
 use crate::edge::Edge;
 use crate::effect::Effect;
-use crate::hold::{Taken, take_rates};
 use crate::limits::OUTAGE_US;
-use crate::opening::Opening;
-use crate::refuse;
+use crate::reply::refuse;
 use crate::request::{Hold, Request};
 use crate::shared::SharedData;
 use crate::time::Now;

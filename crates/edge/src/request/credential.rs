@@ -174,7 +174,7 @@ mod tests {
     fn find(headers: &[(&str, &str)], path: &str) -> Result<Digest, CredentialError> {
         let credentials = Credentials { query: vec!["key".to_owned()], ..Credentials::default() };
         let pairs = headers.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes()));
-        let head = crate::head::Head::read(pairs, &credentials.headers);
+        let head = crate::request::head::Head::read(pairs, &credentials.headers);
         let found = head.credentials.iter().map(|(name, value)| (&***name, *value));
         identify(found, &credentials.query, path.as_bytes())
     }

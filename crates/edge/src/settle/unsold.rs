@@ -3,9 +3,9 @@
 use tariff::{Meter, Usage};
 use usage::Reading;
 
-use crate::dialect::Dialect;
-use crate::freeze::Sale;
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
+use crate::settle::freeze::Sale;
 
 /// What is made for an answer beside its tokens.
 const TOOLS: [Meter; 4] = [Meter::Searches, Meter::FileSearches, Meter::CodeRuns, Meter::Images];

@@ -9,15 +9,15 @@ use usage::{RequestFacts, RequestScanner};
 use wire::{AccountStatus, Denial, KeyEntry, Snapshot};
 
 use crate::account::{Account, Compiled};
+use crate::admit::estimate::{estimate, hold_for};
+use crate::admit::hold::denied_until;
 use crate::admit::{Unfit, weigh};
-use crate::dialect::Dialect;
-use crate::estimate::{estimate, hold_for};
-use crate::hold::denied_until;
 use crate::pricing::Catalog;
-use crate::refuse;
 use crate::reply::Refusal;
+use crate::reply::refuse;
 use crate::request::Hold;
 use crate::route::Operation;
+use crate::route::dialect::Dialect;
 use crate::time::Now;
 
 /// A request as somebody imagines it.

@@ -1,14 +1,14 @@
 //! Shadow mode: what would be refused goes on, metered under a hold that need not be covered wherever there is an
 //! account to charge, a body that can be read and a price.
 
+use crate::admit::estimate::planned;
+use crate::admit::opening::Opening;
 use crate::admit::{Progress, asked_model};
 use crate::edge::Edge;
-use crate::estimate::planned;
 use crate::limits::SWAP_TRIES;
-use crate::opening::Opening;
-use crate::parameter::Parameters;
-use crate::records::Fate;
+use crate::record::records::Fate;
 use crate::reply::Code;
+use crate::request::parameter::Parameters;
 use crate::request::{Hold, Request, Stage};
 use crate::route::Operation;
 use crate::shared::SharedData;
