@@ -74,9 +74,11 @@ pub fn response(data: &[u8]) {
 /// A request body is read the same however it is cut; edited, it is the same but for what was to be edited.
 pub fn request(data: &[u8]) {
     let Some(([dialect, stream, seed], body)) = split(data) else { return };
-    let (dialect, bound) = match (dialect % 5, stream % 2) {
+    let (dialect, bound) = match (dialect % 5, stream % 4) {
         (0, 0) => (RequestDialect::OpenAi, OutputBound::MaxTokens),
-        (0, _) => (RequestDialect::OpenAi, OutputBound::MaxOutputTokens),
+        (0, 1) => (RequestDialect::OpenAi, OutputBound::MaxOutputTokens),
+        (0, 2) => (RequestDialect::OpenAi, OutputBound::Chat),
+        (0, _) => (RequestDialect::OpenAi, OutputBound::OldChat),
         (1, _) => (RequestDialect::Gemini, OutputBound::Within("generationConfig", "maxOutputTokens")),
         (2, _) => (RequestDialect::BedrockConverse, OutputBound::Within("inferenceConfig", "maxTokens")),
         (3, _) => (RequestDialect::BedrockInvoke, OutputBound::Named),
@@ -93,10 +95,11 @@ pub fn request(data: &[u8]) {
     let again = scan(dialect, &mut [&*edited].into_iter()).expect("an edited body is as good as it was");
     assert_eq!(again.model, facts.model);
     assert_eq!(again.stream, facts.stream);
-    assert_eq!(again.answers(), facts.answers());
+    assert_eq!((again.answers(), again.other_models()), (facts.answers(), facts.other_models()));
+    assert_eq!(again.texts("prompt"), facts.texts("prompt"));
     let may_ask = dialect == RequestDialect::OpenAi;
     assert!(!may_ask || !again.stream || again.include_usage == Some(true), "usage is asked for");
-    let is_bound = again.bounds().next().is_some() || bound == OutputBound::Named;
+    let is_bound = again.own_bound(Some(bound)).is_some() || bound == OutputBound::Named;
     assert!(is_bound && again.bounds().all(|bound| bound.value <= CAP), "the cap stands");
     assert!(asked(&again).is_none() && max_tokens(&again, CAP, bound).is_empty(), "and needs no more");
     // What serde_json cannot read (lone surrogates, numbers out of range) other readers may.
