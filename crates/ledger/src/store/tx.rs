@@ -143,15 +143,16 @@ impl Tx for SqliteTx<'_> {
     fn due(&mut self, now: i64, limit: usize) -> Result<Vec<AccountId>, StoreError> {
         let in_memory = self.cache.due.iter().take_while(|(due, _)| *due <= now).take(limit);
         let mut ids: Vec<AccountId> = in_memory.map(|(_, id)| id.clone()).collect();
-        let left = limit.saturating_sub(ids.len());
-        if left > 0 {
-            // Rows of accounts in memory may be old; touching such an account does nothing.
-            let mut select = self.prepare("SELECT id FROM account WHERE due <= ?1 ORDER BY due LIMIT ?2")?;
-            let left = i64::try_from(left).unwrap_or(i64::MAX);
-            let mut found = select.query(params![now, left]).map_err(failed)?;
-            while let Some(row) = found.next().map_err(failed)? {
+        if ids.len() < limit {
+            let mut select = self.prepare("SELECT id FROM account WHERE due <= ?1 ORDER BY due")?;
+            let mut found = select.query(params![now]).map_err(failed)?;
+            while let Some(row) = found.next().map_err(failed)?.filter(|_| ids.len() < limit) {
                 let id: String = rows::get(row, 0)?;
-                ids.push(AccountId::parse(&id).map_err(StoreError::new)?);
+                // Rows of accounts in memory may be old: what is due of those was found above. Only so many are not
+                // yet written down.
+                if !self.cache.accounts.contains_key(id.as_str()) {
+                    ids.push(AccountId::parse(&id).map_err(StoreError::new)?);
+                }
             }
         }
         Ok(ids)
