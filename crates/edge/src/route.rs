@@ -72,8 +72,9 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
             let rest = path.strip_prefix(version).and_then(|rest| rest.strip_prefix(b"models"));
             rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(b"/") && stays_below(rest)))
         };
-        let is_list = OPENAI_BASES.iter().any(|base| is_models(base)) || is_models(b"/v1beta/");
-        return is_list.then_some(Operation::Exempt);
+        // Below other bases there may be what is somebody's own (OpenRouter's `models/user`).
+        let is_list = || OPENAI_BASES.iter().any(|base| path.strip_prefix(*base) == Some(b"models"));
+        return (is_models(b"/v1/") || is_models(b"/v1beta/") || is_list()).then_some(Operation::Exempt);
     }
     if method != b"POST" {
         return None;
@@ -112,7 +113,7 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
         b"chat/completions" => Operation::Meter(Dialect::OpenaiChat),
         b"completions" => Operation::Meter(Dialect::OpenaiCompletions),
         b"responses" | b"responses/compact" => Operation::Meter(Dialect::OpenaiResponses),
-        b"responses/input_tokens" => Operation::Exempt,
+        b"responses/input_tokens" | b"messages/count_tokens" if is_plain_path(path) => Operation::Exempt,
         b"embeddings" => Operation::Meter(Dialect::Embeddings),
         b"images/generations" | b"images/edits" | b"images/variations" => Operation::Meter(Dialect::Items),
         b"audio/transcriptions" | b"audio/translations" => Operation::Meter(Dialect::Transcription),
@@ -120,7 +121,6 @@ fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
         b"moderations" => Operation::Meter(Dialect::Moderation),
         b"rerank" => Operation::Meter(Dialect::Rerank),
         b"messages" => Operation::Meter(Dialect::AnthropicMessages),
-        b"messages/count_tokens" => Operation::Exempt,
         _ => return None,
     })
 }
@@ -408,7 +408,11 @@ mod tests {
             ("POST", "/v1/projects/p%2F../endpoints/openapi/chat/completions", Operation::Deny),
             ("POST", "/v1/projects/p/endpoints/openapi/responses/input_tokens", Operation::Deny),
             ("GET", "/openai/v1/models", Operation::Exempt),
-            ("GET", "/api/v1/models/m", Operation::Exempt),
+            ("GET", "/api/v1/models", Operation::Exempt),
+            ("GET", "/api/v1/models/user", Operation::Deny),
+            ("POST", "/openai/deployments/d/responses/input_tokens", Operation::Exempt),
+            ("POST", "/openai/deployments/d%2Fchat%2Fcompletions%3F/responses/input_tokens", Operation::Deny),
+            ("POST", "/openai/deployments/d%2Fchat%2Fcompletions;/messages/count_tokens", Operation::Deny),
             ("GET", "/api/v1/key", Operation::Deny),
             ("POST", "/v1/completions", Operation::Meter(Dialect::OpenaiCompletions)),
             ("POST", "/v1/responses", Operation::Meter(Dialect::OpenaiResponses)),
