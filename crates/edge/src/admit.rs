@@ -1,6 +1,6 @@
 //! Admission: key, account, gates, then the hold (`hold`), decided from what the node knows.
 //!
-//! [`Edge::advance`] moves a request as far as it can go and says what it waits for; it is called from the
+//! `Edge::advance` moves a request as far as it can go and says what it waits for; it is called from the
 //! stream's own callbacks and again, from the root, whenever the ledger has answered.
 
 pub(crate) mod beyond;
