@@ -95,7 +95,8 @@ pub fn request(data: &[u8]) {
     let again = scan(dialect, &mut [&*edited].into_iter()).expect("an edited body is as good as it was");
     assert_eq!(again.model, facts.model);
     assert_eq!(again.stream, facts.stream);
-    assert_eq!((again.answers(), again.other_models()), (facts.answers(), facts.other_models()));
+    let others = |facts: &RequestFacts| facts.other_models(|_| false);
+    assert_eq!((again.answers(), others(&again)), (facts.answers(), others(&facts)));
     assert_eq!(again.texts("prompt"), facts.texts("prompt"));
     let may_ask = dialect == RequestDialect::OpenAi;
     assert!(!may_ask || !again.stream || again.include_usage == Some(true), "usage is asked for");

@@ -216,9 +216,11 @@ pub(crate) fn weigh(
         return Err(Unfit::ForAccount(refusal));
     }
     // Another model must not answer at this one's price. What members of an API mean that only the configuration knows is
-    // not known.
+    // not known; what the catalog reads as a parameter means what the catalog says.
     let is_known = matches!(operation, Operation::Meter(dialect) if !matches!(dialect, Dialect::Generic(_)));
-    let others = facts.filter(|_| is_known && !model.base.by_answered).and_then(RequestFacts::other_models);
+    let is_parameter = |name: &str| catalog.parameters.iter().any(|parameter| parameter.member == name);
+    let asking = facts.filter(|_| is_known && !model.base.by_answered);
+    let others = asking.and_then(|facts| facts.other_models(is_parameter));
     if let Some(member) = others {
         return Err(Unfit::Itself(refuse::parameter(member, NO_OTHERS)));
     }

@@ -111,11 +111,12 @@ impl RequestFacts {
         self.noted.texts(member)
     }
 
-    /// The member, if any, by which a request names other models to answer it instead of the one that it asks for.
+    /// The member, if any, by which a request names other models to answer it instead of the one that it asks for; but
+    /// for those that have a meaning of their own here.
     #[must_use]
-    pub fn other_models(&self) -> Option<&'static str> {
+    pub fn other_models(&self, is_own: impl Fn(&str) -> bool) -> Option<&'static str> {
         let nested = || self.noted.has("provideroptions") && self.member(VERCEL_MODELS) != Ok(Member::Absent);
-        let named = OTHER_MODELS.into_iter().find(|name| self.noted.has(name));
+        let named = OTHER_MODELS.into_iter().find(|name| self.noted.has(name) && !is_own(name));
         named.or_else(|| nested().then_some(VERCEL_MODELS))
     }
 
