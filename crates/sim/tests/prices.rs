@@ -383,6 +383,25 @@ fn other_models_are_named_where_the_one_that_answers_is_charged() {
     world.check_at_rest();
 }
 
+/// What a catalog reads means what the catalog says, and not what some gateway makes of it.
+#[test]
+fn a_list_of_models_that_the_catalog_reads_is_its_own() {
+    let own = CATALOG.replace("{ size: size }", "{ size: size, stack: { member: models, read: items } }");
+    let mut world = World::with(1, &config("hold", ""), &own);
+    world.account("a", "own");
+    let answer = json!({"usage": used(10, 2)});
+    assert_eq!(charge(&mut world, &json!({"model": "chat", "models": ["plain"]}), &answer), "40");
+    let others = json!({"model": "chat", "models": ["plain"], "fallbacks": ["plain"]}).to_string();
+    let stream = world.chat(0, "a", &others);
+    world.body(stream);
+    assert!(
+        matches!(&world.streams[stream].seen, Some(Seen::Reply(400, reply)) if reply["detail"].as_str().is_some_and(|told| told.contains("fallbacks"))),
+        "{:?}",
+        world.streams[stream].seen
+    );
+    world.check_at_rest();
+}
+
 /// A price beyond all belief is one to both sides, and the largest that there is.
 #[test]
 fn what_cannot_be_reckoned_is_never_free() {
