@@ -6,6 +6,7 @@ mod tampered;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use book::command::open::NewAccount;
 use book::entry::Entry;
 use book::suite::gusts::GUST_KINDS;
 use book::suite::play::{STEP_KINDS, play};
@@ -190,6 +191,28 @@ proptest! {
     ) {
         storm(|catalog| Sqlite::flushing(catalog, flush_every), &gusts);
     }
+}
+
+/// Its row still says when it was due before.
+#[test]
+fn an_account_that_is_not_written_down_again_is_due_by_what_it_is() {
+    let mut subject = Sqlite::flushing(book::suite::catalog(), 2);
+    let id = "acme".to_owned();
+    let open = NewAccount { id: id.clone(), plan: "starter".to_owned(), ..NewAccount::default() };
+    let now = Now { wall: world::BEGIN, up: 0 };
+    subject.call(now, &Command::Open(open)).unwrap();
+    // Written down with this call, and not with the next.
+    subject.call(now, &Command::Tick).unwrap();
+    let end = Subject::account(&mut subject, &id).unwrap().cycle.unwrap().end;
+    let due = |subject: &mut Sqlite| {
+        let mut tx = subject.store().begin().unwrap();
+        let due = tx.due(end, 10).unwrap();
+        tx.commit().unwrap();
+        due.len()
+    };
+    assert_eq!(due(&mut subject), 1);
+    subject.call(Now { wall: end, up: 0 }, &Command::Tick).unwrap();
+    assert_eq!(due(&mut subject), 0);
 }
 
 #[test]
