@@ -64,7 +64,7 @@ fn without_query(path: &[u8]) -> &[u8] {
     path.split(|b| *b == b'?').next().unwrap_or_default()
 }
 
-/// What the paths of the known APIs are: OpenAI's (under `/openai` with Azure and Groq), Azure's deployments of it,
+/// What the paths of the known APIs are: OpenAI's (see [`OPENAI_BASES`]), Azure's deployments of it, Vertex AI's,
 /// Anthropic's, Gemini's, Bedrock's, Cohere's, Ollama's.
 fn built_in(method: &[u8], path: &[u8]) -> Option<Operation> {
     if method == b"GET" {

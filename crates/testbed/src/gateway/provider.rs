@@ -64,13 +64,12 @@ impl Provider {
     pub(super) fn cluster(&self, name: &str) -> Result<Value> {
         let address = json!({"socket_address": {"address": self.host, "port_value": self.port}});
         let http1 = json!({"enable_trailers": true});
-        let protocols = if self.tls {
+        let mut protocols = if self.tls {
             // As ALPN decides.
             json!({"auto_config": {"http_protocol_options": http1, "http2_protocol_options": {}}})
         } else {
             json!({"explicit_http_config": {"http_protocol_options": http1}})
         };
-        let mut protocols = protocols;
         protocols["@type"] =
             json!("type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
         let mut cluster = json!({

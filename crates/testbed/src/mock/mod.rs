@@ -7,8 +7,8 @@
 
 mod answer;
 mod api;
-pub mod platforms;
-mod record;
+mod platforms;
+pub mod record;
 pub mod script;
 mod server;
 

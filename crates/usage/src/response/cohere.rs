@@ -1,9 +1,9 @@
 //! Cohere's chat and embeddings, both versions of the API (usage-formats.md §4).
 //!
 //! What is billed stands in `billed_units`, far below the `tokens` beside it, which count the templates around the
-//! prompt too and matter only where nothing is said of billing, be it readable or not. Version 1 has both in `meta` and streams a document in
-//! each line; version 2 has them in `usage` and streams events. What is said of cached tokens is of no price here:
-//! billed units know no cache.
+//! prompt too and matter only where nothing is said of billing, be it readable or not. Version 1 has both in `meta` and
+//! streams a document in each line; version 2 has them in `usage` and streams events. What is said of cached tokens is
+//! of no price here: billed units know no cache.
 
 use super::counts::{Counts, Native};
 use super::normalise::Normalised;

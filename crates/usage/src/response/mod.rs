@@ -104,8 +104,8 @@ pub enum Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Disjoint counts. Of generated text `InputTokens` and `OutputTokens` are set, of embeddings the former, the
-    /// others where they are not zero, seconds where they are stated; of items those that were stated. One of the two is left out where the answer
-    /// neither states it nor a total that tells it.
+    /// others where they are not zero, seconds where they are stated; of items those that were stated. One of the two is
+    /// left out where the answer neither states it nor a total that tells it.
     pub usage: Option<Usage>,
     /// How sure `usage` is; [`Status::Failed`] where there is none.
     pub status: Status,

@@ -59,34 +59,32 @@ const INTERACTION: &[Node<Field>] = &[
     branch("usage", Some(Field::Usage(Source::Answer)), USAGE),
 ];
 
+/// What an item says that may be a call of a tool that the provider runs by itself, and what else is read of it. The
+/// environment is a shell's, which may be the client's own.
+macro_rules! item {
+    ($($further:expr),*) => {
+        &[
+            leaf("type", Field::CallKind),
+            leaf("status", Field::CallStatus),
+            leaf("result", Field::CallResult),
+            branch("action", None, &[leaf("type", Field::CallAction)]),
+            leaf("container_id", Field::CallContainer),
+            branch("environment", None, &[leaf("container_id", Field::CallContainer)]),
+            $($further,)*
+        ]
+    };
+}
+
 /// A message in parts, a tool call, or reasoning with its summary in parts.
-const OUTPUT: &[Node<Field>] = &[
+const OUTPUT: &[Node<Field>] = item!(
     branch("content", None, PARTS),
     branch("summary", None, PARTS),
     leaf("name", Field::Content),
-    leaf("arguments", Field::Content),
-    leaf("type", Field::CallKind),
-    leaf("status", Field::CallStatus),
-    leaf("result", Field::CallResult),
-    ACTION,
-    leaf("container_id", Field::CallContainer),
-    ENVIRONMENT,
-];
+    leaf("arguments", Field::Content)
+);
 
-/// The same where its text is of no matter: a call of a tool that the provider runs by itself.
-const CALL: &[Node<Field>] = &[
-    leaf("type", Field::CallKind),
-    leaf("status", Field::CallStatus),
-    leaf("result", Field::CallResult),
-    ACTION,
-    leaf("container_id", Field::CallContainer),
-    ENVIRONMENT,
-];
-
-const ACTION: Node<Field> = branch("action", None, &[leaf("type", Field::CallAction)]);
-
-/// Of a shell, which may be the client's own.
-const ENVIRONMENT: Node<Field> = branch("environment", None, &[leaf("container_id", Field::CallContainer)]);
+/// The same where its text is of no matter.
+const CALL: &[Node<Field>] = item!();
 
 /// What tools used beside the answer's own tokens.
 const TOOL_USAGE: Node<Field> = branch(
